@@ -1,0 +1,78 @@
+# `make help` lists what there is. Every target says what it does and how far it is.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What `make demo` passes to `berth demo`, for example ARGS="--speed 4 --for 2m".
+ARGS ?=
+
+say = @printf '\n\033[1m[%s]\033[0m %s\n' "$(1)" "$(2)"
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the whole appliance on an embedded simulated cluster (no Kubernetes needed)
+	$(call say,1/3,looking for what the build needs)
+	@.ci/install-tools
+	$(call say,2/3,building berth (some minutes the first time))
+	cargo build --release --locked
+	$(call say,3/3,berth demo $(ARGS))
+	@target/release/berth demo $(ARGS)
+
+.PHONY: test
+test: ## Install what is missing, then check and test everything: what CI runs
+	$(call say,1/7,looking for what the build needs)
+	@.ci/install-tools
+	$(call say,2/7,the control plane of the tests: etcd, Kubernetes and kwok (10 to 20 minutes the first time))
+	@$(MAKE) --no-print-directory controlplane
+	$(call say,3/7,formatting)
+	@$(MAKE) --no-print-directory format-check
+	$(call say,4/7,lints, with HiGHS and without)
+	@$(MAKE) --no-print-directory lint
+	$(call say,5/7,tests of everything, with HiGHS)
+	cargo test --locked --workspace
+	$(call say,6/7,tests of what is decided, without HiGHS (pure Rust))
+	cargo test --locked --package berth-solver --package berth-simulations --no-default-features
+	$(call say,7/7,documentation and dependencies)
+	@$(MAKE) --no-print-directory doc deny
+	$(call say,done,everything passed)
+
+.PHONY: controlplane
+controlplane: ## Build the control plane that the tests run against, once per machine
+	@if tests/controlplane/build.sh > /dev/null; then exit 0; \
+	elif [ -n "$${CI:-}" ]; then exit 1; \
+	else echo 'going on without it: the tests that need a real control plane will be skipped'; fi
+
+.PHONY: build
+build: ## Build the release binary target/release/berth
+	cargo build --release --locked
+
+.PHONY: format
+format: ## Format the code
+	cargo fmt --all
+
+.PHONY: format-check
+format-check: ## Check that the code is formatted
+	cargo fmt --all --check
+
+.PHONY: lint
+lint: ## Run clippy with the features and without
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
+
+.PHONY: doc
+doc: ## Build the documentation; a warning is an error
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --workspace --no-deps
+
+.PHONY: deny
+deny: ## Check licences and advisories of the dependencies, when cargo-deny is there
+	@if cargo deny --version > /dev/null 2>&1; then cargo deny --all-features check; \
+	else echo 'cargo-deny is not installed: licences and advisories are not checked (cargo install cargo-deny)'; fi
+
+.PHONY: crds
+crds: ## Write the custom resource definitions into deploy/crds
+	cargo run --quiet --locked -- crds --output-dir deploy/crds
