@@ -1,0 +1,47 @@
+use std::sync::Arc;
+
+use super::{
+    Catalog, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod, PodDisruptionBudget, PodKey,
+};
+
+mod links;
+mod snapshot;
+mod state;
+
+pub use snapshot::{NodeState, Snapshot};
+pub use state::ClusterState;
+
+/// What a watch says about the objects of one kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change<K, T> {
+    /// The object is there, and this is what it looks like now.
+    Applied(T),
+    /// The object is gone.
+    Deleted(K),
+    /// A complete list: whatever is not in it is gone.
+    Replaced(Vec<T>),
+}
+
+/// One thing that happened to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClusterEvent {
+    /// Pods, by namespace and name.
+    Pod(Change<PodKey, Pod>),
+    /// Nodes, by name.
+    Node(Change<Name, Node>),
+    /// NodeClaims, by name.
+    NodeClaim(Change<Name, NodeClaim>),
+    /// NodePools, by name.
+    NodePool(Change<Name, NodePool>),
+    /// DaemonSets, by namespace and name.
+    DaemonSet(Change<PodKey, DaemonSet>),
+    /// Namespaces: name and labels.
+    Namespace(Change<Name, (Name, Labels)>),
+    /// PodDisruptionBudgets, by namespace and name.
+    PodDisruptionBudget(Change<PodKey, PodDisruptionBudget>),
+    /// What a NodePool's cloud sells: the pool's name and the catalog.
+    Catalog(Change<Name, (Name, Arc<Catalog>)>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::links::Links;
+use crate::model::{
+    Catalog, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod, PodDisruptionBudget, PodKey,
+    Resources,
+};
+
+/// A node and what runs on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeState {
+    /// The node.
+    pub node: Arc<Node>,
+    /// The pods bound to it that take room (terminating ones too), by namespace and name.
+    pub pods: BTreeMap<PodKey, Arc<Pod>>,
+    /// What those pods take together.
+    pub used: Resources,
+}
+
+impl NodeState {
+    /// What is left for pods; negative where the node is overcommitted.
+    pub fn free(&self) -> Resources {
+        &self.node.allocatable - &self.used
+    }
+}
+
+/// An immutable picture of the cluster, taken from a [`ClusterState`](super::ClusterState).
+/// Cloning it copies a few pointers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Grows with every change.
+    pub generation: u64,
+    /// All nodes, by name.
+    pub nodes: OrdMap<Name, Arc<NodeState>>,
+    /// All pods that have not ended, by namespace and name.
+    pub pods: OrdMap<PodKey, Arc<Pod>>,
+    /// Those of them that no node was found for yet.
+    pub unbound: OrdMap<PodKey, Arc<Pod>>,
+    /// All NodeClaims, by name.
+    pub claims: OrdMap<Name, Arc<NodeClaim>>,
+    /// All NodePools, by name.
+    pub pools: OrdMap<Name, Arc<NodePool>>,
+    /// What each NodePool's cloud sells, by the pool's name. A pool without a catalog is one of
+    /// which nothing is known yet: nothing may be launched for it.
+    pub catalogs: OrdMap<Name, Arc<Catalog>>,
+    /// All DaemonSets, by namespace and name.
+    pub daemon_sets: OrdMap<PodKey, Arc<DaemonSet>>,
+    /// Labels of all namespaces, by name.
+    pub namespaces: OrdMap<Name, Labels>,
+    /// All PodDisruptionBudgets, by namespace and name.
+    pub pod_disruption_budgets: OrdMap<PodKey, Arc<PodDisruptionBudget>>,
+    /// Who belongs to whom.
+    pub(super) links: Links,
+}
+
+impl Snapshot {
+    /// The claim whose node this is: by `status.nodeName`, or by provider ID.
+    ///
+    /// A node of the name that a claim says, but with another provider ID, is another machine.
+    pub fn claim_of_node(&self, node: &Node) -> Option<&Arc<NodeClaim>> {
+        let by_name = self.links.claims_of_node(&node.name);
+        let by_provider = node.provider_id.iter().flat_map(|id| self.links.claims_of_provider(id));
+        by_name
+            .chain(by_provider)
+            .filter_map(|name| self.claims.get(name))
+            .find(|claim| !contradict(node, claim))
+    }
+
+    /// The node of a claim, if it has joined.
+    pub fn node_of_claim(&self, claim: &NodeClaim) -> Option<&Arc<NodeState>> {
+        let by_provider = claim.provider_id.iter().flat_map(|id| self.links.nodes_of_provider(id));
+        match &claim.node_name {
+            Some(name) => self.nodes.get(name).filter(|state| !contradict(&state.node, claim)),
+            None => by_provider.filter_map(|name| self.nodes.get(name)).next(),
+        }
+    }
+}
+
+/// Whether node and claim name different machines.
+fn contradict(node: &Node, claim: &NodeClaim) -> bool {
+    node.provider_id.is_some()
+        && claim.provider_id.is_some()
+        && node.provider_id != claim.provider_id
+}

@@ -1,0 +1,295 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::{Change, ClusterEvent, NodeState, Snapshot};
+use crate::model::{Name, Node, NodeClaim, Pod, PodKey, Resources};
+
+/// The one mutable picture of the cluster. It has one writer, who feeds it events and hands out
+/// snapshots.
+///
+/// Events may come late, twice and in any order between kinds: a pod may be bound to a node that
+/// is not there yet.
+#[derive(Debug, Default)]
+pub struct ClusterState {
+    picture: Snapshot,
+    /// Pods bound to nodes that are not known (yet), by node.
+    stray: BTreeMap<Name, BTreeMap<PodKey, Arc<Pod>>>,
+}
+
+impl ClusterState {
+    /// An empty cluster.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The picture, to look at.
+    pub const fn picture(&self) -> &Snapshot {
+        &self.picture
+    }
+
+    /// The picture as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.picture.clone()
+    }
+
+    /// Takes in what happened. Returns whether anything changed.
+    pub fn apply(&mut self, event: ClusterEvent) -> bool {
+        let changed = match event {
+            ClusterEvent::Pod(change) => self.apply_pods(change),
+            ClusterEvent::Node(change) => self.apply_nodes(change),
+            ClusterEvent::NodeClaim(change) => self.apply_claims(change),
+            ClusterEvent::NodePool(change) => {
+                apply(&mut self.picture.pools, change, |pool| pool.name.clone())
+            }
+            ClusterEvent::DaemonSet(change) => {
+                apply(&mut self.picture.daemon_sets, change, |daemon| daemon.key.clone())
+            }
+            ClusterEvent::PodDisruptionBudget(change) => {
+                apply(&mut self.picture.pod_disruption_budgets, change, |budget| budget.key.clone())
+            }
+            ClusterEvent::Namespace(change) => apply_pairs(&mut self.picture.namespaces, change),
+            ClusterEvent::Catalog(change) => apply_pairs(&mut self.picture.catalogs, change),
+        };
+        if changed {
+            self.picture.generation += 1;
+        }
+        changed
+    }
+
+    fn apply_pods(&mut self, change: Change<PodKey, Pod>) -> bool {
+        match change {
+            Change::Applied(pod) => self.set_pod(pod),
+            Change::Deleted(key) => self.remove_pod(&key),
+            Change::Replaced(pods) => {
+                let listed: BTreeMap<PodKey, Pod> =
+                    pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
+                let gone: Vec<PodKey> = self
+                    .picture
+                    .pods
+                    .keys()
+                    .filter(|key| !listed.contains_key(key))
+                    .cloned()
+                    .collect();
+                let mut changed = false;
+                for key in gone {
+                    changed |= self.remove_pod(&key);
+                }
+                for pod in listed.into_values() {
+                    changed |= self.set_pod(pod);
+                }
+                changed
+            }
+        }
+    }
+
+    fn set_pod(&mut self, pod: Pod) -> bool {
+        if !pod.is_alive() {
+            return self.remove_pod(&pod.key);
+        }
+        if self.picture.pods.get(&pod.key).is_some_and(|known| **known == pod) {
+            return false;
+        }
+        self.remove_pod(&pod.key);
+        let pod = Arc::new(pod);
+        self.picture.pods.insert(pod.key.clone(), Arc::clone(&pod));
+        match &pod.node {
+            None => {
+                self.picture.unbound.insert(pod.key.clone(), pod);
+            }
+            Some(node) => match self.picture.nodes.get_mut(node) {
+                Some(state) => {
+                    let state = Arc::make_mut(state);
+                    state.used += &pod.shape.requests;
+                    state.pods.insert(pod.key.clone(), Arc::clone(&pod));
+                }
+                None => {
+                    self.stray
+                        .entry(node.clone())
+                        .or_default()
+                        .insert(pod.key.clone(), Arc::clone(&pod));
+                }
+            },
+        }
+        true
+    }
+
+    fn remove_pod(&mut self, key: &PodKey) -> bool {
+        let Some(pod) = self.picture.pods.remove(key) else { return false };
+        match &pod.node {
+            None => {
+                self.picture.unbound.remove(key);
+            }
+            Some(node) => match self.picture.nodes.get_mut(node) {
+                Some(state) => {
+                    let state = Arc::make_mut(state);
+                    if state.pods.remove(key).is_some() {
+                        state.used = without(state, &pod.shape.requests);
+                    }
+                }
+                None => {
+                    if let Some(pods) = self.stray.get_mut(node) {
+                        pods.remove(key);
+                        if pods.is_empty() {
+                            self.stray.remove(node);
+                        }
+                    }
+                }
+            },
+        }
+        true
+    }
+
+    fn apply_nodes(&mut self, change: Change<Name, Node>) -> bool {
+        match change {
+            Change::Applied(node) => self.set_node(node),
+            Change::Deleted(name) => self.remove_node(&name),
+            Change::Replaced(nodes) => {
+                let listed: BTreeMap<Name, Node> =
+                    nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+                let gone: Vec<Name> = self
+                    .picture
+                    .nodes
+                    .keys()
+                    .filter(|name| !listed.contains_key(*name))
+                    .cloned()
+                    .collect();
+                let mut changed = false;
+                for name in gone {
+                    changed |= self.remove_node(&name);
+                }
+                for node in listed.into_values() {
+                    changed |= self.set_node(node);
+                }
+                changed
+            }
+        }
+    }
+
+    fn set_node(&mut self, node: Node) -> bool {
+        match self.picture.nodes.get_mut(&node.name) {
+            Some(state) if *state.node == node => false,
+            Some(state) => {
+                self.picture.links.remove_node(&state.node);
+                self.picture.links.add_node(&node);
+                Arc::make_mut(state).node = Arc::new(node);
+                true
+            }
+            None => {
+                self.picture.links.add_node(&node);
+                let pods = self.stray.remove(&node.name).unwrap_or_default();
+                let used = pods.values().map(|pod| &pod.shape.requests).sum();
+                let name = node.name.clone();
+                let state = NodeState { node: Arc::new(node), pods, used };
+                self.picture.nodes.insert(name, Arc::new(state));
+                true
+            }
+        }
+    }
+
+    fn remove_node(&mut self, name: &Name) -> bool {
+        let Some(state) = self.picture.nodes.remove(name) else { return false };
+        self.picture.links.remove_node(&state.node);
+        if !state.pods.is_empty() {
+            // Their own deletions are still to come; until then a node of the same name that
+            // joins has them.
+            self.stray.insert(name.clone(), state.pods.clone());
+        }
+        true
+    }
+
+    fn apply_claims(&mut self, change: Change<Name, NodeClaim>) -> bool {
+        let touched: Vec<Name> = match &change {
+            Change::Applied(claim) => vec![claim.name.clone()],
+            Change::Deleted(name) => vec![name.clone()],
+            Change::Replaced(claims) => {
+                let listed = claims.iter().map(|claim| claim.name.clone());
+                self.picture
+                    .claims
+                    .keys()
+                    .cloned()
+                    .chain(listed)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect()
+            }
+        };
+        let Snapshot { claims, links, .. } = &mut self.picture;
+        for claim in touched.iter().filter_map(|name| claims.get(name)) {
+            links.remove_claim(claim);
+        }
+        let changed = apply(claims, change, |claim| claim.name.clone());
+        for claim in touched.iter().filter_map(|name| claims.get(name)) {
+            links.add_claim(claim);
+        }
+        changed
+    }
+}
+
+/// What a node's pods take after one that took `requests` has gone.
+fn without(state: &NodeState, requests: &Resources) -> Resources {
+    // A sum that was cut at the largest number has forgotten what it was made of.
+    let used = &state.used;
+    let plain = [used.cpu.0, used.memory.0, used.ephemeral_storage.0, used.pods];
+    let extended = used.extended().iter().map(|(_, amount)| *amount);
+    if plain.into_iter().chain(extended).any(|amount| amount == i64::MAX) {
+        state.pods.values().map(|pod| &pod.shape.requests).sum()
+    } else {
+        used - requests
+    }
+}
+
+fn apply<K: Ord + Clone, T: PartialEq>(
+    map: &mut OrdMap<K, Arc<T>>,
+    change: Change<K, T>,
+    key_of: impl Fn(&T) -> K,
+) -> bool {
+    match change {
+        Change::Applied(object) => {
+            let key = key_of(&object);
+            if map.get(&key).is_some_and(|known| **known == object) {
+                return false;
+            }
+            map.insert(key, Arc::new(object));
+            true
+        }
+        Change::Deleted(key) => map.remove(&key).is_some(),
+        Change::Replaced(objects) => {
+            // Objects that did not change stay shared with earlier snapshots.
+            let shared = objects.into_iter().map(|object| {
+                let key = key_of(&object);
+                match map.get(&key) {
+                    Some(known) if **known == object => (key, Arc::clone(known)),
+                    _ => (key, Arc::new(object)),
+                }
+            });
+            let list: OrdMap<K, Arc<T>> = shared.collect();
+            let changed = *map != list;
+            *map = list;
+            changed
+        }
+    }
+}
+
+fn apply_pairs<K: Ord + Clone, T: PartialEq + Clone>(
+    map: &mut OrdMap<K, T>,
+    change: Change<K, (K, T)>,
+) -> bool {
+    match change {
+        Change::Applied((key, value)) => {
+            if map.get(&key) == Some(&value) {
+                return false;
+            }
+            map.insert(key, value);
+            true
+        }
+        Change::Deleted(key) => map.remove(&key).is_some(),
+        Change::Replaced(pairs) => {
+            let list: OrdMap<K, T> = pairs.into_iter().collect();
+            let changed = *map != list;
+            *map = list;
+            changed
+        }
+    }
+}
