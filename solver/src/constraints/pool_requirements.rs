@@ -1,0 +1,182 @@
+//! What a NodePool requires of its nodes, combined with what an instance type and an offering are.
+
+use std::collections::BTreeMap;
+
+use crate::model::{InstanceType, Labels, Name, NodePool, Offering, ValueSet, well_known};
+
+/// The value that a label gets where pool and type leave a choice: one preference a key.
+pub type Choices = BTreeMap<Name, Name>;
+
+/// The labels of a node that the pool launches with this type and offering, host name and the
+/// cloud's own extras aside; `None` if the pool does not allow it.
+pub fn labels(
+    pool: &NodePool,
+    instance_type: &InstanceType,
+    offering: &Offering,
+    choices: &Choices,
+) -> Option<Labels> {
+    let mut labels: BTreeMap<Name, Name> = BTreeMap::new();
+    let mut fixed: BTreeMap<&str, &str> =
+        pool.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    fixed.insert(well_known::NODEPOOL_LABEL, &pool.name);
+    fixed.insert(well_known::INSTANCE_TYPE_LABEL, &instance_type.name);
+    fixed.insert(well_known::ZONE_LABEL, &offering.zone);
+    fixed.insert(well_known::CAPACITY_TYPE_LABEL, offering.capacity_type.as_str());
+    for (key, value) in fixed {
+        if !pool.requirements.get(key).is_none_or(|set| set.allows(Some(value))) {
+            return None;
+        }
+        // What the type says about its own name is believed; zone and capacity type are the
+        // offering's, whatever the type lists.
+        labels.insert(Name::from(key), Name::from(value));
+    }
+    let any = ValueSet::any();
+    for (key, set) in instance_type.labels.iter() {
+        let required = pool.requirements.get(key).unwrap_or(&any);
+        resolve(&mut labels, key, &set.intersection(required), choices)?;
+    }
+    for (key, set) in pool.requirements.iter() {
+        resolve(&mut labels, key, set, choices)?;
+    }
+    Some(labels.into_iter().collect())
+}
+
+/// Gives `key` a value that the set allows, unless it has one already.
+fn resolve(
+    labels: &mut BTreeMap<Name, Name>,
+    key: &Name,
+    set: &ValueSet,
+    choices: &Choices,
+) -> Option<()> {
+    if set.is_empty() {
+        return None;
+    }
+    if labels.contains_key(key) {
+        return Some(());
+    }
+    let wanted = choices.get(key).filter(|value| set.allows(Some(value)));
+    if let Some(value) = wanted.cloned().or_else(|| first_value(set)) {
+        labels.insert(key.clone(), value);
+        return Some(());
+    }
+    set.allows_absent().then_some(())
+}
+
+/// The value that a label gets when nobody asks for one: the first listed, the least number where
+/// the label must be there and only bounds or exceptions are given, none where it may be absent.
+fn first_value(set: &ValueSet) -> Option<Name> {
+    if let Some(values) = set.listed() {
+        return values.first().cloned();
+    }
+    if set.allows_absent() {
+        return None;
+    }
+    (0..=1_024)
+        .chain((1..63).map(|bit| 1_i64 << bit))
+        .map(|number| Name::from(number.to_string()))
+        .find(|value| set.allows(Some(value)))
+}
+
+/// Whether the pool allows a node of this type and offering at all.
+pub fn check(pool: &NodePool, instance_type: &InstanceType, offering: &Offering) -> bool {
+    labels(pool, instance_type, offering, &Choices::new()).is_some()
+}
+
+/// The first requirement of the pool that the type or the offering does not meet.
+pub fn explain(
+    pool: &NodePool,
+    instance_type: &InstanceType,
+    offering: &Offering,
+) -> Option<String> {
+    if check(pool, instance_type, offering) {
+        return None;
+    }
+    let unmet = pool.requirements.iter().find(|(key, set)| match key.as_str() {
+        well_known::ZONE_LABEL => !set.allows(Some(&offering.zone)),
+        well_known::CAPACITY_TYPE_LABEL => !set.allows(Some(offering.capacity_type.as_str())),
+        well_known::INSTANCE_TYPE_LABEL => !set.allows(Some(&instance_type.name)),
+        key => instance_type.labels.get(key).is_some_and(|own| own.intersection(set).is_empty()),
+    });
+    Some(match unmet {
+        Some((key, set)) => {
+            format!("{} is not what the pool requires: {key} {set}", instance_type.name)
+        }
+        None => format!("{} does not go with the pool's labels", instance_type.name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::constraints::testing::{instance_type, pool};
+    use crate::model::{CapacityType, Operator, Price};
+
+    fn offering(zone: &str) -> Offering {
+        Offering {
+            zone: Name::from(zone),
+            capacity_type: CapacityType::Spot,
+            price: Price::from_nanos(1),
+            available: true,
+        }
+    }
+
+    fn set(operator: Operator, values: &[&str]) -> ValueSet {
+        ValueSet::of(operator, values.iter().map(|value| Name::from(*value)))
+    }
+
+    #[test]
+    fn a_launch_has_the_labels_of_pool_type_and_offering() {
+        let pool = pool("default");
+        let labels =
+            labels(&pool, &instance_type("m1", 1_000, 1_024), &offering("z1"), &Choices::new())
+                .unwrap();
+        let expected = [
+            (well_known::NODEPOOL_LABEL, "default"),
+            (well_known::INSTANCE_TYPE_LABEL, "m1"),
+            (well_known::ZONE_LABEL, "z1"),
+            (well_known::CAPACITY_TYPE_LABEL, "spot"),
+            (well_known::ARCH_LABEL, "amd64"),
+        ];
+        for (key, value) in expected {
+            assert_eq!(labels.get(key).map(Name::as_str), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_label_with_several_values_is_what_pods_ask_for_or_the_first() {
+        let mut pool = pool("default");
+        pool.requirements.require(Name::from("team"), &set(Operator::In, &["b", "a"]));
+        pool.requirements.require(Name::from("tier"), &set(Operator::Exists, &[]));
+        pool.requirements.require(Name::from("size"), &set(Operator::Gt, &["7"]));
+        pool.requirements.require(Name::from("old"), &set(Operator::NotIn, &["yes"]));
+        let machine = instance_type("m1", 1_000, 1_024);
+        let default = labels(&pool, &machine, &offering("z1"), &Choices::new()).unwrap();
+        assert_eq!(default.get("team").map(Name::as_str), Some("a"));
+        assert_eq!(default.get("tier").map(Name::as_str), Some("0"));
+        assert_eq!(default.get("size").map(Name::as_str), Some("8"));
+        assert_eq!(default.get("old"), None);
+        let choices: Choices = [
+            (Name::from("team"), Name::from("b")),
+            (Name::from("tier"), Name::from("gold")),
+            (Name::from("size"), Name::from("3")),
+        ]
+        .into();
+        let chosen = labels(&pool, &machine, &offering("z1"), &choices).unwrap();
+        assert_eq!(chosen.get("team").map(Name::as_str), Some("b"));
+        assert_eq!(chosen.get("tier").map(Name::as_str), Some("gold"));
+        assert_eq!(chosen.get("size").map(Name::as_str), Some("8"), "3 is not allowed");
+    }
+
+    #[test]
+    fn what_the_pool_does_not_allow_is_named() {
+        let mut pool = pool("default");
+        pool.requirements
+            .require(Name::from(well_known::ARCH_LABEL), &set(Operator::In, &["arm64"]));
+        let machine = instance_type("m1", 1_000, 1_024);
+        assert_eq!(
+            explain(&pool, &machine, &offering("z1")).as_deref(),
+            Some("m1 is not what the pool requires: kubernetes.io/arch in [arm64]")
+        );
+        assert!(!check(&pool, &machine, &offering("z1")));
+    }
+}

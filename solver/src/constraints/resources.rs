@@ -1,0 +1,68 @@
+//! A pod's requests must fit into what is free.
+
+use crate::model::Resources;
+
+/// Whether a request fits into what is free; what is not asked for is not looked at.
+pub fn check(requests: &Resources, free: &Resources) -> bool {
+    requests.fits(free)
+}
+
+/// Which resource is short, how much is asked for and how much there is.
+pub fn explain(requests: &Resources, free: &Resources) -> Option<String> {
+    let name = requests.first_exceeding(free)?;
+    let (wanted, has) = (amount(requests, name), amount(free, name));
+    Some(format!("{} free, the pod asks for {}", quantity(name, has), quantity(name, wanted)))
+}
+
+/// The amount of a resource, by its Kubernetes name, in the model's unit.
+pub fn amount(resources: &Resources, name: &str) -> i64 {
+    match name {
+        "cpu" => resources.cpu.0,
+        "memory" => resources.memory.0,
+        "ephemeral-storage" => resources.ephemeral_storage.0,
+        "pods" => resources.pods,
+        other => resources.extended_amount(other),
+    }
+}
+
+/// An amount with its unit, for people.
+pub fn quantity(name: &str, amount: i64) -> String {
+    match name {
+        "cpu" => format!("cpu {amount}m"),
+        "memory" | "ephemeral-storage" => format!("{name} {}Mi", amount >> 20),
+        other => format!("{other} {amount}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Bytes, MilliCpu, Name};
+
+    #[test]
+    fn names_the_short_resource_with_both_amounts() {
+        let mut free = Resources::new(MilliCpu(64_000), Bytes::from_mebibytes(1_024));
+        free.pods = 10;
+        let mut asked = Resources::new(MilliCpu(100_000), Bytes::from_mebibytes(1));
+        assert!(!check(&asked, &free));
+        assert_eq!(
+            explain(&asked, &free).as_deref(),
+            Some("cpu 64000m free, the pod asks for cpu 100000m")
+        );
+        asked.cpu = MilliCpu(64_000);
+        assert!(check(&asked, &free));
+        assert_eq!(explain(&asked, &free), None);
+        asked.set_extended(Name::from("nvidia.com/gpu"), 1);
+        assert_eq!(
+            explain(&asked, &free).as_deref(),
+            Some("nvidia.com/gpu 0 free, the pod asks for nvidia.com/gpu 1")
+        );
+    }
+
+    #[test]
+    fn amounts_at_the_edge_of_the_range_neither_fit_nor_overflow() {
+        let huge = Resources::new(MilliCpu(i64::MAX), Bytes(i64::MAX));
+        assert!(!check(&huge, &Resources::default()));
+        assert!(check(&Resources::new(MilliCpu(-1), Bytes(-1)), &Resources::default()));
+    }
+}

@@ -1,0 +1,134 @@
+//! Turns a state into a plan: pods for counts, names for nodes, reasons for what is left.
+
+use std::sync::Arc;
+
+use crate::constraints::{node_affinity, pool_requirements};
+use crate::model::{
+    Labels, Launch, Name, Placement, Plan, Pod, Requirements, Resources, Target, Unschedulable,
+    well_known,
+};
+
+use super::bins::{Load, Place};
+use super::explain;
+use super::groups::Pending;
+use super::names::Names;
+use super::stages::Leftover;
+use super::state::State;
+
+/// Fills in launches, placements and unschedulable pods.
+pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover], plan: &mut Plan) {
+    let problem = state.problem;
+    let mut queues: Vec<std::vec::IntoIter<Arc<Pod>>> =
+        pending.groups.into_iter().map(|group| group.pods.into_iter()).collect();
+    for (bin, held) in &state.held {
+        let target = match &problem.bins[*bin].place {
+            Place::Claim(name) => Target::Claim(name.clone()),
+            Place::Node(_) => Target::Claim(held.claim.clone()),
+        };
+        plan.placements.push(placement(&held.pod, target));
+    }
+    for (bin, load) in problem.bins.iter().zip(&state.loads) {
+        let target = match &bin.place {
+            Place::Claim(name) => Target::Claim(name.clone()),
+            Place::Node(name) => Target::Node(name.clone()),
+        };
+        for pod in pods_of(load, &mut queues) {
+            plan.placements.push(placement(&pod, target.clone()));
+        }
+    }
+    let mut names = Names::new(problem.snapshot, plan.made_at, plan.seed);
+    for (index, node) in state.nodes.iter().enumerate() {
+        let pods = pods_of(&node.load, &mut queues);
+        let Some(launch) = launch(state, node.candidate, &pods, index, &mut names) else {
+            continue;
+        };
+        for pod in &pods {
+            plan.placements.push(placement(pod, Target::Claim(launch.name.clone())));
+        }
+        plan.launches.push(launch);
+    }
+    for (group, queue) in queues.into_iter().enumerate() {
+        let left: Vec<Arc<Pod>> = queue.collect();
+        if left.is_empty() {
+            continue;
+        }
+        let reason = explain::unplaced(state, group, &leftovers[group]);
+        plan.unschedulable.extend(left.iter().map(|pod| Unschedulable {
+            pod: pod.key.clone(),
+            uid: pod.uid.clone(),
+            reason: reason.clone(),
+        }));
+    }
+    plan.unschedulable.extend(pending.defective);
+    plan.placements.sort_unstable();
+    plan.unschedulable.sort_by(|left, right| left.pod.cmp(&right.pod));
+    plan.price = plan.launches.iter().map(|launch| launch.price).sum();
+}
+
+fn placement(pod: &Pod, target: Target) -> Placement {
+    Placement { pod: pod.key.clone(), uid: pod.uid.clone(), target }
+}
+
+fn pods_of(load: &Load, queues: &mut [std::vec::IntoIter<Arc<Pod>>]) -> Vec<Arc<Pod>> {
+    let mut contents = load.contents.clone();
+    contents.sort_unstable();
+    contents
+        .into_iter()
+        .flat_map(|(group, count)| queues[group].by_ref().take(count as usize).collect::<Vec<_>>())
+        .collect()
+}
+
+fn launch(
+    state: &State<'_, '_>,
+    candidate: usize,
+    pods: &[Arc<Pod>],
+    index: usize,
+    names: &mut Names<'_>,
+) -> Option<Launch> {
+    let problem = state.problem;
+    let data = &problem.candidates[candidate];
+    let cell = &problem.cells[data.cell];
+    let pool = &problem.pools[cell.pool].pool;
+    let machine = state.instance_type(data)?;
+    let offering = machine.offerings.get(data.offering)?;
+    let labels = pool_requirements::labels(pool, machine, offering, &data.choices)?;
+    let requests: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
+    let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
+    Some(Launch {
+        name: names.give(&pool.name, first_pod, index),
+        pool: pool.name.clone(),
+        instance_type: machine.name.clone(),
+        zone: offering.zone.clone(),
+        capacity_type: offering.capacity_type,
+        price: offering.price,
+        capacity: machine.capacity.clone(),
+        allocatable: machine.allocatable(),
+        requests: &requests + &cell.overhead,
+        requirements: requirements(&labels, &pool.requirements, pods),
+        labels,
+        taints: pool.taints.clone(),
+        reason: reason(pods.len(), &machine.name, offering.price.as_f64(), &pool.name),
+    })
+}
+
+fn reason(pods: usize, machine: &str, price: f64, pool: &str) -> String {
+    let noun = if pods == 1 { "pod needs" } else { "pods need" };
+    format!("{pods} pending {noun} a node: {machine} of pool {pool} at {price:.5} per hour")
+}
+
+/// The labels as requirements, and what the pool and the pods require beyond them.
+fn requirements(labels: &Labels, pool: &Requirements, pods: &[Arc<Pod>]) -> Requirements {
+    let hostname = Name::from(well_known::HOSTNAME_LABEL);
+    let mut required = Requirements::from_labels(labels).intersection(pool);
+    for pod in pods {
+        let met = node_affinity::alternatives(&pod.shape)
+            .into_iter()
+            .find(|alternative| alternative.allow(labels));
+        for (key, set) in met.iter().flat_map(Requirements::iter) {
+            if *key != hostname && labels.get(key).is_none() {
+                required.require(key.clone(), set);
+            }
+        }
+    }
+    required
+}

@@ -1,0 +1,134 @@
+//! Nodes as the packer sees them: what is free, what is on them, what they are to be.
+
+use crate::constraints::{host_ports, pod_anti_affinity, topology_spread};
+use crate::model::{HostPort, Labels, Name, Taint};
+
+use super::dimensions::{self, Amounts};
+use super::problem::Problem;
+use super::topology::Topology;
+
+/// What a bin stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A node that is there.
+    Node(Name),
+    /// The node of a claim, not fully up yet.
+    Claim(Name),
+}
+
+/// A node that is there or on its way.
+#[derive(Clone, Debug)]
+pub struct Bin {
+    /// Which.
+    pub place: Place,
+    /// Whether it takes new pods.
+    pub open: bool,
+    /// Its labels.
+    pub labels: Labels,
+    /// Its taints, as they will be once it is up.
+    pub taints: Box<[Taint]>,
+    /// Which combination of domains it is in.
+    pub tuple: usize,
+    /// Whether it is a domain of the host name's.
+    pub has_host: bool,
+    /// What is on it.
+    pub load: Load,
+}
+
+/// What is free on a node and what limits pods on it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Load {
+    /// What is left.
+    pub free: Amounts,
+    /// Ports taken by pods that the plan does not place.
+    pub ports: Vec<HostPort>,
+    /// Counts of the host counters for pods that the plan does not place: counter and count.
+    pub counts: Vec<(usize, u32)>,
+    /// Pods that the plan places on it: group and how many.
+    pub contents: Vec<(usize, u32)>,
+}
+
+impl Load {
+    /// Adds to a host counter.
+    pub fn count(&mut self, counter: usize, more: u32) {
+        match self.counts.iter_mut().find(|(other, _)| *other == counter) {
+            Some((_, count)) => *count = count.saturating_add(more),
+            None => self.counts.push((counter, more)),
+        }
+    }
+
+    /// How many pods of a host counter are on the node.
+    pub fn counted(&self, topology: &Topology, counter: usize) -> u32 {
+        let there =
+            self.counts.iter().find(|(other, _)| *other == counter).map_or(0, |(_, count)| *count);
+        self.contents
+            .iter()
+            .filter(|(group, _)| topology.counted_by[*group].contains(&counter))
+            .fold(there, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// How many more pods of a group the node takes: resources, ports, and what goes by hosts,
+    /// but for host affinity.
+    pub fn room(&self, problem: &Problem<'_>, group: usize) -> u32 {
+        let room = dimensions::room(&problem.groups[group].demand, &self.free);
+        if room == 0 || problem.groups[group].plain {
+            return room;
+        }
+        room.min(self.host_room(problem, group))
+    }
+
+    fn host_room(&self, problem: &Problem<'_>, group: usize) -> u32 {
+        let topology = &problem.topology;
+        let rules = &topology.host_rules[group];
+        let mut room = u32::MAX;
+        for rule in rules.spread.iter().filter(|rule| rule.hard) {
+            // A host that is still to come holds none, so the emptiest one always counts zero.
+            let count = self.counted(topology, rule.counter);
+            room = room.min(topology_spread::room(&rule.constraint, rule.own, count, 0, 1));
+        }
+        for (counter, own) in &rules.anti {
+            if !pod_anti_affinity::check(self.counted(topology, *counter), 0) {
+                return 0;
+            }
+            if *own {
+                room = room.min(1);
+            }
+        }
+        for counter in &rules.inverse {
+            if !pod_anti_affinity::check(0, self.counted(topology, *counter)) {
+                return 0;
+            }
+        }
+        let wanted = &problem.groups[group].shape.host_ports;
+        if !wanted.is_empty() {
+            let planned = self
+                .contents
+                .iter()
+                .flat_map(|(other, _)| problem.groups[*other].shape.host_ports.iter());
+            let taken: Vec<HostPort> = self.ports.iter().chain(planned).cloned().collect();
+            if !host_ports::check(wanted, &taken) {
+                return 0;
+            }
+            room = room.min(1);
+        }
+        room
+    }
+
+    /// Puts pods of a group on the node.
+    pub fn put(&mut self, problem: &Problem<'_>, group: usize, count: u32) {
+        dimensions::take(&mut self.free, &problem.groups[group].demand, count);
+        match self.contents.iter_mut().find(|(other, _)| *other == group) {
+            Some((_, there)) => *there += count,
+            None => self.contents.push((group, count)),
+        }
+    }
+
+    /// Takes planned pods of a group off again.
+    pub fn remove(&mut self, problem: &Problem<'_>, group: usize, count: u32) {
+        dimensions::give(&mut self.free, &problem.groups[group].demand, count);
+        if let Some((_, there)) = self.contents.iter_mut().find(|(other, _)| *other == group) {
+            *there = there.saturating_sub(count);
+        }
+        self.contents.retain(|(_, there)| *there > 0);
+    }
+}

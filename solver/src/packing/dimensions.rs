@@ -1,0 +1,92 @@
+//! Resources as dense vectors: only what somebody asks for, one index a resource.
+
+use std::collections::BTreeSet;
+
+use crate::constraints::resources;
+use crate::model::{Name, PodShape, Resources};
+
+/// Which resource has which index.
+#[derive(Clone, Debug)]
+pub struct Dimensions {
+    names: Vec<Name>,
+}
+
+/// An amount of each resource, by its index.
+pub type Amounts = Vec<i64>;
+
+impl Dimensions {
+    /// The four resources that every node has, and each extended one that some shape asks for.
+    pub fn of<'a>(shapes: impl Iterator<Item = &'a PodShape>) -> Self {
+        let extended: BTreeSet<&Name> = shapes
+            .flat_map(|shape| shape.requests.extended())
+            .filter(|(_, amount)| *amount > 0)
+            .map(|(name, _)| name)
+            .collect();
+        let names = ["cpu", "memory", "ephemeral-storage", "pods"].map(Name::from);
+        Self { names: names.into_iter().chain(extended.into_iter().cloned()).collect() }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The name of one.
+    pub fn name(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// What is asked for; a negative amount asks for nothing.
+    pub fn demand(&self, requests: &Resources) -> Amounts {
+        self.names.iter().map(|name| resources::amount(requests, name).max(0)).collect()
+    }
+
+    /// What there is.
+    pub fn supply(&self, free: &Resources) -> Amounts {
+        self.names.iter().map(|name| resources::amount(free, name)).collect()
+    }
+}
+
+/// How many times `demand` fits into `free`; `u32::MAX` for one that asks for nothing.
+pub fn room(demand: &[i64], free: &[i64]) -> u32 {
+    let mut room = u32::MAX;
+    for (wanted, has) in demand.iter().zip(free) {
+        if *wanted > 0 {
+            if has < wanted {
+                return 0;
+            }
+            room = room.min(u32::try_from(has / wanted).unwrap_or(u32::MAX));
+        }
+    }
+    room
+}
+
+/// Takes `count` times `demand` from `free`.
+pub fn take(free: &mut [i64], demand: &[i64], count: u32) {
+    for (has, wanted) in free.iter_mut().zip(demand) {
+        *has = has.saturating_sub(wanted.saturating_mul(i64::from(count)));
+    }
+}
+
+/// Gives back `count` times `demand` to `free`.
+pub fn give(free: &mut [i64], demand: &[i64], count: u32) {
+    for (has, wanted) in free.iter_mut().zip(demand) {
+        *has = has.saturating_add(wanted.saturating_mul(i64::from(count)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_ignores_what_is_not_asked_for_and_never_overflows() {
+        assert_eq!(room(&[2, 0], &[7, -5]), 3);
+        assert_eq!(room(&[2, 1], &[7, 0]), 0);
+        assert_eq!(room(&[0, 0], &[-1, -1]), u32::MAX);
+        assert_eq!(room(&[i64::MAX], &[i64::MAX]), 1);
+        let mut free = [i64::MIN + 1];
+        take(&mut free, &[i64::MAX], u32::MAX);
+        assert_eq!(free, [i64::MIN]);
+    }
+}

@@ -1,0 +1,68 @@
+//! What to launch, and where pending pods go.
+//!
+//! Pods of equal shape are one group ([`groups`]); offerings that no requirement tells apart are
+//! one cell and only the undominated of them candidates ([`offerings`]). Rules over shared
+//! domains (zones) are settled by dealing a group's pods out over domains ([`assign`]); what
+//! remains is packing: nodes that are there or on their way are filled first, then nodes are
+//! launched, each time the offering whose content is worth most for its price ([`greedy`],
+//! [`fill`]), by the dual values of the fluid relaxation ([`duals`]).
+
+mod assemble;
+mod assign;
+mod bins;
+mod bound;
+mod dimensions;
+mod duals;
+mod explain;
+mod fill;
+mod greedy;
+mod groups;
+mod held;
+mod improve;
+mod inventory;
+mod names;
+mod offerings;
+mod problem;
+mod settings;
+mod stages;
+mod state;
+mod topology;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Never, Settings, Stop};
+
+use crate::model::{Method, Plan, Snapshot, Timestamp};
+
+/// Finds a place for each pending pod, on nodes that are there, on the way, or to be launched, at
+/// the lowest price.
+///
+/// The same snapshot, settings, `now` and `seed` give the same plan, byte for byte, unless `stop`
+/// cuts the work short. A plan without launches, placements and unschedulable pods is what an
+/// empty queue of pods gives.
+pub fn plan(
+    snapshot: &Snapshot,
+    settings: &Settings,
+    now: Timestamp,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Plan {
+    let mut plan = Plan { generation: snapshot.generation, made_at: now, seed, ..Plan::default() };
+    let mut pending = groups::Pending::of(snapshot, settings);
+    if pending.groups.is_empty() && pending.defective.is_empty() {
+        return plan;
+    }
+    let problem = problem::Problem::new(snapshot, settings, &pending);
+    let mut state = state::State::new(&problem);
+    held::keep(&mut state, &mut pending);
+    let (mut leftovers, classes) = stages::run(&mut state, &pending);
+    stages::enforce_spread(&mut state, &mut leftovers);
+    plan.method = Method::Greedy;
+    if improve::improve(&mut state, &classes, seed, stop) {
+        plan.method = Method::LocalSearch;
+    }
+    assemble::assemble(&state, pending, &leftovers, &mut plan);
+    plan.lower_bound = bound::lower_bound(&state).min(plan.price);
+    plan
+}

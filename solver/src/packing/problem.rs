@@ -1,0 +1,211 @@
+//! The problem in the form that the packer works on: groups, bins and candidates with integer
+//! indices, dense amounts, and compatibility worked out once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::constraints::{node_affinity, preferences, taints};
+use crate::model::{Labels, Name, PodShape, Snapshot, Taint, TaintEffect};
+
+use super::Settings;
+use super::bins::Bin;
+use super::dimensions::{Amounts, Dimensions};
+use super::groups::{Group, Pending};
+use super::inventory::{self, PoolData};
+use super::offerings::{self, Candidate, Cell, RawCell};
+use super::topology::Topology;
+
+/// A group as the packer sees it.
+#[derive(Clone, Debug)]
+pub struct GroupData {
+    /// What its pods have in common.
+    pub shape: Arc<PodShape>,
+    /// What one of them takes.
+    pub demand: Amounts,
+    /// Its node requirements, by index, its preferences as far as they can be kept.
+    pub signature: usize,
+    /// The same without preferences.
+    pub relaxed: usize,
+    /// Whether nothing but resources matters once a node is known to be compatible.
+    pub plain: bool,
+}
+
+/// Node requirements of a shape, at a step of relaxing its preferences.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// A shape that has them.
+    pub shape: Arc<PodShape>,
+    /// How many preferences were given up.
+    pub step: usize,
+}
+
+impl Signature {
+    /// Whether a node with these labels and taints is compatible.
+    pub fn allows(&self, labels: &Labels, node_taints: &[Taint]) -> bool {
+        node_affinity::check(&self.shape, labels)
+            && taints::check(&self.shape, node_taints)
+            && preferences::check(&self.shape, self.step, labels, node_taints)
+    }
+}
+
+/// The whole problem; nothing in it changes while it is solved.
+#[derive(Debug)]
+pub struct Problem<'a> {
+    /// What it was made from.
+    pub snapshot: &'a Snapshot,
+    /// Which resource has which index.
+    pub dimensions: Dimensions,
+    /// The groups.
+    pub groups: Vec<GroupData>,
+    /// Counters and rules between pods, counts as they are before anything is placed.
+    pub topology: Topology,
+    /// For each signature, which bins it allows.
+    pub bin_allowed: Vec<Vec<bool>>,
+    /// Nodes there or on their way.
+    pub bins: Vec<Bin>,
+    /// Combinations of domains: one domain a key.
+    pub tuples: Vec<Vec<u32>>,
+    /// The pools.
+    pub pools: Vec<PoolData>,
+    /// Kinds of new node that no requirement tells apart.
+    pub cells: Vec<Cell>,
+    /// What can be launched, dominated offerings left out.
+    pub candidates: Vec<Candidate>,
+}
+
+impl<'a> Problem<'a> {
+    /// Works out the problem.
+    pub fn new(snapshot: &'a Snapshot, settings: &Settings, pending: &Pending) -> Self {
+        let groups = &pending.groups;
+        let daemons = snapshot.daemon_sets.values().map(|daemon| &*daemon.shape);
+        let dimensions = Dimensions::of(groups.iter().map(|group| &*group.shape).chain(daemons));
+        let mut topology = Topology::of(snapshot, groups);
+        let pools = inventory::pools(snapshot);
+        let mut tuples = Vec::new();
+        let mut bins = inventory::bins(snapshot, &dimensions, &mut topology, &mut tuples);
+        let raw = offerings::raw_cells(snapshot, groups, &pools, &topology);
+        let mut signatures = Signatures::default();
+        let chosen: Vec<(usize, usize)> = groups
+            .iter()
+            .map(|group| signatures.of_group(group, &dimensions, &bins, &raw))
+            .collect();
+        let signatures = signatures.list;
+        let (cells, candidates) = offerings::cells(offerings::Build {
+            snapshot,
+            settings,
+            dimensions: &dimensions,
+            pools: &pools,
+            signatures: &signatures,
+            topology: &mut topology,
+            tuples: &mut tuples,
+            groups,
+            raw,
+        });
+        topology.settle_domains();
+        inventory::count_pods(snapshot, &mut bins, &mut topology, &tuples);
+        let bin_allowed = signatures
+            .iter()
+            .map(|signature| {
+                bins.iter().map(|bin| signature.allows(&bin.labels, &bin.taints)).collect()
+            })
+            .collect();
+        let groups = groups
+            .iter()
+            .zip(chosen)
+            .enumerate()
+            .map(|(index, (group, (signature, relaxed)))| GroupData {
+                demand: dimensions.demand(&group.shape.requests),
+                signature,
+                relaxed,
+                plain: topology.host_rules[index].is_empty() && group.shape.host_ports.is_empty(),
+                shape: Arc::clone(&group.shape),
+            })
+            .collect();
+        Self {
+            snapshot,
+            dimensions,
+            groups,
+            topology,
+            bin_allowed,
+            bins,
+            tuples,
+            pools,
+            cells,
+            candidates,
+        }
+    }
+}
+
+type SignatureKey = (Labels, Box<[crate::model::Requirements]>, Box<[crate::model::Toleration]>);
+type PreferenceKey = (Box<[crate::model::Weighted<crate::model::Requirements>]>, usize);
+
+/// Collects the distinct signatures.
+#[derive(Default)]
+struct Signatures {
+    list: Vec<Signature>,
+    index: BTreeMap<(SignatureKey, PreferenceKey), usize>,
+}
+
+impl Signatures {
+    fn add(&mut self, shape: &Arc<PodShape>, step: usize) -> usize {
+        let key = (
+            (shape.node_selector.clone(), shape.node_affinity.clone(), shape.tolerations.clone()),
+            (shape.preferred_node_affinity.clone(), step),
+        );
+        let list = &mut self.list;
+        *self.index.entry(key).or_insert_with(|| {
+            list.push(Signature { shape: Arc::clone(shape), step });
+            list.len() - 1
+        })
+    }
+
+    /// The signature of a group at the first step of relaxation at which some node could take one
+    /// of its pods, and the one without any preference.
+    fn of_group(
+        &mut self,
+        group: &Group,
+        dimensions: &Dimensions,
+        bins: &[Bin],
+        raw: &[RawCell],
+    ) -> (usize, usize) {
+        let shape = &group.shape;
+        let last = preferences::steps(shape);
+        let soft =
+            |list: &[Taint]| list.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule);
+        let matters = last > 1
+            || bins.iter().any(|bin| soft(&bin.taints))
+            || raw.iter().any(|cell| soft(&cell.taints));
+        let first = if matters {
+            let demand = dimensions.demand(&shape.requests);
+            (0..last)
+                .find(|step| {
+                    let signature = Signature { shape: Arc::clone(shape), step: *step };
+                    raw.iter().any(|cell| {
+                        signature.allows(&cell.labels, &cell.taints)
+                            && cell.could_hold(&demand, dimensions)
+                    }) || bins.iter().any(|bin| {
+                        bin.open
+                            && super::dimensions::room(&demand, &bin.load.free) > 0
+                            && signature.allows(&bin.labels, &bin.taints)
+                    })
+                })
+                .unwrap_or(last)
+        } else {
+            last
+        };
+        (self.add(shape, first), self.add(shape, last))
+    }
+}
+
+/// The index of a combination of domains.
+pub fn tuple_index(tuples: &mut Vec<Vec<u32>>, domains: Vec<u32>) -> usize {
+    tuples.iter().position(|other| *other == domains).unwrap_or_else(|| {
+        tuples.push(domains);
+        tuples.len() - 1
+    })
+}
+
+/// A label's value, for sorting nodes that differ in it apart.
+pub fn project(labels: &Labels, keys: &[Name]) -> Vec<Option<Name>> {
+    keys.iter().map(|key| labels.get(key).cloned()).collect()
+}

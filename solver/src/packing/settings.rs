@@ -1,0 +1,60 @@
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Name, Price};
+
+/// What the packer goes by, beside the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// What a node costs in an hour beyond its offering's price: what its existence costs
+    /// (licences, addresses, churn). It counts where plans are compared and is never part of a
+    /// plan's price.
+    pub price_per_node: Price,
+    /// Names of the schedulers whose pods are planned for (`spec.schedulerName`).
+    pub scheduler_names: Box<[Name]>,
+    /// How many rounds of column generation may follow the greedy plan, 0 for none.
+    pub column_rounds: u32,
+    /// How many neighbourhoods the local search may try, 0 for none.
+    pub search_rounds: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            price_per_node: Price::ZERO,
+            scheduler_names: Box::from([Name::from("default-scheduler")]),
+            column_rounds: 60,
+            search_rounds: 400,
+        }
+    }
+}
+
+impl Settings {
+    /// Whether pods of that scheduler are planned for.
+    pub fn serves(&self, scheduler: &str) -> bool {
+        self.scheduler_names.iter().any(|name| name == scheduler)
+    }
+}
+
+/// Says when to stop improving a plan. Work is limited by counts, so that a plan follows from its
+/// inputs alone; a stop only cuts it short.
+pub trait Stop {
+    /// Whether to stop now. Asked often: it must be cheap.
+    fn should_stop(&self) -> bool;
+}
+
+/// Lets the planner go on until its work limits are reached.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Never;
+
+impl Stop for Never {
+    fn should_stop(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fn() -> bool> Stop for F {
+    fn should_stop(&self) -> bool {
+        self()
+    }
+}

@@ -1,0 +1,195 @@
+//! Properties of whole plans.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::*;
+use crate::testing::*;
+
+use super::*;
+
+fn planned(snapshot: &Snapshot) -> Plan {
+    let plan = plan(snapshot, &Settings::default(), Timestamp::from_seconds(1), 7, &Never);
+    assert!(plan.lower_bound <= plan.price, "{} over {}", plan.lower_bound, plan.price);
+    plan
+}
+
+fn exoscale() -> Arc<Catalog> {
+    Arc::new(exoscale_catalog(&["ch-gva-2", "de-fra-1"]))
+}
+
+/// Pods by launch.
+fn by_target(plan: &Plan) -> BTreeMap<Target, Vec<PodKey>> {
+    let mut by_target: BTreeMap<Target, Vec<PodKey>> = BTreeMap::new();
+    for placement in &plan.placements {
+        by_target.entry(placement.target.clone()).or_default().push(placement.pod.clone());
+    }
+    by_target
+}
+
+fn zones(plan: &Plan) -> BTreeMap<Name, usize> {
+    let mut zones = BTreeMap::new();
+    for launch in &plan.launches {
+        let pods = by_target(plan).get(&Target::Claim(launch.name.clone())).map_or(0, Vec::len);
+        *zones.entry(launch.zone.clone()).or_default() += pods;
+    }
+    zones
+}
+
+#[test]
+fn an_empty_queue_gives_an_empty_plan() {
+    let plan = planned(&cluster().pool(pool("default"), exoscale()).snapshot());
+    assert!(plan.is_empty());
+    assert_eq!(plan.method, Method::Nothing);
+}
+
+#[test]
+fn every_pod_gets_a_place_and_the_same_inputs_the_same_plan() {
+    let small = shape(500, 1_024).build();
+    let large = shape(3_000, 2_048).build();
+    let snapshot = cluster()
+        .pool(pool("default"), exoscale())
+        .pods(pods("small", 100, &small))
+        .pods(pods("large", 30, &large))
+        .snapshot();
+    let first = planned(&snapshot);
+    assert_eq!(first.placements.len(), 130);
+    assert!(first.unschedulable.is_empty());
+    assert_eq!(first, planned(&snapshot));
+}
+
+#[test]
+fn nodes_that_are_there_are_filled_first() {
+    let snapshot = cluster()
+        .pool(pool("default"), exoscale())
+        .node(node("here", 8_000, 32_768))
+        .pods(pods("p", 10, &shape(500, 512).build()))
+        .snapshot();
+    let plan = planned(&snapshot);
+    assert!(plan.launches.is_empty());
+    assert!(plan.placements.iter().all(|p| p.target == Target::Node(Name::from("here"))));
+}
+
+#[test]
+fn zone_spread_is_even() {
+    let shape = shape(500, 512).label("app", "web").spread(well_known::ZONE_LABEL, 1).build();
+    let snapshot =
+        cluster().pool(pool("default"), exoscale()).pods(pods("p", 21, &shape)).snapshot();
+    let plan = planned(&snapshot);
+    assert_eq!(plan.placements.len(), 21);
+    let mut counts: Vec<usize> = zones(&plan).into_values().collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [10, 11]);
+}
+
+#[test]
+fn pods_that_avoid_each_other_get_a_node_each() {
+    let shape = shape(500, 512).label("app", "db").alone_in(well_known::HOSTNAME_LABEL).build();
+    let snapshot =
+        cluster().pool(pool("default"), exoscale()).pods(pods("p", 5, &shape)).snapshot();
+    let plan = planned(&snapshot);
+    assert_eq!(plan.launches.len(), 5);
+    assert!(by_target(&plan).values().all(|pods| pods.len() == 1));
+}
+
+#[test]
+fn pods_with_affinity_to_each_other_share_a_node_or_a_zone() {
+    for (key, nodes) in [(well_known::HOSTNAME_LABEL, true), (well_known::ZONE_LABEL, false)] {
+        let shape = shape(500, 512).label("app", "a").affinity(key, &[("app", "a")]).build();
+        let snapshot =
+            cluster().pool(pool("default"), exoscale()).pods(pods("p", 8, &shape)).snapshot();
+        let plan = planned(&snapshot);
+        assert_eq!(plan.placements.len(), 8, "{key}");
+        assert_eq!(zones(&plan).len(), 1, "{key}");
+        assert!(!nodes || by_target(&plan).len() == 1, "{key}");
+    }
+}
+
+#[test]
+fn affinity_follows_pods_of_another_group() {
+    let cache = shape(500, 512).label("app", "cache").build();
+    let web = shape(250, 256)
+        .label("app", "web")
+        .affinity(well_known::HOSTNAME_LABEL, &[("app", "cache")])
+        .build();
+    let snapshot = cluster()
+        .pool(pool("default"), exoscale())
+        .pods(pods("cache", 2, &cache))
+        .pods(pods("web", 4, &web))
+        .snapshot();
+    let plan = planned(&snapshot);
+    assert!(plan.unschedulable.is_empty(), "{:?}", plan.unschedulable);
+    for (target, pods) in by_target(&plan) {
+        assert!(pods.iter().any(|pod| pod.name.starts_with("cache")), "{target:?} {pods:?}");
+    }
+}
+
+#[test]
+fn a_pod_that_fits_nowhere_is_told_why() {
+    let snapshot = cluster()
+        .pool(pool("default"), exoscale())
+        .node(node("n", 2_000, 4_096))
+        .pods(pods("big", 1, &shape(1_000_000, 512).build()))
+        .snapshot();
+    let plan = planned(&snapshot);
+    let reason = &plan.unschedulable[0].reason;
+    assert!(reason.contains("pool default: largest type "), "{reason}");
+    assert!(reason.contains("the pod asks for cpu 1000000m"), "{reason}");
+    assert!(reason.contains("node n: cpu 2000m free"), "{reason}");
+}
+
+#[test]
+fn limits_hold_within_one_plan() {
+    let mut limited = pool("default");
+    limited.limits.nodes = Some(2);
+    let shape = shape(500, 512).label("app", "db").alone_in(well_known::HOSTNAME_LABEL).build();
+    let snapshot = cluster().pool(limited, exoscale()).pods(pods("p", 5, &shape)).snapshot();
+    let plan = planned(&snapshot);
+    assert_eq!(plan.launches.len(), 2);
+    assert_eq!(plan.unschedulable.len(), 3);
+    assert!(plan.unschedulable[0].reason.contains("limit of nodes"), "{:?}", plan.unschedulable);
+}
+
+#[test]
+fn the_heavier_pool_launches_what_it_can() {
+    let mut heavy = pool("heavy");
+    heavy.weight = 10;
+    heavy.requirements =
+        requirements(&[("node.kubernetes.io/instance-type", Operator::In, &["standard.medium"])]);
+    let snapshot = cluster()
+        .pool(heavy, exoscale())
+        .pool(pool("light"), exoscale())
+        .pods(pods("s", 3, &shape(1_000, 1_024).build()))
+        .pods(pods("l", 1, &shape(7_000, 1_024).build()))
+        .snapshot();
+    let plan = planned(&snapshot);
+    assert!(plan.unschedulable.is_empty());
+    for (target, pods) in by_target(&plan) {
+        let Target::Claim(name) = target else { panic!() };
+        let expected = if pods[0].name.starts_with('l') { "light" } else { "heavy" };
+        assert!(name.starts_with(expected), "{name} {pods:?}");
+    }
+}
+
+#[test]
+fn weird_amounts_and_rules_never_panic() {
+    let shapes = [
+        shape(i64::MAX, i64::MAX).build(),
+        shape(-5, -5).build(),
+        shape(0, 0).build(),
+        shape(100, 100).spread(well_known::ZONE_LABEL, 0).label("a", "b").build(),
+        shape(100, 100).spread(well_known::ZONE_LABEL, u32::MAX).label("a", "c").build(),
+        shape(100, 100).require("x", Operator::In, &[]).build(),
+        shape(100, 100).require("x", Operator::Gt, &["y"]).build(),
+        shape(100, 100).anti_affinity("nowhere", &[]).build(),
+        shape(100, 100).affinity("nowhere", &[]).build(),
+        shape(100, 100).resource("nvidia.com/gpu", i64::MAX).build(),
+    ];
+    let mut builder =
+        cluster().pool(pool("default"), exoscale()).node(node("n", -1, i64::MAX >> 21));
+    for (index, shape) in shapes.iter().enumerate() {
+        builder = builder.pods(pods(&format!("w{index}"), 3, shape));
+    }
+    let plan = planned(&builder.snapshot());
+    assert_eq!(plan.placements.len() + plan.unschedulable.len(), 30);
+}
