@@ -1,0 +1,233 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use super::budgets::{allowed, is_tainted};
+use crate::lifecycle::{NodeRef, Write};
+use crate::model::{
+    ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, PodKey, Removal,
+    RemovalReason, Snapshot, Target, Timestamp, well_known::condition,
+};
+
+/// What [`emptiness`] needs to know beside the snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// The places that the standing plan has for pods that are not bound yet, by the pods' UIDs.
+    pub targets: BTreeMap<Name, Target>,
+    /// When a pod last came or left, by the claim's UID, where that is known better than from the
+    /// claim's `status.lastPodEventTime`. The later one counts.
+    pub pod_events: BTreeMap<Name, Timestamp>,
+    /// Budgets whose window is closed now: pool and index.
+    pub closed_budgets: BTreeSet<(Name, usize)>,
+}
+
+/// Which nodes go because they are empty, and why the others stay.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Emptiness {
+    /// To be removed, by pool, those already tainted first, then the dearest.
+    pub removals: Vec<Removal>,
+    /// Why each other claim stays, by name.
+    pub kept: Vec<Kept>,
+}
+
+/// A claim that stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub claim: Name,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+/// Why a node is not removed as empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// It is being deleted already.
+    Leaving,
+    /// It is not fully up yet.
+    NotInitialized,
+    /// Its node is not known.
+    NoNode,
+    /// Its NodePool is not known, or is a static one.
+    NotConsolidated,
+    /// `consolidateAfter: Never`.
+    Never,
+    /// `karpenter.sh/do-not-disrupt` on the node.
+    DoNotDisrupt,
+    /// A pod that came from elsewhere runs on it.
+    Occupied(PodKey),
+    /// So many pods that have no node yet are planned for it.
+    Expected(usize),
+    /// Left alone for too short a time: so much is still missing.
+    TooSoon(Duration),
+    /// The pool's budgets allow no more now.
+    Budget {
+        /// What they allow.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leaving => formatter.write_str("it is being deleted already"),
+            Self::NotInitialized => formatter.write_str("it is not initialized yet"),
+            Self::NoNode => formatter.write_str("its node is not known"),
+            Self::NotConsolidated => {
+                formatter.write_str("its NodePool is unknown or has a fixed number of nodes")
+            }
+            Self::Never => formatter.write_str("its NodePool says consolidateAfter: Never"),
+            Self::DoNotDisrupt => formatter.write_str("the node says do-not-disrupt"),
+            Self::Occupied(pod) => write!(formatter, "pod {pod} runs on it"),
+            Self::Expected(pods) => write!(formatter, "{pods} pending pods are planned for it"),
+            Self::TooSoon(left) => {
+                write!(formatter, "consolidateAfter leaves it {} s more", left.as_secs_f64().ceil())
+            }
+            Self::Budget { limit } => {
+                write!(formatter, "the disruption budgets allow {limit} nodes at a time")
+            }
+        }
+    }
+}
+
+/// Which nodes may be removed because nothing but pods that belong to their node runs on them and
+/// nothing is planned for them.
+///
+/// A node stays a candidate while it carries the taint `karpenter.sh/disrupted`, so that a removal
+/// that was begun is taken up again after a restart, or given up ([`leftover_taints`]).
+pub fn emptiness(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Emptiness {
+    let expected = expected_pods(snapshot, inputs);
+    let mut result = Emptiness::default();
+    let mut candidates: BTreeMap<Name, Vec<(&NodeClaim, &NodeState)>> = BTreeMap::new();
+    for claim in snapshot.claims.values() {
+        match candidate(snapshot, claim, &expected, inputs, now) {
+            Ok((pool, state)) => {
+                candidates.entry(pool.name.clone()).or_default().push((claim, state));
+            }
+            Err(obstacle) => result.kept.push(Kept { claim: claim.name.clone(), obstacle }),
+        }
+    }
+    for (pool, mut candidates) in candidates {
+        let Some(pool) = snapshot.pools.get(&pool) else { continue };
+        let allowance = allowed(snapshot, pool, DisruptionReason::Empty, &inputs.closed_budgets);
+        candidates.sort_by_key(|(claim, state)| {
+            (!is_tainted(&state.node.taints), std::cmp::Reverse(claim.price), &claim.name)
+        });
+        let room = usize::try_from(allowance.remaining()).unwrap_or(usize::MAX);
+        for (index, (claim, state)) in candidates.into_iter().enumerate() {
+            if index < room {
+                result.removals.push(removal(claim, state));
+            } else {
+                let obstacle = Obstacle::Budget { limit: allowance.limit.unwrap_or(0) };
+                result.kept.push(Kept { claim: claim.name.clone(), obstacle });
+            }
+        }
+    }
+    result.kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+    result
+}
+
+/// The nodes of ours that carry the taint of a removal that nobody is going to carry out: to be
+/// given back. `removing` holds the UIDs of the claims whose removal is under way.
+pub fn leftover_taints(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Write> {
+    snapshot
+        .claims
+        .values()
+        .filter(|claim| claim.deleted.is_none() && !removing.contains(&claim.uid))
+        .filter_map(|claim| snapshot.node_of_claim(claim))
+        .filter(|state| state.node.deleted.is_none() && is_tainted(&state.node.taints))
+        .map(|state| Write::UntaintNode {
+            node: NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() },
+        })
+        .collect()
+}
+
+fn candidate<'a>(
+    snapshot: &'a Snapshot,
+    claim: &NodeClaim,
+    expected: &BTreeMap<Name, usize>,
+    inputs: &Inputs,
+    now: Timestamp,
+) -> Result<(&'a NodePool, &'a NodeState), Obstacle> {
+    if claim.deleted.is_some() {
+        return Err(Obstacle::Leaving);
+    }
+    let initialized = claim.condition(condition::INITIALIZED).ok_or(Obstacle::NotInitialized)?;
+    if !claim.is(condition::INITIALIZED) {
+        return Err(Obstacle::NotInitialized);
+    }
+    let state = snapshot.node_of_claim(claim).ok_or(Obstacle::NoNode)?;
+    if state.node.deleted.is_some() {
+        return Err(Obstacle::Leaving);
+    }
+    let pool = claim.pool().and_then(|pool| snapshot.pools.get(pool));
+    let pool = pool.filter(|pool| pool.replicas.is_none()).ok_or(Obstacle::NotConsolidated)?;
+    let ConsolidateAfter::After(wait) = pool.consolidate_after else {
+        return Err(Obstacle::Never);
+    };
+    if state.node.do_not_disrupt {
+        return Err(Obstacle::DoNotDisrupt);
+    }
+    if let Some(pod) = state.pods.values().find(|pod| pod.is_alive() && !pod.belongs_to_node()) {
+        return Err(Obstacle::Occupied(pod.key.clone()));
+    }
+    if let Some(pods) = expected.get(&claim.name) {
+        return Err(Obstacle::Expected(*pods));
+    }
+    let since = [claim.last_pod_event, inputs.pod_events.get(&claim.uid).copied()]
+        .into_iter()
+        .flatten()
+        .fold(initialized.since, Timestamp::max);
+    let idle = now.since(since);
+    if idle < wait {
+        return Err(Obstacle::TooSoon(wait.saturating_sub(idle)));
+    }
+    Ok((pool, state))
+}
+
+/// How many pods are still to come to each claim's node, by the claim's name.
+fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Name, usize> {
+    let pending: BTreeSet<&Name> =
+        snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
+    let mut pods_of: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();
+    let mut moved: BTreeSet<&Name> = BTreeSet::new();
+    for (uid, target) in inputs.targets.iter().filter(|(uid, _)| pending.contains(uid)) {
+        let claim = match target {
+            Target::Claim(claim) => Some(claim.clone()),
+            Target::Node(node) => snapshot
+                .nodes
+                .get(node)
+                .and_then(|state| snapshot.claim_of_node(&state.node))
+                .map(|claim| claim.name.clone()),
+        };
+        moved.insert(uid);
+        if let Some(claim) = claim {
+            pods_of.entry(claim).or_default().insert(uid);
+        }
+    }
+    for claim in snapshot.claims.values() {
+        // A plan that has another place for the pod now overrides what the claim was made for.
+        for uid in claim.planned_pods.iter() {
+            if let Some(uid) = pending.get(uid)
+                && !moved.contains(uid)
+            {
+                pods_of.entry(claim.name.clone()).or_default().insert(uid);
+            }
+        }
+    }
+    pods_of.into_iter().map(|(claim, pods)| (claim, pods.len())).collect()
+}
+
+fn removal(claim: &NodeClaim, state: &NodeState) -> Removal {
+    let explanation = match claim.price {
+        Some(price) => format!("no pods left, saves {price} per hour"),
+        None => "no pods left".to_owned(),
+    };
+    Removal {
+        claim: claim.name.clone(),
+        claim_uid: claim.uid.clone(),
+        node: Some(state.node.name.clone()),
+        reason: RemovalReason::Empty,
+        explanation,
+    }
+}

@@ -1,0 +1,10 @@
+//! What to remove.
+
+mod budgets;
+mod emptiness;
+
+pub use budgets::{Allowance, allowed};
+pub use emptiness::{Emptiness, Inputs, Kept, Obstacle, emptiness, leftover_taints};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What happens to a NodeClaim next: pure steps from a snapshot, what the provider said, and the
+//! time, to named [`Effect`]s, each one external write.
+//!
+//! A claim is a state machine whose whole state is in the API server and in the cloud; the process
+//! remembers nothing that it could not ask for again ([`Observation`]s). So it may die at any
+//! moment: whoever comes next derives the same next step.
+//!
+//! ```text
+//!                plan
+//!                 | CreateClaim          the durable intent: nothing is asked of a cloud before it
+//!                 v
+//!   +--------> Pending ----- no capacity, nothing fits, 5 min ----------------------+
+//!   |             | LaunchInstance       idempotent by the claim's UID              |
+//!   | (restart)   v                                                                 |
+//!   +--------- observed Present                                                     |
+//!                 | RecordLaunched                                                  |
+//!                 v                                                                 |
+//!              Launched ---- instance gone, 15 min without a node ------------------+
+//!                 | RegisterNode, RecordRegistered                                  |
+//!                 v                                                                 |
+//!             Registered --- instance gone, node deleted by somebody, expired ------+
+//!                 | InitializeNode, RecordInitialized                               |
+//!                 v                                                                 |
+//!            Initialized --- the same; or disrupted -------------------------------+
+//!                                                                                   |
+//!                                                                   DeleteClaim     |
+//!                                                                                   v
+//!             gone <---- Gone <-------------------- Drained <------------------ Deleting
+//!       ReleaseClaim      |  TerminateInstance until the cloud     TaintNode, EvictPod (tier by
+//!                         |  says "no such machine"                tier), RecordDrained
+//!                         +- DeleteNode, ReleaseNode
+//! ```
+//!
+//! * Every arrow to *Deleting* is a DeleteClaim; the claim's finalizer holds it until the end.
+//! * *Deleting* works from every state, also when nothing was ever created: the cloud is asked by
+//!   the claim's UID, and says that there is nothing.
+//! * A node that has not joined, or that has gone, is not waited for.
+
+mod consequences;
+mod effect;
+mod launch;
+mod steps;
+mod termination;
+
+pub use consequences::{Refused, consequences};
+pub use effect::{
+    Cause, ClaimRef, Effect, Instance, LaunchRequest, NewClaim, NodeRef, Observation, PodRef,
+    PoolStatus, Registration, Write,
+};
+pub use launch::{launch_request, new_claim, node_capacity};
+pub use steps::{Settings, steps};
+pub use termination::{disrupted_taint, unregistered_taint};
+
+#[cfg(test)]
+mod tests;

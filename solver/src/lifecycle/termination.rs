@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use crate::model::{
+    NodeClaim, NodeState, Pod, Snapshot, Taint, TaintEffect, Timestamp, well_known,
+    well_known::condition,
+};
+
+use super::effect::{Effect, Observation, PodRef, Write};
+use super::steps::{claim_ref, node_ref};
+
+/// Pods of at least this priority (`system-cluster-critical` and up) are drained last.
+const CRITICAL_PRIORITY: i32 = 2_000_000_000;
+/// A pod that should have stopped so long ago does not hold a drain: its kubelet is gone.
+const STUCK: Duration = Duration::from_secs(60);
+/// How long before the end of terminationGracePeriod the pods that are left are deleted: what a
+/// pod's own grace period is unless it says otherwise.
+const LAST_CALL: Duration = Duration::from_secs(30);
+
+/// `karpenter.sh/disrupted:NoSchedule`, on nodes that are about to be removed.
+pub fn disrupted_taint() -> Taint {
+    Taint {
+        key: well_known::DISRUPTED_TAINT.into(),
+        value: "".into(),
+        effect: TaintEffect::NoSchedule,
+    }
+}
+
+/// `karpenter.sh/unregistered:NoExecute`, on nodes that join.
+pub fn unregistered_taint() -> Taint {
+    Taint {
+        key: well_known::UNREGISTERED_TAINT.into(),
+        value: "".into(),
+        effect: TaintEffect::NoExecute,
+    }
+}
+
+/// The steps of a claim that is being deleted.
+pub(super) fn steps(
+    snapshot: &Snapshot,
+    claim: &NodeClaim,
+    observed: Option<&Observation>,
+    now: Timestamp,
+) -> Vec<Effect> {
+    if !claim.has_termination_finalizer {
+        return Vec::new();
+    }
+    let node = snapshot.node_of_claim(claim);
+    if observed == Some(&Observation::Gone) {
+        return vec![release(claim, node.map(AsRef::as_ref)).into()];
+    }
+    if let Some(state) = node
+        && !claim.is(condition::INSTANCE_TERMINATING)
+    {
+        if !state.node.has_taint(well_known::DISRUPTED_TAINT) {
+            return vec![Write::TaintNode { node: node_ref(&state.node) }.into()];
+        }
+        let left = to_drain(state, now);
+        if !left.is_empty() {
+            return evictions(claim, state, &left, now);
+        }
+        if !claim.is(condition::DRAINED) {
+            return vec![Write::RecordDrained { claim: claim_ref(claim) }.into()];
+        }
+    }
+    let terminate = Effect::TerminateInstance {
+        claim: claim_ref(claim),
+        provider_id: claim.provider_id.clone(),
+    };
+    let accepted = observed == Some(&Observation::Terminating);
+    if accepted && !claim.is(condition::INSTANCE_TERMINATING) {
+        let record = Write::RecordTerminating { claim: claim_ref(claim) };
+        return vec![terminate, record.into()];
+    }
+    vec![terminate]
+}
+
+/// What is left to let go of once the machine is gone.
+fn release(claim: &NodeClaim, node: Option<&NodeState>) -> Write {
+    match node.map(|state| &state.node) {
+        Some(node) if node.deleted.is_none() => Write::DeleteNode { node: node_ref(node) },
+        Some(node) if node.has_termination_finalizer => Write::ReleaseNode { node: node_ref(node) },
+        // A node that others' finalizers hold is not ours to wait for.
+        _ => Write::ReleaseClaim { claim: claim_ref(claim) },
+    }
+}
+
+/// The pods that must be gone before the machine goes: not those that belong to the node, not
+/// those that tolerate the taint, not those whose end is long overdue.
+fn to_drain(state: &NodeState, now: Timestamp) -> Vec<&Pod> {
+    let taint = disrupted_taint();
+    state
+        .pods
+        .values()
+        .map(AsRef::as_ref)
+        .filter(|pod| pod.is_alive() && !pod.belongs_to_node() && !pod.tolerates(&taint))
+        .filter(|pod| pod.deleted.is_none_or(|deleted| now.since(deleted) < STUCK))
+        .collect()
+}
+
+/// Evictions of the next tier: critical pods only once the others are gone.
+fn evictions(claim: &NodeClaim, state: &NodeState, left: &[&Pod], now: Timestamp) -> Vec<Effect> {
+    let is_critical = |pod: &Pod| pod.shape.priority >= CRITICAL_PRIORITY;
+    let others = left.iter().any(|pod| !is_critical(pod));
+    let deadline = claim
+        .termination_grace_period
+        .and_then(|period| claim.deleted.map(|deleted| deleted + period));
+    let remaining = deadline.map(|deadline| deadline.since(now));
+    let overdue = remaining.filter(|remaining| *remaining <= LAST_CALL);
+    left.iter()
+        .filter(|pod| pod.deleted.is_none())
+        .filter(|pod| overdue.is_some() || is_critical(pod) != others)
+        .map(|pod| {
+            let node = state.node.name.clone();
+            let pod = PodRef { key: pod.key.clone(), uid: pod.uid.clone() };
+            match overdue {
+                // Kubernetes takes a grace period of zero for "force": never less than a second.
+                Some(remaining) => {
+                    let grace = remaining.max(Duration::from_secs(1));
+                    Write::DeletePod { pod, node, grace }.into()
+                }
+                None => Write::EvictPod { pod, node }.into(),
+            }
+        })
+        .collect()
+}
