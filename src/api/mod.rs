@@ -1,0 +1,28 @@
+//! The Kubernetes resources that Berth works with: NodePool and NodeClaim of `karpenter.sh/v1`,
+//! so that the YAML of Karpenter's users goes on working, and kwok's node class.
+//!
+//! Enumerated values (operators, taint effects, policies) are plain strings here: the schema
+//! allows only the known ones, but an object that got past an older schema must still decode, so
+//! that what is wrong with it can be said. The module `watch` reduces these types to the model.
+
+mod common;
+mod crds;
+mod duration;
+mod hash;
+mod kwok;
+mod nodeclaim;
+mod nodepool;
+mod schedule;
+mod validation;
+
+pub use common::{Condition, NodeClassReference, Quantity, Requirement, Taint};
+pub use crds::{CrdFile, crds};
+pub use duration::{InvalidDuration, NEVER, format_duration, parse_duration, parse_never};
+pub use hash::{HASH_VERSION, template_hash};
+pub use kwok::{KwokNodeClass, KwokNodeClassSpec, KwokNodeClassStatus};
+pub use nodeclaim::{NodeClaim, NodeClaimSpec, NodeClaimStatus, ResourceRequirements};
+pub use nodepool::{
+    Budget, Disruption, NodeClaimTemplate, NodeClaimTemplateSpec, NodePool, NodePoolSpec,
+    NodePoolStatus, TemplateMetadata,
+};
+pub use schedule::{InvalidSchedule, parse_schedule};

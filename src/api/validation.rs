@@ -1,0 +1,128 @@
+//! Patterns and CEL rules of the schemas, as Karpenter v1 has them.
+
+use serde::Serialize;
+
+/// One entry of `x-kubernetes-validations`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Rule {
+    message: &'static str,
+    rule: &'static str,
+}
+
+/// A qualified label key: an optional DNS prefix and a name.
+pub(super) const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*(\/))?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$";
+/// The longest qualified label key: a DNS prefix of 253, a slash, a name of 62.
+pub(super) const LABEL_KEY_LENGTH: u32 = 316;
+/// A label value; it may be empty.
+pub(super) const LABEL_VALUE: &str = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$";
+/// The longest label value.
+pub(super) const LABEL_VALUE_LENGTH: u32 = 63;
+/// A resource quantity.
+pub(super) const QUANTITY: &str = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$";
+/// An API group: anything but a group with its version.
+pub(super) const API_GROUP: &str = r"^[^/]*$";
+/// A duration of whole hours, minutes and seconds.
+pub(super) const DURATION: &str = r"^([0-9]+(s|m|h))+$";
+/// The same, or `Never`.
+pub(super) const DURATION_OR_NEVER: &str = r"^(([0-9]+(s|m|h))+|Never)$";
+/// How long a budget is open: cron knows no seconds, but Go prints a closing `0s`.
+pub(super) const BUDGET_DURATION: &str = r"^((([0-9]+(h|m))|([0-9]+h[0-9]+m))(0s)?)$";
+/// A count or a percentage.
+pub(super) const BUDGET_NODES: &str = r"^((100|[0-9]{1,2})%|[0-9]+)$";
+/// A cron expression of five fields, or one of the names that stand for one.
+pub(super) const BUDGET_SCHEDULE: &str =
+    r"^(@(annually|yearly|monthly|weekly|daily|midnight|hourly))|((.+)\s(.+)\s(.+)\s(.+)\s(.+))$";
+/// The type of a condition.
+pub(super) const CONDITION_TYPE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$";
+/// The reason of a condition; it may be empty.
+pub(super) const CONDITION_REASON: &str = r"^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?|)$";
+
+/// `spec` of a NodeClaim.
+pub(super) const SPEC_IS_IMMUTABLE: Rule =
+    Rule { message: "spec is immutable", rule: "self == oldSelf" };
+
+/// `replicas` makes a NodePool static, for good.
+pub(super) const STATIC_STAYS_STATIC: Rule = Rule {
+    message: "Cannot transition NodePool between static (replicas set) and dynamic (replicas unset) provisioning modes",
+    rule: "has(self.replicas) == has(oldSelf.replicas)",
+};
+/// A static NodePool has its size from `replicas`.
+pub(super) const STATIC_LIMITS: Rule = Rule {
+    message: "only 'limits.nodes' is supported on static NodePools",
+    rule: "!has(self.replicas) || !has(self.limits) || self.limits.all(name, name == 'nodes')",
+};
+/// A static NodePool takes no part in the choice that weights decide.
+pub(super) const STATIC_WEIGHT: Rule = Rule {
+    message: "'weight' is not supported on static NodePools",
+    rule: "!(has(self.replicas) && has(self.weight))",
+};
+
+/// `group` of a node class reference.
+pub(super) const GROUP_NOT_EMPTY: Rule =
+    Rule { message: "group may not be empty", rule: "self != ''" };
+/// `kind` of a node class reference.
+pub(super) const KIND_NOT_EMPTY: Rule =
+    Rule { message: "kind may not be empty", rule: "self != ''" };
+/// `name` of a node class reference.
+pub(super) const NAME_NOT_EMPTY: Rule =
+    Rule { message: "name may not be empty", rule: "self != ''" };
+/// A NodePool cannot go to another cloud.
+pub(super) const GROUP_IS_IMMUTABLE: Rule =
+    Rule { message: "nodeClassRef.group is immutable", rule: "self.group == oldSelf.group" };
+/// A NodePool cannot go to another kind of node class.
+pub(super) const KIND_IS_IMMUTABLE: Rule =
+    Rule { message: "nodeClassRef.kind is immutable", rule: "self.kind == oldSelf.kind" };
+
+/// A budget has both of `schedule` and `duration`, or neither.
+pub(super) const SCHEDULE_WITH_DURATION: Rule = Rule {
+    message: "'schedule' must be set with 'duration'",
+    rule: "self.all(budget, has(budget.schedule) == has(budget.duration))",
+};
+
+/// `In` without values would allow nothing.
+pub(super) const IN_HAS_VALUES: Rule = Rule {
+    message: "requirements with operator 'In' must have a value defined",
+    rule: "self.all(x, x.operator != 'In' || (has(x.values) && size(x.values) > 0))",
+};
+/// The comparisons take one integer.
+pub(super) const COMPARISON_HAS_INTEGER: Rule = Rule {
+    message: "requirements operator 'Gt', 'Lt', 'Gte', or 'Lte' must have a single positive integer value",
+    rule: "self.all(x, !(x.operator in ['Gt', 'Lt', 'Gte', 'Lte']) || (has(x.values) && size(x.values) == 1 && x.values[0].matches('^[0-9]{1,18}$')))",
+};
+/// What is asked for must be possible.
+pub(super) const MIN_VALUES_POSSIBLE: Rule = Rule {
+    message: "requirements with 'minValues' must have at least that many values specified in the 'values' field",
+    rule: "self.all(x, x.operator != 'In' || !has(x.minValues) || (has(x.values) && size(x.values) >= x.minValues))",
+};
+
+/// Template labels: which NodePool a node is of is not the template's to say.
+pub(super) const LABELS_NOT_NODEPOOL: Rule = Rule {
+    message: "label \"karpenter.sh/nodepool\" is restricted",
+    rule: "!('karpenter.sh/nodepool' in self)",
+};
+/// Template labels: each node has a host name of its own.
+pub(super) const LABELS_NOT_HOSTNAME: Rule = Rule {
+    message: "label \"kubernetes.io/hostname\" is restricted",
+    rule: "!('kubernetes.io/hostname' in self)",
+};
+/// Template labels: the domain `karpenter.sh`, that of its subdomains included, is the
+/// autoscaler's own.
+pub(super) const LABELS_NOT_KARPENTER: Rule = Rule {
+    message: "label domain \"karpenter.sh\" is restricted",
+    rule: "self.all(key, key in ['karpenter.sh/capacity-type', 'karpenter.sh/nodepool'] || !key.find('^([^/]+)').endsWith('karpenter.sh'))",
+};
+/// Requirement keys, as [`LABELS_NOT_NODEPOOL`]; NodeClaims may have it.
+pub(super) const KEY_NOT_NODEPOOL: Rule = Rule {
+    message: "label \"karpenter.sh/nodepool\" is restricted",
+    rule: "self.all(x, x.key != 'karpenter.sh/nodepool')",
+};
+/// Requirement keys, as [`LABELS_NOT_HOSTNAME`].
+pub(super) const KEY_NOT_HOSTNAME: Rule = Rule {
+    message: "label \"kubernetes.io/hostname\" is restricted",
+    rule: "self != 'kubernetes.io/hostname'",
+};
+/// Requirement keys, as [`LABELS_NOT_KARPENTER`].
+pub(super) const KEY_NOT_KARPENTER: Rule = Rule {
+    message: "label domain \"karpenter.sh\" is restricted",
+    rule: "self in ['karpenter.sh/capacity-type', 'karpenter.sh/nodepool'] || !self.find('^([^/]+)').endsWith('karpenter.sh')",
+};

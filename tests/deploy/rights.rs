@@ -1,0 +1,118 @@
+//! What the service account may do.
+
+use anyhow::Result;
+use berth_controlplane::ControlPlane;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::Api;
+use kube::api::PostParams;
+
+use super::NAMESPACE;
+
+const ANY: &str = "default";
+
+/// Verbs on a resource (`group/resource/subresource`, the core group is empty) in a namespace,
+/// and the name, if it matters.
+type Right = (&'static [&'static str], &'static str, &'static str, &'static str);
+
+/// What the daemon does.
+const NEEDED: &[Right] = &[
+    (&["get", "list", "watch"], "/pods", "", ""),
+    (&["get", "list", "watch"], "/nodes", "", ""),
+    (&["get", "list", "watch"], "/namespaces", "", ""),
+    (&["get", "list", "watch"], "apps/daemonsets", "", ""),
+    (&["get", "list", "watch"], "policy/poddisruptionbudgets", "", ""),
+    (&["get", "list", "watch"], "karpenter.sh/nodepools", "", ""),
+    (&["get", "list", "watch", "create", "patch", "delete"], "karpenter.sh/nodeclaims", "", ""),
+    (&["patch"], "karpenter.sh/nodeclaims/status", "", ""),
+    (&["patch"], "karpenter.sh/nodepools/status", "", ""),
+    (&["update"], "karpenter.sh/nodeclaims/finalizers", "", ""),
+    (&["create", "patch", "delete"], "/nodes", "", ""),
+    (&["create"], "/pods/eviction", ANY, ""),
+    (&["delete"], "/pods", ANY, ""),
+    (&["create", "patch"], "events.k8s.io/events", ANY, ""),
+    (&["create"], "coordination.k8s.io/leases", NAMESPACE, ""),
+    (&["get", "update"], "coordination.k8s.io/leases", NAMESPACE, "berth"),
+    (&["get", "update"], "coordination.k8s.io/leases", NAMESPACE, "berth-scheduler"),
+];
+
+/// What would make it worth stealing.
+const WITHHELD: &[Right] = &[
+    (&["get", "list", "watch", "create", "update", "patch", "delete"], "/secrets", ANY, ""),
+    (&["get", "list"], "/secrets", "kube-system", ""),
+    (&["get", "list", "create", "update"], "/configmaps", ANY, ""),
+    (&["create", "update", "patch"], "/pods", ANY, ""),
+    (&["create", "get"], "/pods/exec", ANY, ""),
+    (&["create", "get"], "/pods/portforward", ANY, ""),
+    (&["create", "get"], "/nodes/proxy", "", ""),
+    (&["update", "deletecollection"], "/nodes", "", ""),
+    (&["patch", "update"], "/nodes/status", "", ""),
+    (&["create"], "/serviceaccounts/token", NAMESPACE, ""),
+    (&["impersonate"], "/users", "", ""),
+    (&["impersonate"], "/groups", "", ""),
+    (&["impersonate"], "/serviceaccounts", "kube-system", ""),
+    (&["bind", "escalate", "create", "update"], "rbac.authorization.k8s.io/clusterroles", "", ""),
+    (&["create"], "rbac.authorization.k8s.io/clusterrolebindings", "", ""),
+    (&["create", "update", "patch", "delete"], "apps/deployments", ANY, ""),
+    (&["create", "update", "patch", "delete"], "apps/daemonsets", ANY, ""),
+    (&["create", "update", "patch", "delete"], "policy/poddisruptionbudgets", ANY, ""),
+    (&["create", "update", "patch", "delete"], "karpenter.sh/nodepools", "", ""),
+    (&["update", "deletecollection"], "karpenter.sh/nodeclaims", "", ""),
+    (&["create", "update", "delete"], "/namespaces", "", ""),
+    (&["create", "update"], "apiextensions.k8s.io/customresourcedefinitions", "", ""),
+    (&["get", "update", "delete"], "coordination.k8s.io/leases", NAMESPACE, "another"),
+    (&["update", "delete"], "coordination.k8s.io/leases", "kube-node-lease", ""),
+];
+
+/// Asks the API server about every right in the tables.
+pub(super) async fn are_what_is_needed_and_no_more(plane: &ControlPlane) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (table, expected) in [(NEEDED, true), (WITHHELD, false)] {
+        for (verbs, resource, namespace, name) in table {
+            for verb in *verbs {
+                if may(plane, verb, resource, namespace, name).await? != expected {
+                    let not = if expected { "not " } else { "" };
+                    wrong.push(format!("{not}allowed: {verb} {resource} {namespace} {name}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+async fn may(
+    plane: &ControlPlane,
+    verb: &str,
+    resource: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<bool> {
+    let mut parts = resource.split('/').map(str::to_owned);
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let review = SubjectAccessReview {
+        spec: SubjectAccessReviewSpec {
+            user: Some(format!("system:serviceaccount:{NAMESPACE}:berth")),
+            groups: Some(vec![
+                "system:serviceaccounts".to_owned(),
+                format!("system:serviceaccounts:{NAMESPACE}"),
+                "system:authenticated".to_owned(),
+            ]),
+            resource_attributes: Some(ResourceAttributes {
+                verb: Some(verb.to_owned()),
+                group: parts.next(),
+                resource: parts.next(),
+                subresource: parts.next(),
+                namespace: text(namespace),
+                name: text(name),
+                ..ResourceAttributes::default()
+            }),
+            ..SubjectAccessReviewSpec::default()
+        },
+        ..SubjectAccessReview::default()
+    };
+    let reviews: Api<SubjectAccessReview> = Api::all(plane.client());
+    let answer = reviews.create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
+}
