@@ -1,0 +1,80 @@
+use std::fmt;
+
+/// A kind of object that the cache is fed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `v1` Pod.
+    Pod,
+    /// `v1` Node.
+    Node,
+    /// `karpenter.sh/v1` NodeClaim.
+    NodeClaim,
+    /// `karpenter.sh/v1` NodePool.
+    NodePool,
+    /// `apps/v1` DaemonSet.
+    DaemonSet,
+    /// `v1` Namespace.
+    Namespace,
+    /// `policy/v1` PodDisruptionBudget.
+    PodDisruptionBudget,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Pod,
+        Self::Node,
+        Self::NodeClaim,
+        Self::NodePool,
+        Self::DaemonSet,
+        Self::Namespace,
+        Self::PodDisruptionBudget,
+    ];
+
+    /// The name that Kubernetes gives it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pod => "Pod",
+            Self::Node => "Node",
+            Self::NodeClaim => "NodeClaim",
+            Self::NodePool => "NodePool",
+            Self::DaemonSet => "DaemonSet",
+            Self::Namespace => "Namespace",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    pub(super) fn remove(&mut self, kind: Kind) {
+        self.0 &= !kind.bit();
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Kind> {
+        Kind::ALL.into_iter().filter(move |kind| self.0 & kind.bit() != 0)
+    }
+}
+
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
+        Self(kinds.into_iter().fold(0, |bits, kind| bits | kind.bit()))
+    }
+}

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use berth_solver::model::{ClusterState, Snapshot};
+use tokio::sync::{mpsc, watch};
+use tracing::info;
+
+use super::{Message, Status};
+
+/// How the cache's writer works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many events may wait; senders wait beyond that.
+    pub queue: usize,
+    /// After so many events at the latest a snapshot is published.
+    pub batch: usize,
+    /// After this time spent applying events a snapshot is published, though more are waiting.
+    pub longest_batch: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { queue: 1_024, batch: 4_096, longest_batch: Duration::from_millis(1) }
+    }
+}
+
+/// The one writer of the cluster cache.
+#[derive(Debug)]
+pub struct CacheWriter {
+    settings: Settings,
+    inbox: mpsc::Receiver<Message>,
+    state: ClusterState,
+    latest: Arc<ArcSwap<Snapshot>>,
+    status: watch::Sender<Status>,
+}
+
+impl CacheWriter {
+    pub(super) fn new(
+        settings: Settings,
+        inbox: mpsc::Receiver<Message>,
+        latest: Arc<ArcSwap<Snapshot>>,
+        status: watch::Sender<Status>,
+    ) -> Self {
+        Self { settings, inbox, state: ClusterState::new(), latest, status }
+    }
+
+    /// Applies events and publishes snapshots until every sender is gone.
+    pub async fn run(mut self) {
+        while let Some(first) = self.inbox.recv().await {
+            // Only the length of the batch depends on the clock, never what comes out.
+            let started = Instant::now();
+            let mut batch = Batch::default();
+            batch.take(&mut self.state, first);
+            for _ in 1..self.settings.batch {
+                if started.elapsed() >= self.settings.longest_batch {
+                    break;
+                }
+                let Ok(message) = self.inbox.try_recv() else { break };
+                batch.take(&mut self.state, message);
+            }
+            self.publish(batch);
+        }
+    }
+
+    fn publish(&self, batch: Batch) {
+        if batch.changed {
+            self.latest.store(Arc::new(self.state.snapshot()));
+        }
+        // The snapshot is stored before readers hear of it: whoever sees a kind as synced finds
+        // its objects.
+        self.status.send_if_modified(|status| {
+            let before = *status;
+            for kind in batch.synced {
+                status.unsynced.remove(kind);
+            }
+            if status.unsynced.is_empty() && !before.unsynced.is_empty() {
+                info!("the cluster cache is complete");
+            }
+            if batch.changed || *status != before {
+                status.edition += 1;
+            }
+            *status != before
+        });
+    }
+}
+
+/// What a batch of messages did.
+#[derive(Debug, Default)]
+struct Batch {
+    changed: bool,
+    synced: Vec<super::Kind>,
+}
+
+impl Batch {
+    fn take(&mut self, state: &mut ClusterState, message: Message) {
+        match message {
+            Message::Event(event) => self.changed |= state.apply(event),
+            Message::Synced(kind) => self.synced.push(kind),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What each kind is called, decoded into, and reduced to.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use berth_solver::model::{
+    Change, ClusterEvent, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
+    PodDisruptionBudget, PodKey,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
+
+use super::objects::{self, Meta};
+use super::{Interner, reduce};
+use crate::api;
+use crate::cache::Kind;
+
+/// How the API server calls a kind.
+pub(super) struct Resource {
+    pub(super) group: &'static str,
+    pub(super) version: &'static str,
+    pub(super) plural: &'static str,
+}
+
+/// A kind of object that is watched.
+pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static {
+    /// What identifies an object of the kind.
+    type Key: Send + 'static;
+    /// The model's record.
+    type Record: Send + 'static;
+
+    const KIND: Kind;
+    const RESOURCE: Resource;
+
+    /// Namespace (empty if there is none), name and resource version.
+    fn identity(&self) -> Identity<'_>;
+
+    /// What identifies an object of this namespace and name.
+    fn key(identity: Identity<'_>, interner: &Interner) -> Self::Key;
+
+    /// The model's record, or why there can be none.
+    fn reduce(&self, interner: &Interner) -> Result<Self::Record, String>;
+
+    fn event(change: Change<Self::Key, Self::Record>) -> ClusterEvent;
+}
+
+/// Which object, and which state of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Identity<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+    pub(super) resource_version: &'a str,
+}
+
+impl Identity<'_> {
+    fn pod_key(self, interner: &Interner) -> PodKey {
+        // Names are mostly unique: sharing them would only cost.
+        PodKey { namespace: interner.name(self.namespace), name: Name::from(self.name) }
+    }
+}
+
+impl fmt::Display for Identity<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.namespace.is_empty() {
+            write!(formatter, "{}/", self.namespace)?;
+        }
+        formatter.write_str(self.name)
+    }
+}
+
+impl Meta {
+    fn identity(&self) -> Identity<'_> {
+        Identity {
+            namespace: &self.namespace,
+            name: &self.name,
+            resource_version: &self.resource_version,
+        }
+    }
+}
+
+/// Implements [`Watched`] for one of the compact objects.
+macro_rules! watched {
+    ($object:ty => $kind:ident, $record:ty, $key:ty, $key_of:expr, $group:literal $version:literal $plural:literal, $reduce:expr) => {
+        impl Watched for $object {
+            type Key = $key;
+            type Record = $record;
+
+            const KIND: Kind = Kind::$kind;
+            const RESOURCE: Resource =
+                Resource { group: $group, version: $version, plural: $plural };
+
+            fn identity(&self) -> Identity<'_> {
+                self.metadata.identity()
+            }
+
+            fn key(identity: Identity<'_>, interner: &Interner) -> $key {
+                $key_of(identity, interner)
+            }
+
+            fn reduce(&self, interner: &Interner) -> Result<$record, String> {
+                $reduce(self, interner)
+            }
+
+            fn event(change: Change<$key, $record>) -> ClusterEvent {
+                ClusterEvent::$kind(change)
+            }
+        }
+    };
+}
+
+fn by_name(identity: Identity<'_>, interner: &Interner) -> Name {
+    interner.name(identity.name)
+}
+
+watched!(objects::Pod => Pod, Pod, PodKey, Identity::pod_key, "" "v1" "pods",
+    |object, interner| Ok(reduce::pod(object, interner)));
+watched!(objects::Node => Node, Node, Name, by_name, "" "v1" "nodes",
+    |object, interner| Ok(reduce::node(object, interner)));
+watched!(objects::DaemonSet => DaemonSet, DaemonSet, PodKey, Identity::pod_key,
+    "apps" "v1" "daemonsets", reduce::daemon_set);
+watched!(objects::Namespace => Namespace, (Name, Labels), Name, by_name, "" "v1" "namespaces",
+    |object, interner| Ok(reduce::namespace(object, interner)));
+watched!(objects::PodDisruptionBudget => PodDisruptionBudget, PodDisruptionBudget, PodKey,
+    Identity::pod_key, "policy" "v1" "poddisruptionbudgets",
+    |object, interner| Ok(reduce::pod_disruption_budget(object, interner)));
+
+/// Implements [`Watched`] for one of the custom resources, which have no namespace.
+macro_rules! watched_custom_resource {
+    ($object:ident, $plural:literal, $reduce:path) => {
+        impl Watched for api::$object {
+            type Key = Name;
+            type Record = $object;
+
+            const KIND: Kind = Kind::$object;
+            const RESOURCE: Resource =
+                Resource { group: "karpenter.sh", version: "v1", plural: $plural };
+
+            fn identity(&self) -> Identity<'_> {
+                Identity {
+                    namespace: "",
+                    name: self.metadata.name.as_deref().unwrap_or_default(),
+                    resource_version: self.metadata.resource_version.as_deref().unwrap_or_default(),
+                }
+            }
+
+            fn key(identity: Identity<'_>, interner: &Interner) -> Name {
+                by_name(identity, interner)
+            }
+
+            fn reduce(&self, interner: &Interner) -> Result<$object, String> {
+                Ok($reduce(self, interner))
+            }
+
+            fn event(change: Change<Name, $object>) -> ClusterEvent {
+                ClusterEvent::$object(change)
+            }
+        }
+    };
+}
+
+watched_custom_resource!(NodePool, "nodepools", reduce::node_pool);
+watched_custom_resource!(NodeClaim, "nodeclaims", reduce::node_claim);
+
+/// An object as it came, for kube's watcher: decoded, or why it could not be.
+///
+/// With `GUARDED` an object that cannot be decoded does not spoil the list that it is in, for the
+/// price of decoding twice.
+#[derive(Clone, Debug)]
+pub(super) struct Decoded<T, const GUARDED: bool> {
+    meta: ObjectMeta,
+    pub(super) object: Result<T, String>,
+}
+
+impl<T: Watched, const GUARDED: bool> Decoded<T, GUARDED> {
+    fn of(object: T) -> Self {
+        let identity = object.identity();
+        Self { meta: object_meta(identity), object: Ok(object) }
+    }
+
+    pub(super) fn identity(&self) -> Identity<'_> {
+        Identity {
+            namespace: self.meta.namespace.as_deref().unwrap_or_default(),
+            name: self.meta.name.as_deref().unwrap_or_default(),
+            resource_version: self.meta.resource_version.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
+fn object_meta(identity: Identity<'_>) -> ObjectMeta {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    ObjectMeta {
+        namespace: text(identity.namespace),
+        name: text(identity.name),
+        resource_version: text(identity.resource_version),
+        ..ObjectMeta::default()
+    }
+}
+
+impl<'de, T: Watched, const GUARDED: bool> Deserialize<'de> for Decoded<T, GUARDED> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !GUARDED {
+            return T::deserialize(deserializer).map(Self::of);
+        }
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = |field| value["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let (namespace, name, resource_version) =
+            (text("namespace"), text("name"), text("resourceVersion"));
+        if name.is_empty() {
+            return Err(de::Error::custom("an object without metadata.name"));
+        }
+        Ok(match T::deserialize(value) {
+            Ok(object) => Self::of(object),
+            Err(error) => Self {
+                meta: object_meta(Identity {
+                    namespace: &namespace,
+                    name: &name,
+                    resource_version: &resource_version,
+                }),
+                object: Err(error.to_string()),
+            },
+        })
+    }
+}
+
+impl<T: Watched, const GUARDED: bool> kube::Resource for Decoded<T, GUARDED> {
+    type DynamicType = ();
+    type Scope = kube::core::NamespaceResourceScope;
+
+    fn kind(_: &()) -> Cow<'_, str> {
+        T::KIND.as_str().into()
+    }
+
+    fn group(_: &()) -> Cow<'_, str> {
+        T::RESOURCE.group.into()
+    }
+
+    fn version(_: &()) -> Cow<'_, str> {
+        T::RESOURCE.version.into()
+    }
+
+    fn plural(_: &()) -> Cow<'_, str> {
+        T::RESOURCE.plural.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
