@@ -1,0 +1,254 @@
+//! The scheduler extender: what kube-scheduler asks about every pod.
+//!
+//! `POST /filter` and `POST /prioritize` (or under `/v1`), in the wire format of
+//! `k8s.io/kube-scheduler/extender/v1`. What to answer is decided in
+//! [`berth_solver::placement`]; here requests are read and answers written. An answer never waits
+//! for anything: it comes out of the latest snapshot and the standing plan.
+//!
+//! kube-scheduler must send names only (`nodeCacheCapable: true`). A request with whole `Nodes`
+//! is taken for a simulation, as Cluster Autoscaler makes them with nodes that don't exist, and
+//! gets them all back.
+
+mod wire;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use berth_solver::model::Snapshot;
+use berth_solver::placement::{
+    CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Settings,
+    StandingPlan,
+};
+use bytes::Bytes;
+use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+
+use crate::cache::Cache;
+use crate::clock::Clock;
+use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
+use crate::server::{Handler, json, text};
+use wire::{FilterResult, HostPriority, Question};
+
+const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
+const NO_NAMES: &str = "NodeNames is missing: expected the names of the candidates \
+                        (nodeCacheCapable: true in the scheduler's configuration)";
+
+/// Everything that answers come out of.
+#[derive(Clone)]
+pub struct ExtenderState {
+    /// The picture of the cluster.
+    pub cache: Cache,
+    /// Where pods are to go; written by the autoscaler.
+    pub plan: Arc<ArcSwap<StandingPlan>>,
+    /// How patient to be.
+    pub settings: Settings,
+    /// The clock that the autoscaler dates its plans by.
+    pub clock: Clock,
+    /// Counts calls and verdicts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Answers kube-scheduler.
+pub struct Extender {
+    state: ExtenderState,
+    /// What belongs to the plan that was seen last.
+    expected: ArcSwap<ExpectedBy>,
+}
+
+/// Which pods go where, by which plan.
+#[derive(Default)]
+struct ExpectedBy {
+    plan: Arc<StandingPlan>,
+    pods: Expected,
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Filter,
+    Prioritize,
+}
+
+impl Verb {
+    fn of_path(path: &str) -> Option<Self> {
+        match path.strip_prefix("/v1").unwrap_or(path) {
+            "/filter" => Some(Self::Filter),
+            "/prioritize" => Some(Self::Prioritize),
+            _ => None,
+        }
+    }
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Prioritize => "prioritize",
+        }
+    }
+}
+
+impl Handler for Extender {
+    fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let Some(verb) = Verb::of_path(request.uri().path()) else {
+            let message = format!(
+                "{}: this extender serves /filter and /prioritize; take other verbs out of the \
+                 scheduler's configuration",
+                request.uri().path()
+            );
+            return text(StatusCode::NOT_FOUND, message);
+        };
+        if request.method() != Method::POST {
+            let message = format!("{}: expected POST", request.method());
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, message);
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return response;
+        }
+        if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
+            && encoding != "identity"
+        {
+            let message = "the body is compressed: expected plain JSON";
+            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+        }
+        match serde_json::from_slice(request.body()) {
+            Ok(question) => match verb {
+                Verb::Filter => answer(&self.filter(&question)),
+                Verb::Prioritize => match self.prioritize(&question) {
+                    Ok(scores) => answer(&scores),
+                    // A bare list has no room for an error.
+                    Err(missing) => text(StatusCode::BAD_REQUEST, missing),
+                },
+            },
+            Err(error) => {
+                let message = format!("the body is no ExtenderArgs: {error}");
+                text(StatusCode::BAD_REQUEST, message)
+            }
+        }
+    }
+
+    fn answered(&self, path: &str, status: StatusCode, took: Duration) {
+        let verb = Verb::of_path(path).map_or("other", Verb::as_str);
+        let metrics = &self.state.metrics;
+        let code = status.as_u16();
+        metrics.extender_requests.get_or_create(&VerbCodeLabels { verb, code }).inc();
+        metrics.extender_duration.get_or_create(&VerbLabels { verb }).observe(took.as_secs_f64());
+    }
+}
+
+impl Extender {
+    /// Answers out of this.
+    pub fn new(state: ExtenderState) -> Self {
+        Self { state, expected: ArcSwap::default() }
+    }
+
+    fn filter<'a>(&self, question: &'a Question<'a>) -> FilterResult<'a> {
+        let Some(pod) = question.pod.as_ref() else {
+            return FilterResult::error(NO_POD);
+        };
+        match (&question.node_names, &question.nodes) {
+            (Some(names), _) => {
+                let pod = pod.in_question();
+                let candidates = distinct(names.iter().map(AsRef::as_ref));
+                let filtered = self.decide(|placer| placer.filter(&pod, &candidates));
+                self.record(&pod, &filtered);
+                FilterResult::of(&candidates, filtered.verdicts)
+            }
+            (None, Some(nodes)) => FilterResult::echo(nodes),
+            (None, None) => FilterResult::error(NO_NAMES),
+        }
+    }
+
+    fn prioritize<'a>(
+        &self,
+        question: &'a Question<'a>,
+    ) -> Result<Vec<HostPriority<'a>>, &'static str> {
+        let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
+        let host = |(host, score)| HostPriority { host, score };
+        match (&question.node_names, &question.nodes) {
+            (Some(names), _) => {
+                let candidates = distinct(names.iter().map(AsRef::as_ref));
+                let scores = self.decide(|placer| placer.prioritize(&pod, &candidates));
+                tracing::debug!(
+                    pod = %format_args!("{}/{}", pod.namespace, pod.name),
+                    uid = pod.uid,
+                    candidates = candidates.len(),
+                    "prioritize"
+                );
+                Ok(candidates.into_iter().zip(scores).map(host).collect())
+            }
+            (None, Some(nodes)) => {
+                let names = distinct(wire::node_names(nodes));
+                Ok(names.into_iter().map(|name| (name, LOWEST_SCORE)).map(host).collect())
+            }
+            (None, None) => Err(NO_NAMES),
+        }
+    }
+
+    /// Asks the solver with everything as it is now.
+    fn decide<T>(&self, ask: impl FnOnce(&Placer<'_>) -> T) -> T {
+        let state = &self.state;
+        let snapshot = state.cache.is_synced().then(|| state.cache.snapshot());
+        let plan = state.plan.load_full();
+        // After the plan: one that is confirmed this very moment is not from the future.
+        let now = state.clock.now();
+        let expected = snapshot.as_deref().map(|snapshot| self.expected(&plan, snapshot));
+        ask(&Placer {
+            snapshot: snapshot.as_deref(),
+            plan: &plan,
+            expected: expected.as_deref().map(|expected| &expected.pods),
+            settings: state.settings,
+            now,
+        })
+    }
+
+    /// The plan the other way round. Made when a plan is seen for the first time.
+    fn expected(&self, plan: &Arc<StandingPlan>, snapshot: &Snapshot) -> Arc<ExpectedBy> {
+        let latest = self.expected.load();
+        if Arc::ptr_eq(&latest.plan, plan) {
+            return Arc::clone(&latest);
+        }
+        let pods = Expected::of(plan, snapshot);
+        let expected = Arc::new(ExpectedBy { plan: Arc::clone(plan), pods });
+        self.expected.store(Arc::clone(&expected));
+        expected
+    }
+
+    fn record(&self, pod: &PodInQuestion<'_>, filtered: &Filtered) {
+        let verdict = filtered.outcome.as_str();
+        self.state.metrics.extender_verdicts.get_or_create(&VerdictLabels { verdict }).inc();
+        tracing::debug!(
+            pod = %format_args!("{}/{}", pod.namespace, pod.name),
+            uid = pod.uid,
+            verdict,
+            target = filtered.outcome.target().map_or("", |name| name.as_str()),
+            candidates = filtered.verdicts.len(),
+            passed = filtered.verdicts.iter().filter(|refusal| refusal.is_none()).count(),
+            "filter"
+        );
+    }
+}
+
+fn answer(result: &impl Serialize) -> Response<Bytes> {
+    match serde_json::to_vec(result) {
+        Ok(body) => json(StatusCode::OK, body.into()),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
+/// The names in their order, each once: kube-scheduler would count a name that comes back twice
+/// as two nodes.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity(names.size_hint().0);
+    names.filter(|name| seen.insert(*name)).collect()
+}
+
+/// Whether a pod of this priority or this built-in class is one that the system cannot live
+/// without.
+fn is_critical(priority: Option<i32>, class: Option<&str>) -> bool {
+    priority.is_some_and(|priority| priority >= CRITICAL_PRIORITY)
+        || matches!(class, Some("system-node-critical" | "system-cluster-critical"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Label sets: bounded, never the name of a pod or a claim.
+
+use prometheus_client::encoding::EncodeLabelSet;
+
+/// A NodePool.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PoolLabels {
+    /// Its name.
+    pub nodepool: String,
+}
+
+/// A NodePool and why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PoolReasonLabels {
+    /// Why (`provisioned`, `Empty`, ...).
+    pub reason: &'static str,
+    /// The NodePool's name.
+    pub nodepool: String,
+}
+
+/// A NodePool and a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PoolZoneLabels {
+    /// The NodePool's name.
+    pub nodepool: String,
+    /// The zone.
+    pub zone: String,
+}
+
+/// What kind of node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CapacityLabels {
+    /// The NodePool's name.
+    pub nodepool: String,
+    /// `on-demand`, `spot` or `reserved`.
+    pub capacity_type: String,
+    /// The zone.
+    pub zone: String,
+}
+
+/// Why what kind of node was disrupted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DisruptionLabels {
+    /// `Empty`, `Underutilized`, `Drifted`, `Expired`, `Unhealthy`.
+    pub reason: &'static str,
+    /// The NodePool's name.
+    pub nodepool: String,
+    /// `on-demand`, `spot` or `reserved`.
+    pub capacity_type: String,
+}
+
+/// A decision to disrupt.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DecisionLabels {
+    /// `delete` or `replace`.
+    pub decision: &'static str,
+    /// `Empty`, `Underutilized`, `Drifted`.
+    pub reason: &'static str,
+    /// `empty`, `single`, `multi`.
+    pub consolidation_type: &'static str,
+}
+
+/// A NodePool and a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PoolResourceLabels {
+    /// `cpu`, `memory`, `nodes`, ...
+    pub resource_type: String,
+    /// The NodePool's name.
+    pub nodepool: String,
+}
+
+/// A resource.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResourceLabels {
+    /// `cpu`, `memory`, ...
+    pub resource_type: &'static str,
+}
+
+/// Why.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabels {
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// The API server's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CodeLabels {
+    /// The HTTP status.
+    pub code: u16,
+}
+
+/// Which loop.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ControllerLabels {
+    /// `provisioner` or `disruption`.
+    pub controller: &'static str,
+}
+
+/// A call to the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CloudLabels {
+    /// Which loop called.
+    pub controller: &'static str,
+    /// `Create`, `Delete`, `Get`, `List`, `GetInstanceTypes`.
+    pub method: &'static str,
+    /// `kwok`, `exoscale`, `simulated`.
+    pub provider: &'static str,
+}
+
+/// A call to the cloud that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CloudErrorLabels {
+    /// Which loop called.
+    pub controller: &'static str,
+    /// `Create`, `Delete`, `Get`, `List`, `GetInstanceTypes`.
+    pub method: &'static str,
+    /// `kwok`, `exoscale`, `simulated`.
+    pub provider: &'static str,
+    /// What kind of error (never its text).
+    pub error: &'static str,
+}
+
+/// How a plan was made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MethodLabels {
+    /// The solver's method.
+    pub method: String,
+}
+
+/// An external write and how it went.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EffectLabels {
+    /// The effect's name.
+    pub effect: &'static str,
+    /// `done`, `conflict` or `failed`.
+    pub outcome: &'static str,
+}
+
+/// A kind of object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabels {
+    /// `Pod`, `Node`, ...
+    pub kind: &'static str,
+}
+
+/// A verb of the extender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerbLabels {
+    /// `filter`, `prioritize`, or `other`.
+    pub verb: &'static str,
+}
+
+/// A call of the extender and its status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerbCodeLabels {
+    /// `filter`, `prioritize`, or `other`.
+    pub verb: &'static str,
+    /// The HTTP status.
+    pub code: u16,
+}
+
+/// Which rule answered a filter call.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerdictLabels {
+    /// `planned`, `waiting`, `fell_open`, `overtaken`, `unplanned`, `exempt`, `bound`, `stale`,
+    /// `unsynced`.
+    pub verdict: &'static str,
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct BuildLabels {
+    /// The version of Berth.
+    pub version: &'static str,
+}
