@@ -1,0 +1,30 @@
+//! Berth's daemon: everything that touches the world. What is decided is decided in
+//! [`berth_solver`], the virtual world is in [`berth_simulations`].
+//!
+//! * [`api`]: the custom resources
+//! * [`autoscaler`]: snapshot, plan, effects, each carried out against API server and cloud
+//! * [`cache`]: the one cluster cache: one writer, immutable snapshots
+//! * [`catalog`]: what a cloud sells, read from files
+//! * [`clock`]: what time it is
+//! * [`commands`]: the command line
+//! * [`extender`]: the webhook that kube-scheduler asks
+//! * [`leader`]: which of several replicas acts
+//! * [`metrics`]: what Berth tells Prometheus
+//! * [`provider`]: clouds, where machines come from
+//! * [`server`]: the listeners: small, bounded HTTP servers
+//! * [`telemetry`]: what Berth logs, and how
+//! * [`watch`]: watch streams of Kubernetes objects, reduced to the model's records
+
+pub mod api;
+pub mod autoscaler;
+pub mod cache;
+pub mod catalog;
+pub mod clock;
+pub mod commands;
+pub mod extender;
+pub mod leader;
+pub mod metrics;
+pub mod provider;
+pub mod server;
+pub mod telemetry;
+pub mod watch;
