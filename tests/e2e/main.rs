@@ -1,0 +1,17 @@
+//! The appliance on a real control plane, through public interfaces only: the daemon is a child
+//! process with the rights that `deploy/` gives it, and everything is seen through the API
+//! server, the extender's and the metrics' ports.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod appliance;
+mod bad_input;
+mod bad_objects;
+mod http;
+mod workload;
+mod world;
