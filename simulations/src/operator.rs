@@ -9,7 +9,7 @@ use berth_solver::lifecycle::{
     self, Cause, ClaimRef, Effect, NodeRef, Observation, Write, new_claim, steps,
 };
 use berth_solver::model::{Name, Plan, Pod, Removal, Snapshot, Target, Timestamp};
-use berth_solver::packing::{self, Stop};
+use berth_solver::packing::{self, Due, Queue, QueueSettings, Stop};
 use berth_solver::placement::{self, Expected, Placer, PodInQuestion, StandingPlan};
 use berth_solver::verify::verify;
 
@@ -26,13 +26,8 @@ pub struct OperatorSettings {
     pub lifecycle: lifecycle::Settings,
     /// The seed of its random choices.
     pub seed: u64,
-    /// Planning begins when no new pod has come for so long...
-    pub batch_idle: Duration,
-    /// ...and at the latest so long after the first.
-    pub batch_longest: Duration,
-    /// Pods that no place was found for, and pods that did not come where they were planned, are
-    /// planned for again after this time.
-    pub retry_after: Duration,
+    /// When it plans.
+    pub queue: QueueSettings,
 }
 
 impl Default for OperatorSettings {
@@ -41,9 +36,7 @@ impl Default for OperatorSettings {
             packing: packing::Settings::default(),
             lifecycle: lifecycle::Settings::default(),
             seed: 0,
-            batch_idle: Duration::from_secs(1),
-            batch_longest: Duration::from_secs(10),
-            retry_after: Duration::from_secs(10),
+            queue: QueueSettings::default(),
         }
     }
 }
@@ -53,12 +46,7 @@ impl Default for OperatorSettings {
 pub struct Operator {
     settings: OperatorSettings,
     observed: BTreeMap<Name, Observation>,
-    /// Pods that were planned for, by UID: their place, if there was one, and when.
-    planned: BTreeMap<Name, (Option<Target>, Timestamp)>,
-    /// Pods that wait to be planned for.
-    waiting: BTreeSet<Name>,
-    first: Timestamp,
-    last: Timestamp,
+    queue: Queue,
     done: Vec<Done>,
     rejected: u64,
 }
@@ -80,14 +68,15 @@ pub enum Done {
 impl Operator {
     /// An autoscaler that knows nothing yet.
     pub fn new(settings: OperatorSettings) -> Self {
-        Self { settings, ..Self::default() }
+        Self { queue: Queue::new(settings.queue), settings, ..Self::default() }
     }
 
     /// Looks at the world and does what is to be done now. Returns the plan, if it made one.
     pub fn step(&mut self, world: &mut World, stop: &dyn Stop) -> Option<Plan> {
         self.observe(world);
         self.advance_claims(world);
-        let plan = self.is_due(world).then(|| self.plan(world, stop));
+        let due = self.queue.look(world.cluster().objects(), world.now());
+        let plan = (due == Due::Now).then(|| self.plan(world, stop));
         self.remove_empty_nodes(world);
         plan
     }
@@ -118,11 +107,7 @@ impl Operator {
 
     /// Where pods that are not bound yet should go.
     pub fn standing_plan(&self, now: Timestamp) -> StandingPlan {
-        StandingPlan {
-            confirmed_at: now,
-            expires_at: now + Duration::from_secs(60),
-            targets: self.targets(),
-        }
+        self.queue.standing_plan(now)
     }
 
     /// An extender that has pods follow the plan in the cluster as it is now.
@@ -131,12 +116,6 @@ impl Operator {
         let plan = self.standing_plan(world.now());
         let expected = Expected::of(&plan, &snapshot);
         PlanFollower { snapshot, plan, expected, now: world.now() }
-    }
-
-    fn targets(&self) -> BTreeMap<Name, Target> {
-        let placed =
-            self.planned.iter().filter_map(|(uid, (target, _))| Some((uid, target.as_ref()?)));
-        placed.map(|(uid, target)| (uid.clone(), target.clone())).collect()
     }
 
     fn observe(&mut self, world: &World) {
@@ -205,41 +184,13 @@ impl Operator {
         }
     }
 
-    /// Whether the pods that wait have all come.
-    fn is_due(&mut self, world: &World) -> bool {
-        let (snapshot, now) = (world.cluster().objects(), world.now());
-        let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
-        let pending: BTreeSet<Name> = pods.map(|pod| pod.uid.clone()).collect();
-        self.planned.retain(|uid, (target, at)| {
-            let open = target.as_ref().is_none_or(|target| is_open(snapshot, target));
-            pending.contains(uid) && !(open && now.since(*at) >= self.settings.retry_after)
-        });
-        let waiting: BTreeSet<Name> =
-            pending.into_iter().filter(|uid| !self.planned.contains_key(uid)).collect();
-        if waiting.is_empty() {
-            self.waiting = waiting;
-            return false;
-        }
-        if self.waiting.is_empty() {
-            self.first = now;
-        }
-        if !waiting.is_subset(&self.waiting) {
-            self.last = now;
-        }
-        self.waiting = waiting;
-        now.since(self.last) >= self.settings.batch_idle
-            || now.since(self.first) >= self.settings.batch_longest
-    }
-
     fn plan(&mut self, world: &mut World, stop: &dyn Stop) -> Plan {
         let (now, snapshot) = (world.now(), world.cluster().objects().clone());
         let plan = packing::plan(&snapshot, &self.settings.packing, now, self.settings.seed, stop);
-        self.waiting.clear();
         let schedulers = &self.settings.packing.scheduler_names;
         if !verify(&snapshot, schedulers, &plan).is_empty() {
             self.rejected += 1;
-            let pods = snapshot.unbound.values().filter(|pod| pod.needs_node());
-            self.planned.extend(pods.map(|pod| (pod.uid.clone(), (None, now))));
+            self.queue.record_failure(&snapshot, now);
             return Plan { generation: snapshot.generation, made_at: now, ..Plan::default() };
         }
         for launch in &plan.launches {
@@ -252,16 +203,12 @@ impl Operator {
             // Where the name is taken the pods are planned for again.
             self.write(world, Write::CreateClaim(Box::new(claim)));
         }
-        let placed = plan.placements.iter().map(|one| (&one.uid, Some(one.target.clone())));
-        let unplaced = plan.unschedulable.iter().map(|one| (&one.uid, None));
-        for (uid, target) in placed.chain(unplaced) {
-            self.planned.insert(uid.clone(), (target, now));
-        }
+        self.queue.record(&plan, now);
         plan
     }
 
     fn remove_empty_nodes(&mut self, world: &mut World) {
-        let inputs = Inputs { targets: self.targets(), ..Inputs::default() };
+        let inputs = Inputs { targets: self.queue.targets(), ..Inputs::default() };
         let empty = disruption::emptiness(world.cluster().objects(), &inputs, world.now());
         for removal in &empty.removals {
             for write in removal_writes(world, removal) {
@@ -331,15 +278,4 @@ fn removal_writes(world: &World, removal: &Removal) -> Vec<Write> {
         Write::DeleteClaim { claim, cause: Cause::Disruption(removal.reason) },
     ];
     taint.into_iter().chain(rest).collect()
-}
-
-/// Whether pods could go there now, so that they should not be waited for any longer.
-fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
-    match target {
-        Target::Node(_) => true,
-        Target::Claim(name) => snapshot
-            .claims
-            .get(name)
-            .is_none_or(|claim| claim.deleted.is_some() || snapshot.node_of_claim(claim).is_some()),
-    }
 }

@@ -6,6 +6,8 @@
 //! remains is packing: nodes that are there or on their way are filled first, then nodes are
 //! launched, each time the offering whose content is worth most for its price ([`greedy`],
 //! [`fill`]), by the dual values of the fluid relaxation ([`duals`]).
+//!
+//! When to plan, and which pods follow which plan, is up to the [`Queue`].
 
 mod assemble;
 mod assign;
@@ -23,6 +25,7 @@ mod inventory;
 mod names;
 mod offerings;
 mod problem;
+mod queue;
 mod settings;
 mod stages;
 mod state;
@@ -31,6 +34,7 @@ mod topology;
 #[cfg(test)]
 mod tests;
 
+pub use queue::{Due, Queue, QueueSettings};
 pub use settings::{Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};

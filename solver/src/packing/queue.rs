@@ -1,0 +1,313 @@
+//! The pods that wait to be planned for: when to plan, and where the plans so far send whom.
+//!
+//! ```text
+//!   kube-scheduler says Unschedulable         no new pod for a second, or ten seconds in all
+//!   --------------------------------> waiting ---------------------------------------------+
+//!                                        ^                                                 v
+//!                                        |  a while after, if the pod still waits      planned
+//!                                        +---- and the place is open (or there was none) --+
+//!                                                                       pod bound or gone -+-> forgotten
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::model::{Name, Plan, Snapshot, Target, Timestamp};
+use crate::placement::StandingPlan;
+
+/// How patient the queue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Planning begins when no new pod has come for so long...
+    pub batch_idle: Duration,
+    /// ...and at the latest so long after the first.
+    pub batch_longest: Duration,
+    /// Pods that no place was found for, and pods that did not come where they were planned, are
+    /// planned for again after this time.
+    pub retry_after: Duration,
+    /// For so long the standing plan is followed, unless it is confirmed before.
+    pub plan_lifetime: Duration,
+}
+
+impl Default for QueueSettings {
+    /// Karpenter's batch times: 1 s idle, 10 s in all.
+    fn default() -> Self {
+        Self {
+            batch_idle: Duration::from_secs(1),
+            batch_longest: Duration::from_secs(10),
+            retry_after: Duration::from_secs(10),
+            plan_lifetime: Duration::from_secs(60),
+        }
+    }
+}
+
+/// When to plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nobody waits.
+    Never,
+    /// At this moment, if no pod comes before.
+    At(Timestamp),
+    /// Now.
+    Now,
+}
+
+/// What became of a pod that was planned for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Planned {
+    /// Its place, if there is one.
+    target: Option<Target>,
+    /// When it was planned for.
+    at: Timestamp,
+}
+
+/// The pods that wait to be planned for, and those that were and are not bound yet.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    settings: QueueSettings,
+    /// By UID.
+    planned: BTreeMap<Name, Planned>,
+    /// UIDs.
+    waiting: BTreeSet<Name>,
+    /// When the first of those that wait came.
+    first: Timestamp,
+    /// When the last of them came.
+    last: Timestamp,
+}
+
+impl Queue {
+    /// A queue that knows of no pod.
+    pub fn new(settings: QueueSettings) -> Self {
+        Self { settings, ..Self::default() }
+    }
+
+    /// After a restart: pods that a claim was launched for, and that are not bound, go there.
+    pub fn adopt(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        for claim in snapshot.claims.values().filter(|claim| claim.deleted.is_none()) {
+            for uid in &claim.planned_pods {
+                let target = Some(Target::Claim(claim.name.clone()));
+                self.planned.insert(uid.clone(), Planned { target, at: now });
+            }
+        }
+        self.forget_and_retry(&pending(snapshot), snapshot, now);
+    }
+
+    /// Looks at who is pending, and says when to plan.
+    pub fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Due {
+        let pending = pending(snapshot);
+        self.forget_and_retry(&pending, snapshot, now);
+        let waiting: BTreeSet<Name> =
+            pending.into_iter().filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
+        if waiting.is_empty() {
+            self.waiting = waiting;
+            return Due::Never;
+        }
+        if self.waiting.is_empty() {
+            self.first = now;
+        }
+        if !waiting.is_subset(&self.waiting) {
+            self.last = now;
+        }
+        self.waiting = waiting;
+        let due =
+            (self.last + self.settings.batch_idle).min(self.first + self.settings.batch_longest);
+        if due <= now { Due::Now } else { Due::At(due) }
+    }
+
+    /// Takes note of a plan that is going to be carried out.
+    pub fn record(&mut self, plan: &Plan, now: Timestamp) {
+        let placed = plan.placements.iter().map(|one| (&one.uid, Some(&one.target)));
+        let unplaced = plan.unschedulable.iter().map(|one| (&one.uid, None));
+        for (uid, target) in placed.chain(unplaced) {
+            self.planned.insert(uid.clone(), Planned { target: target.cloned(), at: now });
+        }
+        self.waiting.clear();
+    }
+
+    /// There was no plan that can be carried out: whoever is pending waits for the next try.
+    pub fn record_failure(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        for uid in pending(snapshot) {
+            self.planned.insert(uid.clone(), Planned { target: None, at: now });
+        }
+        self.waiting.clear();
+    }
+
+    /// A claim that pods were planned for does not come into being: they wait for another place.
+    pub fn release(&mut self, claim: &Name) {
+        self.planned.retain(
+            |_, planned| !matches!(&planned.target, Some(Target::Claim(name)) if name == claim),
+        );
+    }
+
+    /// Where pods that are not bound yet should go, by UID.
+    pub fn targets(&self) -> BTreeMap<Name, Target> {
+        let placed =
+            self.planned.iter().filter_map(|(uid, planned)| Some((uid, planned.target.as_ref()?)));
+        placed.map(|(uid, target)| (uid.clone(), target.clone())).collect()
+    }
+
+    /// The same for the extender, confirmed now.
+    pub fn standing_plan(&self, now: Timestamp) -> StandingPlan {
+        StandingPlan {
+            confirmed_at: now,
+            expires_at: now + self.settings.plan_lifetime,
+            targets: self.targets(),
+        }
+    }
+
+    /// How many pods wait to be planned for.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn forget_and_retry(&mut self, pending: &BTreeSet<&Name>, snapshot: &Snapshot, now: Timestamp) {
+        let retry_after = self.settings.retry_after;
+        self.planned.retain(|uid, planned| {
+            let open = planned.target.as_ref().is_none_or(|target| is_open(snapshot, target));
+            pending.contains(uid) && !(open && now.since(planned.at) >= retry_after)
+        });
+    }
+}
+
+/// The UIDs of the pods that kube-scheduler found no node for.
+fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
+    let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
+    pods.map(|pod| &pod.uid).collect()
+}
+
+/// Whether pods could go there now, so that they should not be waited for any longer.
+fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
+    match target {
+        Target::Node(_) => true,
+        Target::Claim(name) => snapshot
+            .claims
+            .get(name)
+            .is_none_or(|claim| claim.deleted.is_some() || snapshot.node_of_claim(claim).is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{ClusterState, Pod, Unschedulable};
+    use crate::testing::*;
+
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_seconds(1_000) + Duration::from_millis(millis)
+    }
+
+    fn waiting_pod(name: &str) -> Pod {
+        Pod { unschedulable: true, ..pod(name, &shape(100, 64).build()) }
+    }
+
+    fn with(pods: &[&str]) -> Snapshot {
+        cluster().pods(pods.iter().map(|name| waiting_pod(name))).snapshot()
+    }
+
+    fn uid(name: &str) -> Name {
+        waiting_pod(name).uid
+    }
+
+    #[test]
+    fn planning_begins_when_no_pod_has_come_for_a_second() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.look(&ClusterState::new().snapshot(), at(0)), Due::Never);
+        assert_eq!(queue.look(&with(&["a"]), at(0)), Due::At(at(1_000)));
+        assert_eq!(queue.look(&with(&["a", "b"]), at(600)), Due::At(at(1_600)));
+        assert_eq!(queue.look(&with(&["a", "b"]), at(1_599)), Due::At(at(1_600)));
+        assert_eq!(queue.look(&with(&["a", "b"]), at(1_600)), Due::Now);
+        assert_eq!(queue.waiting(), 2);
+    }
+
+    #[test]
+    fn and_after_ten_seconds_though_pods_go_on_coming() {
+        let mut queue = Queue::default();
+        let names: Vec<String> = (0..30).map(|index| format!("p{index}")).collect();
+        for (index, now) in (0..20_u64).map(|index| (index, index * 500)) {
+            let come: Vec<&str> =
+                names.iter().take(1 + index as usize).map(String::as_str).collect();
+            assert!(matches!(queue.look(&with(&come), at(now)), Due::At(_)), "at {now}");
+        }
+        assert_eq!(queue.look(&with(&["p0"]), at(10_000)), Due::Now);
+    }
+
+    #[test]
+    fn a_pod_that_kube_scheduler_has_not_looked_at_yet_does_not_wait() {
+        let fresh = cluster().pod(pod("a", &shape(100, 64).build())).snapshot();
+        assert_eq!(Queue::default().look(&fresh, at(0)), Due::Never);
+    }
+
+    #[test]
+    fn pods_that_were_planned_for_are_sent_there_until_they_are_bound() {
+        let mut queue = Queue::default();
+        let snapshot = with(&["a", "b"]);
+        queue.look(&snapshot, at(0));
+        let mut plan = empty_plan();
+        plan.placements = vec![place_on_claim(&waiting_pod("a"), "c1")];
+        plan.unschedulable = vec![Unschedulable {
+            pod: waiting_pod("b").key,
+            uid: uid("b"),
+            reason: "too large".to_owned(),
+        }];
+        queue.record(&plan, at(1_000));
+        assert_eq!(queue.look(&snapshot, at(1_000)), Due::Never);
+        let standing = queue.standing_plan(at(1_000));
+        assert_eq!(standing.targets, BTreeMap::from([(uid("a"), Target::Claim("c1".into()))]));
+        assert!(standing.is_good_at(at(60_999)) && !standing.is_good_at(at(61_000)));
+        queue.look(&with(&["b"]), at(2_000));
+        assert!(queue.targets().is_empty());
+    }
+
+    #[test]
+    fn pods_without_a_place_and_pods_whose_node_is_there_are_tried_again() {
+        let (general, catalog) = (pool("general"), exoscale_catalog(&["ch-gva-2"]));
+        let coming = claim("c1", &general, type_of(&catalog, "standard.medium"));
+        let base = || {
+            cluster()
+                .pool(general.clone(), catalog.clone())
+                .claim(coming.clone())
+                .pods([waiting_pod("a"), waiting_pod("b")])
+        };
+        let mut queue = Queue::default();
+        let mut plan = empty_plan();
+        plan.placements = vec![place_on_claim(&waiting_pod("a"), "c1")];
+        queue.record(&plan, at(0));
+        queue.record_failure(&with(&["b"]), at(0));
+        let snapshot = base().snapshot();
+        assert_eq!(queue.look(&snapshot, at(9_999)), Due::Never);
+        // `b` has no place; `a` goes on waiting for its node.
+        assert_eq!(queue.look(&snapshot, at(10_000)), Due::At(at(11_000)));
+        assert_eq!(queue.waiting(), 1);
+        let snapshot = base().node(node_of_claim(&coming)).snapshot();
+        queue.look(&snapshot, at(10_000));
+        assert_eq!(queue.waiting(), 2, "its node is there, and it is not on it");
+    }
+
+    #[test]
+    fn a_claim_that_cannot_be_made_frees_its_pods() {
+        let mut queue = Queue::default();
+        let mut plan = empty_plan();
+        plan.placements = vec![place_on_claim(&waiting_pod("a"), "c1")];
+        queue.record(&plan, at(0));
+        queue.release(&"c1".into());
+        assert!(queue.targets().is_empty());
+        assert_eq!(queue.look(&with(&["a"]), at(0)), Due::At(at(1_000)));
+    }
+
+    #[test]
+    fn after_a_restart_claims_say_where_their_pods_go() {
+        let (general, catalog) = (pool("general"), exoscale_catalog(&["ch-gva-2"]));
+        let made = claim("c1", &general, type_of(&catalog, "standard.medium"));
+        let planned_pods = Box::from([uid("a"), uid("gone")]);
+        let snapshot = cluster()
+            .pool(general.clone(), catalog)
+            .claim(crate::model::NodeClaim { planned_pods, ..made })
+            .pods([waiting_pod("a"), waiting_pod("b")])
+            .snapshot();
+        let mut queue = Queue::default();
+        queue.adopt(&snapshot, at(0));
+        assert_eq!(queue.targets(), BTreeMap::from([(uid("a"), Target::Claim("c1".into()))]));
+        assert_eq!(queue.look(&snapshot, at(0)), Due::At(at(1_000)), "for b");
+    }
+}
