@@ -2,6 +2,7 @@
 //! [`berth_solver`], the virtual world is in [`berth_simulations`].
 //!
 //! * [`api`]: the custom resources
+//! * [`appliance`]: all of it, put together
 //! * [`autoscaler`]: snapshot, plan, effects, each carried out against API server and cloud
 //! * [`cache`]: the one cluster cache: one writer, immutable snapshots
 //! * [`catalog`]: what a cloud sells, read from files
@@ -16,6 +17,7 @@
 //! * [`watch`]: watch streams of Kubernetes objects, reduced to the model's records
 
 pub mod api;
+pub mod appliance;
 pub mod autoscaler;
 pub mod cache;
 pub mod catalog;

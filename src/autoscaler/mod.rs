@@ -1,6 +1,112 @@
 //! The loop that makes it so: snapshot, plan, effects, each carried out against the API server
 //! and the cloud.
+//!
+//! ```text
+//!  cache --> Arc<Snapshot> --+--> lifecycle::steps ------------> effects -> executor -> API server
+//!                            |                                      ^          |     -> cloud
+//!                            +--> Queue -> planner -> CreateClaim --+          v
+//!                            |              |                              Machines (what the
+//!                            |              +--> standing plan -> extender  cloud said)
+//!                            +--> disruption::emptiness -> removal (taint, look again, delete)
+//! ```
+//!
+//! One task holds all state and makes the rounds; what takes time (planning, writes, calls to the
+//! cloud, lists of machines) runs beside it and reports back. It acts only while the cache is
+//! synced and this replica leads. What it remembers it could ask for again: a restart begins with
+//! the claims that are there.
 
+mod executor;
+mod figures;
+mod hands;
+mod machines;
+mod notices;
+mod offerings;
+mod planner;
+mod pod_events;
+mod pool_status;
+mod removal;
+mod rounds;
 mod writer;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use berth_solver::lifecycle::{self, Effect};
+use berth_solver::model::{Plan, Snapshot};
+use berth_solver::packing::{self, QueueSettings};
+use berth_solver::placement::StandingPlan;
+
+pub use rounds::Autoscaler;
 pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};
+
+use crate::cache::{Cache, CacheSender};
+use crate::clock::Clock;
+use crate::leader::Leadership;
+use crate::metrics::Metrics;
+use crate::provider::CloudProvider;
+
+/// How the autoscaler works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What the packer goes by.
+    pub packing: packing::Settings,
+    /// How long claims may take.
+    pub lifecycle: lifecycle::Settings,
+    /// When it plans.
+    pub queue: QueueSettings,
+    /// The seed of its random choices.
+    pub seed: u64,
+    /// How long it may look for a better plan.
+    pub plan_budget: Duration,
+    /// How often machines are listed and held against the claims.
+    pub list_every: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            packing: packing::Settings::default(),
+            lifecycle: lifecycle::Settings::default(),
+            queue: QueueSettings::default(),
+            seed: 0,
+            plan_budget: Duration::from_millis(300),
+            list_every: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the autoscaler works with.
+pub struct Parts {
+    /// The API server.
+    pub writer: Arc<dyn ClusterWriter>,
+    /// The cloud.
+    pub provider: Arc<dyn CloudProvider>,
+    /// The picture of the cluster.
+    pub cache: Cache,
+    /// Where catalogs go.
+    pub catalogs: CacheSender,
+    /// Where the standing plan goes, for the extender.
+    pub plan: Arc<ArcSwap<StandingPlan>>,
+    /// Whether this replica may act.
+    pub leadership: Leadership,
+    /// What time it is.
+    pub clock: Clock,
+    /// What Prometheus is told.
+    pub metrics: Arc<Metrics>,
+    /// Who else is told what is done.
+    pub reporter: Arc<dyn Reporter>,
+}
+
+/// Is told what the autoscaler does as it happens. All methods do nothing by default, and must not
+/// wait.
+pub trait Reporter: Send + Sync + 'static {
+    /// A plan passed the checker and is going to be carried out.
+    fn planned(&self, _snapshot: &Snapshot, _plan: &Plan) {}
+    /// An effect was carried out.
+    fn done(&self, _effect: &Effect) {}
+    /// An effect failed.
+    fn failed(&self, _effect: &Effect, _why: &str) {}
+}
+
+impl Reporter for () {}

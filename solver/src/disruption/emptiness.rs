@@ -19,12 +19,16 @@ pub struct Inputs {
     pub pod_events: BTreeMap<Name, Timestamp>,
     /// Budgets whose window is closed now: pool and index.
     pub closed_budgets: BTreeSet<(Name, usize)>,
+    /// The UIDs of claims whose removal has begun, whether the snapshot shows it yet or not. They
+    /// use up their pools' budgets.
+    pub under_way: BTreeSet<Name>,
 }
 
 /// Which nodes go because they are empty, and why the others stay.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emptiness {
-    /// To be removed, by pool, those already tainted first, then the dearest.
+    /// To be removed, by pool: those under way first, then those already tainted, then the
+    /// dearest.
     pub removals: Vec<Removal>,
     /// Why each other claim stays, by name.
     pub kept: Vec<Kept>,
@@ -110,10 +114,16 @@ pub fn emptiness(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Emptin
     for (pool, mut candidates) in candidates {
         let Some(pool) = snapshot.pools.get(&pool) else { continue };
         let allowance = allowed(snapshot, pool, DisruptionReason::Empty, &inputs.closed_budgets);
+        let under_way = |claim: &NodeClaim| inputs.under_way.contains(&claim.uid);
         candidates.sort_by_key(|(claim, state)| {
-            (!is_tainted(&state.node.taints), std::cmp::Reverse(claim.price), &claim.name)
+            let tainted = is_tainted(&state.node.taints);
+            (!under_way(claim), !tainted, std::cmp::Reverse(claim.price), &claim.name)
         });
+        // Those under way that are no candidates (any more) take their part of the budget too.
+        let listed = candidates.iter().filter(|(claim, _)| under_way(claim)).count();
+        let hidden = in_pool_under_way(snapshot, pool, inputs).saturating_sub(listed);
         let room = usize::try_from(allowance.remaining()).unwrap_or(usize::MAX);
+        let room = room.saturating_sub(hidden);
         for (index, (claim, state)) in candidates.into_iter().enumerate() {
             if index < room {
                 result.removals.push(removal(claim, state));
@@ -140,6 +150,13 @@ pub fn leftover_taints(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Wr
             node: NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() },
         })
         .collect()
+}
+
+/// How many claims of a pool are under way that the snapshot does not show as leaving.
+fn in_pool_under_way(snapshot: &Snapshot, pool: &NodePool, inputs: &Inputs) -> usize {
+    let of_pool = |claim: &NodeClaim| claim.pool() == Some(&pool.name) && claim.deleted.is_none();
+    let claims = snapshot.claims.values();
+    claims.filter(|claim| of_pool(claim) && inputs.under_way.contains(&claim.uid)).count()
 }
 
 fn candidate<'a>(

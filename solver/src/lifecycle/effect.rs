@@ -198,11 +198,7 @@ impl Cause {
     /// As metrics, logs and events name it.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Disruption(RemovalReason::Empty) => "Empty",
-            Self::Disruption(RemovalReason::Underutilized) => "Underutilized",
-            Self::Disruption(RemovalReason::Drifted) => "Drifted",
-            Self::Disruption(RemovalReason::Expired) => "Expired",
-            Self::Disruption(RemovalReason::Unhealthy) => "Unhealthy",
+            Self::Disruption(reason) => reason.as_str(),
             Self::InsufficientCapacity => "InsufficientCapacity",
             Self::NothingFits => "NothingFits",
             Self::LaunchTimeout => "LaunchTimeout",

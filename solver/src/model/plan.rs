@@ -165,15 +165,22 @@ pub enum RemovalReason {
     Unhealthy,
 }
 
-impl fmt::Display for RemovalReason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
+impl RemovalReason {
+    /// As budgets, conditions and metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Empty => "Empty",
             Self::Underutilized => "Underutilized",
             Self::Drifted => "Drifted",
             Self::Expired => "Expired",
             Self::Unhealthy => "Unhealthy",
-        })
+        }
+    }
+}
+
+impl fmt::Display for RemovalReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
     }
 }
 

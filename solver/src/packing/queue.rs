@@ -188,7 +188,7 @@ fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ClusterState, Pod, Unschedulable};
+    use crate::model::{ClusterState, NodeClaim, Pod, Unschedulable, well_known};
     use crate::testing::*;
 
     use super::*;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn waiting_pod(name: &str) -> Pod {
-        Pod { unschedulable: true, ..pod(name, &shape(100, 64).build()) }
+        pod(name, &shape(100, 64).build())
     }
 
     fn with(pods: &[&str]) -> Snapshot {
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_kube_scheduler_has_not_looked_at_yet_does_not_wait() {
-        let fresh = cluster().pod(pod("a", &shape(100, 64).build())).snapshot();
+        let fresh = cluster().pod(Pod { unschedulable: false, ..waiting_pod("a") }).snapshot();
         assert_eq!(Queue::default().look(&fresh, at(0)), Due::Never);
     }
 
@@ -263,6 +263,7 @@ mod tests {
     fn pods_without_a_place_and_pods_whose_node_is_there_are_tried_again() {
         let (general, catalog) = (pool("general"), exoscale_catalog(&["ch-gva-2"]));
         let coming = claim("c1", &general, type_of(&catalog, "standard.medium"));
+        let coming = claim_with_condition(coming, well_known::condition::LAUNCHED);
         let base = || {
             cluster()
                 .pool(general.clone(), catalog.clone())
@@ -302,7 +303,7 @@ mod tests {
         let planned_pods = Box::from([uid("a"), uid("gone")]);
         let snapshot = cluster()
             .pool(general.clone(), catalog)
-            .claim(crate::model::NodeClaim { planned_pods, ..made })
+            .claim(NodeClaim { planned_pods, ..made })
             .pods([waiting_pod("a"), waiting_pod("b")])
             .snapshot();
         let mut queue = Queue::default();

@@ -1,9 +1,8 @@
 //! `berth demo`: the whole appliance on an embedded simulated cluster, in real time.
 //!
-//! The cluster, its cloud and its scheduler are virtual ([`berth_simulations`]). The cache, the
-//! planner, its checker, the life cycle of claims, the extender, which the virtual scheduler calls
-//! over HTTP, and the ports for metrics and health are those of the daemon. What carries decisions
-//! out is the simulations' [`Operator`](berth_simulations::operator::Operator).
+//! The cluster, its cloud and its scheduler are virtual ([`berth_simulations`]). Everything else
+//! is the daemon's: the cache, the autoscaler, the extender, which the virtual scheduler calls over
+//! HTTP, and the ports for metrics and health.
 
 mod appliance;
 mod bound;

@@ -15,12 +15,13 @@ use berth_simulations::{KubeletSettings, World, WorldSettings};
 use berth_solver::model::{Name, Node, PodKey, Price, Timestamp};
 use tokio::task::JoinSet;
 
-use super::appliance::Running;
+use super::appliance;
 use super::bound::Bound;
 use super::extender::{Client, Figures, Latencies};
 use super::journal::{Journal, Subject};
 use super::tasks::{Placed, Scheduling, feed};
 use super::view::{View, node_rows, pod_counts};
+use crate::appliance::Appliance;
 use crate::catalog;
 use crate::clock::Clock;
 use crate::provider::simulated::SharedWorld;
@@ -71,7 +72,7 @@ pub struct Stage {
     latencies: Latencies,
     placed: Arc<Placed>,
     bound: Bound,
-    appliance: Running,
+    appliance: Appliance,
     tasks: JoinSet<()>,
     start: Timestamp,
     length: Duration,
@@ -131,11 +132,11 @@ impl Stage {
         let subscription = world.subscribe();
         let world = SharedWorld::new(world, Clock::running(start, speed));
         let journal = Journal::default();
-        let (appliance, sender) = Running::start(world.clone(), journal.clone(), seed).await?;
+        let (appliance, sender) = appliance::start(world.clone(), journal.clone(), seed).await?;
         let (latencies, placed) = (Latencies::default(), Arc::new(Placed::default()));
         let scheduling = Scheduling {
             world: world.clone(),
-            extender: Client::new(appliance.extender, latencies.clone()),
+            extender: Client::new(appliance.addresses.extender, latencies.clone()),
             plan: Arc::clone(&appliance.plan),
             placed: Arc::clone(&placed),
             journal: journal.clone(),
@@ -167,9 +168,9 @@ impl Stage {
     pub fn addresses(&self) -> Vec<(&'static str, String)> {
         let of = |address: SocketAddr, path: &str| format!("http://{address}{path}");
         vec![
-            ("extender", of(self.appliance.extender, "")),
-            ("metrics", of(self.appliance.metrics, "/metrics")),
-            ("health", of(self.appliance.health, "/readyz")),
+            ("extender", of(self.appliance.addresses.extender, "")),
+            ("metrics", of(self.appliance.addresses.metrics, "/metrics")),
+            ("health", of(self.appliance.addresses.health, "/readyz")),
         ]
     }
 

@@ -3,31 +3,57 @@
 use std::collections::BTreeMap;
 
 use berth_simulations::World;
-use berth_simulations::operator::Done;
-use berth_solver::lifecycle::{NewClaim, Write};
+use berth_solver::lifecycle::{Effect, NewClaim, Write};
 use berth_solver::model::{Name, Pod, well_known};
 
-use super::journal::Subject;
+use super::journal::{Journal, Subject};
 use super::text::money;
+use crate::autoscaler::Reporter;
+use crate::provider::simulated::SharedWorld;
+
+/// Writes down what the autoscaler does.
+pub struct Witness {
+    world: SharedWorld,
+    journal: Journal,
+}
+
+impl Witness {
+    /// Writes into this journal.
+    pub const fn new(world: SharedWorld, journal: Journal) -> Self {
+        Self { world, journal }
+    }
+}
+
+impl Reporter for Witness {
+    fn done(&self, effect: &Effect) {
+        if let Some((subject, text)) = self.world.look(|world| tell(effect, world)) {
+            self.journal.record(self.world.clock().now(), subject, text);
+        }
+    }
+
+    fn failed(&self, effect: &Effect, why: &str) {
+        if let Effect::LaunchInstance(request) = effect {
+            let text = format!("{}: {why}", short(&request.claim.name));
+            self.journal.record(self.world.clock().now(), Subject::Trouble, text);
+        }
+    }
+}
 
 /// What there is to tell of something that was done, if anything.
-pub fn tell(done: &Done, world: &World) -> Option<(Subject, String)> {
-    match done {
-        Done::Written(write) => match &**write {
-            Write::CreateClaim(claim) => Some((Subject::Launch, launch_text(claim, world))),
-            Write::DeleteClaim { claim, cause } => {
-                let why = match cause.as_str() {
-                    "Empty" => "no pods left on it",
-                    "Underutilized" => "its pods fit elsewhere for less",
-                    other => other,
-                };
-                Some((Subject::Remove, format!("{}: {why}", short(&claim.name))))
-            }
-            _ => None,
-        },
-        Done::NotCreated { claim, error } => {
-            Some((Subject::Trouble, format!("{}: {error}", short(&claim.name))))
+fn tell(effect: &Effect, world: &World) -> Option<(Subject, String)> {
+    match effect {
+        Effect::Write(Write::CreateClaim(claim)) => {
+            Some((Subject::Launch, launch_text(claim, world)))
         }
+        Effect::Write(Write::DeleteClaim { claim, cause }) => {
+            let why = match cause.as_str() {
+                "Empty" => "no pods left on it",
+                "Underutilized" => "its pods fit elsewhere for less",
+                other => other,
+            };
+            Some((Subject::Remove, format!("{}: {why}", short(&claim.name))))
+        }
+        _ => None,
     }
 }
 

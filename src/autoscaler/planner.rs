@@ -1,0 +1,49 @@
+//! Makes a plan, and has it checked before anybody follows it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use berth_solver::model::{Plan, Snapshot, Timestamp};
+use berth_solver::packing;
+use berth_solver::verify::{Violation, verify};
+
+/// A plan, or what came instead.
+#[derive(Debug)]
+pub(super) struct Planned {
+    /// What it was made from.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The plan, if one passed the checker.
+    pub(super) plan: Option<Plan>,
+    /// Plans that did not pass, and what is wrong with them.
+    pub(super) rejected: Vec<(Plan, Vec<Violation>)>,
+    /// How long it all took.
+    pub(super) took: Duration,
+}
+
+/// Makes a plan within about `budget`. If the checker finds a fault in it, the next simpler method
+/// is tried.
+pub(super) fn plan(
+    snapshot: Arc<Snapshot>,
+    settings: &packing::Settings,
+    now: Timestamp,
+    seed: u64,
+    budget: Duration,
+) -> Planned {
+    let started = Instant::now();
+    let over = || started.elapsed() > budget;
+    let simpler = [
+        settings.clone(),
+        packing::Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() },
+    ];
+    let mut rejected = Vec::new();
+    for settings in simpler {
+        let plan = packing::plan(&snapshot, &settings, now, seed, &over);
+        let violations = verify(&snapshot, &settings.scheduler_names, &plan);
+        if violations.is_empty() {
+            let took = started.elapsed();
+            return Planned { snapshot, plan: Some(plan), rejected, took };
+        }
+        rejected.push((plan, violations));
+    }
+    Planned { snapshot, plan: None, rejected, took: started.elapsed() }
+}

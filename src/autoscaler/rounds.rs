@@ -1,0 +1,500 @@
+//! The rounds: what is looked at, what is begun, and what is learnt from what ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_solver::disruption::{self, Emptiness, Inputs};
+use berth_solver::lifecycle::{Effect, Write, new_claim, steps};
+use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
+use berth_solver::packing::{Due, Queue};
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::executor::{Executor, Outcome};
+use super::hands::{Failure, Hands};
+use super::machines::{self, Listing, Machines};
+use super::notices::{self, Notices};
+use super::offerings::{self, OfferingKey, offering_of};
+use super::planner::{self, Planned};
+use super::pod_events::PodEvents;
+use super::pool_status::PoolStatuses;
+use super::removal::{GivenUp, Removed, UnderWay, remove};
+use super::writer::{Notice, WriteError};
+use super::{Parts, Settings, figures};
+use crate::api::HASH_VERSION;
+use crate::metrics::ReasonLabels;
+use crate::provider::ProviderError;
+
+/// The longest wait between two rounds, though nothing changes: time itself makes things due.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Changes of the cache that come within this time share a round.
+const GATHER: Duration = Duration::from_millis(10);
+/// A claim that was created and that the cache does not show after so long is looked for live.
+const UNSEEN_AFTER: Duration = Duration::from_secs(10);
+/// How many events may wait to be written; more are dropped.
+const NOTICES_WAITING: usize = 1_024;
+
+/// The autoscaler.
+pub struct Autoscaler {
+    parts: Parts,
+    settings: Settings,
+    hands: Arc<Hands>,
+    started: Timestamp,
+    executor: Executor,
+    exhausted: mpsc::UnboundedSender<OfferingKey>,
+    exhausted_inbox: Option<mpsc::UnboundedReceiver<OfferingKey>>,
+    notices: mpsc::Sender<Notice>,
+    notices_inbox: Option<mpsc::Receiver<Notice>>,
+    planning: JoinSet<Planned>,
+    removals: JoinSet<Removed>,
+    listings: JoinSet<(Timestamp, Result<Listing, Failure>)>,
+    memory: Memory,
+}
+
+/// What is remembered from round to round while this replica leads. All of it can be learnt anew.
+#[derive(Default)]
+struct Memory {
+    leads: bool,
+    queue: Queue,
+    machines: Machines,
+    /// Claims of the last plan that the cache does not show yet: no new plan before it does.
+    creating: BTreeMap<Name, Creating>,
+    under_way: UnderWay,
+    pod_events: PodEvents,
+    pool_statuses: PoolStatuses,
+    told: Notices,
+    listed_at: Option<Timestamp>,
+}
+
+/// A claim on its way into the cache.
+struct Creating {
+    effect: Effect,
+    /// When the API server took it.
+    created: Option<Timestamp>,
+}
+
+/// Something that woke the loop.
+enum Woken {
+    Changed,
+    Due,
+    Ended(Box<Option<Outcome>>),
+    Planned(Box<Result<Planned, JoinError>>),
+    Removed(Result<Removed, JoinError>),
+    Listed(Result<(Timestamp, Result<Listing, Failure>), JoinError>),
+    Stop,
+}
+
+impl Autoscaler {
+    /// An autoscaler that has done nothing yet.
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        let hands = Arc::new(Hands {
+            writer: Arc::clone(&parts.writer),
+            provider: Arc::clone(&parts.provider),
+            clock: parts.clock.clone(),
+            leadership: parts.leadership.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            reporter: Arc::clone(&parts.reporter),
+        });
+        let (exhausted, exhausted_inbox) = mpsc::unbounded_channel();
+        let (notices, notices_inbox) = mpsc::channel(NOTICES_WAITING);
+        Self {
+            started: parts.clock.now(),
+            executor: Executor::new(Arc::clone(&hands)),
+            memory: Memory::default(),
+            planning: JoinSet::new(),
+            removals: JoinSet::new(),
+            listings: JoinSet::new(),
+            exhausted,
+            exhausted_inbox: Some(exhausted_inbox),
+            notices,
+            notices_inbox: Some(notices_inbox),
+            parts,
+            settings,
+            hands,
+        }
+    }
+
+    /// Works until `stop` is cancelled or the cache stops.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut beside = JoinSet::new();
+        if let Some(inbox) = self.exhausted_inbox.take() {
+            let (cache, catalogs) = (self.parts.cache.clone(), self.parts.catalogs.clone());
+            let keeping = offerings::keep(Arc::clone(&self.hands), cache, catalogs, inbox);
+            // It ends with the cache, and so does everything here.
+            beside.spawn(async {
+                let _ = keeping.await;
+            });
+        }
+        if let Some(mut inbox) = self.notices_inbox.take() {
+            let writer = Arc::clone(&self.parts.writer);
+            beside.spawn(async move {
+                while let Some(notice) = inbox.recv().await {
+                    writer.notify(&notice).await;
+                }
+            });
+        }
+        loop {
+            let wait = self.round();
+            let woken = self.wake(&stop, wait).await;
+            match woken {
+                Woken::Stop => break,
+                Woken::Changed => tokio::time::sleep(GATHER).await,
+                Woken::Due => {}
+                Woken::Ended(outcome) => {
+                    if let Some(outcome) = *outcome {
+                        self.learn(outcome);
+                    }
+                }
+                Woken::Planned(planned) => match *planned {
+                    Ok(planned) => self.follow(planned),
+                    Err(error) => tracing::error!(%error, "planning broke down"),
+                },
+                Woken::Removed(removed) => self.removed(removed),
+                Woken::Listed(listed) => self.listed(listed),
+            }
+        }
+    }
+
+    async fn wake(&mut self, stop: &CancellationToken, wait: Duration) -> Woken {
+        tokio::select! {
+            () = stop.cancelled() => Woken::Stop,
+            outcome = self.executor.next(), if !self.executor.is_idle() => {
+                Woken::Ended(Box::new(outcome))
+            }
+            Some(planned) = self.planning.join_next() => Woken::Planned(Box::new(planned)),
+            Some(removed) = self.removals.join_next() => Woken::Removed(removed),
+            Some(listed) = self.listings.join_next() => Woken::Listed(listed),
+            changed = self.parts.cache.changed() => {
+                if changed.is_ok() { Woken::Changed } else { Woken::Stop }
+            }
+            () = self.parts.clock.sleep(wait) => Woken::Due,
+        }
+    }
+
+    /// Looks at everything once, begins what is to be done, and says when to look again.
+    fn round(&mut self) -> Duration {
+        let now = self.parts.clock.now();
+        let leads = self.parts.leadership.is_held();
+        self.parts.metrics.leader.set(i64::from(leads));
+        let synced = self.parts.cache.is_synced();
+        self.parts.metrics.cluster_state_synced.set(i64::from(synced));
+        let unsynced = if synced { Duration::ZERO } else { now.since(self.started) };
+        self.parts.metrics.cluster_state_unsynced_time.set(unsynced.as_secs_f64());
+        if !leads || !synced {
+            if self.memory.leads {
+                self.stop_leading();
+            }
+            return LONGEST_WAIT;
+        }
+        let snapshot = self.parts.cache.snapshot();
+        if !self.memory.leads {
+            self.begin_to_lead(&snapshot, now);
+        }
+        self.forget(&snapshot, now);
+        self.list_machines(&snapshot, now);
+        self.advance_claims(&snapshot, now);
+        let wait = self.plan_if_due(&snapshot, now);
+        self.publish(now);
+        let inputs = self.inputs();
+        self.remove_empty_nodes(&snapshot, &inputs, now);
+        for write in self.memory.pool_statuses.look(&snapshot) {
+            self.executor.start(write.into());
+        }
+        self.tell(notices::of_defects(&snapshot), now);
+        figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+        wait.min(LONGEST_WAIT)
+    }
+
+    fn begin_to_lead(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        let queue = Queue::new(self.settings.queue);
+        self.memory = Memory { leads: true, queue, ..Memory::default() };
+        self.memory.queue.adopt(snapshot, now);
+        let (nodes, claims) = (snapshot.nodes.len(), snapshot.claims.len());
+        tracing::info!(nodes, claims, "this replica leads");
+    }
+
+    fn stop_leading(&mut self) {
+        tracing::warn!("this replica does not lead any more, or lost its picture of the cluster");
+        self.memory = Memory::default();
+        self.planning.abort_all();
+        self.removals.abort_all();
+    }
+
+    /// Forgets what is over.
+    fn forget(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        self.executor.sweep(now);
+        self.memory.machines.keep_known(snapshot);
+        self.memory.under_way.keep_unseen(snapshot);
+        self.memory.pool_statuses.keep_known(snapshot);
+        self.memory.creating.retain(|name, _| !snapshot.claims.contains_key(name));
+    }
+
+    fn list_machines(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) {
+        let unseen = self.memory.creating.values().filter_map(|creating| creating.created);
+        let overdue = unseen.min().is_some_and(|created| now.since(created) >= UNSEEN_AFTER);
+        let every = if overdue { UNSEEN_AFTER } else { self.settings.list_every };
+        let is_due = self.memory.listed_at.is_none_or(|at| now.since(at) >= every);
+        if !is_due || !self.listings.is_empty() {
+            return;
+        }
+        self.memory.listed_at = Some(now);
+        let listing = machines::list(Arc::clone(&self.hands), Arc::clone(snapshot));
+        self.listings.spawn(async move { (now, listing.await) });
+    }
+
+    fn listed(&mut self, listed: Result<(Timestamp, Result<Listing, Failure>), JoinError>) {
+        let (began, listing) = match listed {
+            Ok((began, Ok(listing))) => (began, listing),
+            Ok((_, Err(error))) => {
+                return tracing::warn!(%error, "the machines cannot be listed");
+            }
+            Err(error) => return tracing::error!(%error, "listing machines broke down"),
+        };
+        self.memory.machines.learn_list(&listing);
+        for machine in listing.orphans {
+            tracing::warn!(machine = %machine.provider_id, nodeclaim = %machine.claim.name,
+                "a machine without its NodeClaim: it is removed");
+            let provider_id = Some(machine.provider_id);
+            self.executor.start(Effect::TerminateInstance { claim: machine.claim, provider_id });
+        }
+        // Created before the list, and in the API server no more.
+        let lost = |name: &Name, creating: &Creating| {
+            creating.created.is_some_and(|at| at < began) && !listing.live_claims.contains(name)
+        };
+        self.memory.creating.retain(|name, creating| !lost(name, creating));
+    }
+
+    fn advance_claims(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        for claim in snapshot.claims.values() {
+            let observed = self.memory.machines.of(&claim.uid);
+            for effect in steps(snapshot, claim, observed, &self.settings.lifecycle, now) {
+                self.executor.start(effect);
+            }
+        }
+        for write in self.memory.pod_events.look(snapshot, now) {
+            self.executor.start(write.into());
+        }
+        for creating in self.memory.creating.values().filter(|one| one.created.is_none()) {
+            self.executor.start(creating.effect.clone());
+        }
+    }
+
+    /// Begins to plan, if it is time and nothing of the last plan is still on its way into the
+    /// cache: a plan that did not see it would launch it again.
+    fn plan_if_due(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) -> Duration {
+        let due = self.memory.queue.look(snapshot, now);
+        if !self.planning.is_empty() || !self.memory.creating.is_empty() {
+            return LONGEST_WAIT;
+        }
+        match due {
+            Due::Never => LONGEST_WAIT,
+            Due::At(at) => at.since(now),
+            Due::Now if !has_catalogs(snapshot) => LONGEST_WAIT,
+            Due::Now => {
+                let (snapshot, settings) = (Arc::clone(snapshot), self.settings.clone());
+                self.planning.spawn_blocking(move || {
+                    let Settings { packing, seed, plan_budget, .. } = settings;
+                    planner::plan(snapshot, &packing, now, seed, plan_budget)
+                });
+                LONGEST_WAIT
+            }
+        }
+    }
+
+    fn follow(&mut self, planned: Planned) {
+        if !self.memory.leads {
+            return;
+        }
+        let now = self.parts.clock.now();
+        figures::of_plan(&self.parts.metrics, &planned);
+        for (plan, violations) in &planned.rejected {
+            let first = violations.first().map(ToString::to_string).unwrap_or_default();
+            let (method, faults) = (plan.method, violations.len());
+            tracing::error!(%method, faults, first, "a plan did not pass the checker: dropped");
+        }
+        let Some(plan) = planned.plan else {
+            self.memory.queue.record_failure(&planned.snapshot, now);
+            return;
+        };
+        log_plan(&plan, planned.took);
+        self.parts.reporter.planned(&planned.snapshot, &plan);
+        for effect in creates(&planned.snapshot, &plan) {
+            if let Effect::Write(Write::CreateClaim(new)) = &effect {
+                let creating = Creating { effect: effect.clone(), created: None };
+                self.memory.creating.insert(new.name.clone(), creating);
+            }
+        }
+        self.memory.queue.record(&plan, now);
+        self.tell(notices::of_plan(&plan), now);
+    }
+
+    fn publish(&self, now: Timestamp) {
+        let latest = self.parts.plan.load();
+        let standing = self.memory.queue.standing_plan(now);
+        let fresh = now.since(latest.confirmed_at) < LONGEST_WAIT && latest.is_good_at(now);
+        if fresh && latest.targets == standing.targets {
+            return;
+        }
+        let pods = i64::try_from(standing.targets.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.standing_plan_pods.set(pods);
+        self.parts.plan.store(Arc::new(standing));
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            targets: self.memory.queue.targets(),
+            pod_events: self.memory.pod_events.times(),
+            under_way: self.memory.under_way.uids().clone(),
+            closed_budgets: BTreeSet::new(),
+        }
+    }
+
+    fn remove_empty_nodes(&mut self, snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) {
+        // A plan in the making may want them.
+        let settled = self.planning.is_empty() && self.memory.creating.is_empty();
+        let empty = if settled {
+            disruption::emptiness(snapshot, inputs, now)
+        } else {
+            Emptiness::default()
+        };
+        let labels = ReasonLabels { reason: "Empty" };
+        let eligible = i64::try_from(empty.removals.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.disruption_eligible_nodes.get_or_create(&labels).set(eligible);
+        for removal in empty.removals {
+            if !self.memory.under_way.begin(&removal.claim_uid) {
+                continue;
+            }
+            figures::of_removal(&self.parts.metrics);
+            let why = &removal.explanation;
+            tracing::info!(nodeclaim = %removal.claim, why, "removing an empty node");
+            let (hands, cache) = (Arc::clone(&self.hands), self.parts.cache.clone());
+            let plan = Arc::clone(&self.parts.plan);
+            self.removals.spawn(remove(hands, cache, plan, inputs.clone(), removal));
+        }
+        if settled {
+            let under_way = self.memory.under_way.uids();
+            for write in disruption::leftover_taints(snapshot, under_way) {
+                self.executor.start(write.into());
+            }
+        }
+    }
+
+    fn removed(&mut self, removed: Result<Removed, JoinError>) {
+        let Removed { removal, result } = match removed {
+            Ok(removed) => removed,
+            Err(error) if error.is_cancelled() => return,
+            Err(error) => return tracing::error!(%error, "a removal broke down"),
+        };
+        let Err(given_up) = result else {
+            let claim = removal.claim;
+            return tracing::info!(nodeclaim = %claim, "an empty node is on its way out");
+        };
+        self.memory.under_way.give_up(&removal.claim_uid);
+        let labels = ReasonLabels { reason: removal.reason.as_str() };
+        if let GivenUp::Overtaken(_) = given_up {
+            let failed = &self.parts.metrics.disruption_failed_validations;
+            failed.get_or_create(&labels).inc();
+        }
+        tracing::info!(nodeclaim = %removal.claim, %given_up, "an empty node stays");
+    }
+
+    /// Takes in what became of an effect.
+    fn learn(&mut self, outcome: Outcome) {
+        if !self.memory.leads {
+            return;
+        }
+        let now = self.parts.clock.now();
+        let snapshot = self.parts.cache.snapshot();
+        self.memory.machines.learn(&outcome);
+        if outcome.result.is_ok() {
+            figures::of_effect(&self.parts.metrics, &snapshot, &outcome.effect, now);
+        }
+        self.tell(notices::of_outcome(&outcome).into_iter().collect(), now);
+        match (&outcome.effect, &outcome.result) {
+            (Effect::Write(Write::CreateClaim(new)), result) => {
+                let creating = self.memory.creating.get_mut(&new.name);
+                match (result, creating) {
+                    (Ok(_), Some(creating)) => creating.created = Some(now),
+                    (Err(Failure::Write(error)), Some(_)) if is_final(error) => {
+                        self.memory.creating.remove(&new.name);
+                        self.memory.queue.release(&new.name);
+                    }
+                    _ => {}
+                }
+            }
+            (
+                Effect::LaunchInstance(request),
+                Err(Failure::Provider(ProviderError::InsufficientCapacity(_))),
+            ) => {
+                // Nobody listens only when everything is about to end.
+                let _ = self.exhausted.send(offering_of(request));
+            }
+            (Effect::Write(Write::RecordPoolStatus(status)), Ok(_)) => {
+                self.memory.pool_statuses.written(&snapshot, status);
+            }
+            _ => {}
+        }
+    }
+
+    fn tell(&mut self, notices: Vec<Notice>, now: Timestamp) {
+        for notice in self.memory.told.new_ones(notices, now) {
+            if self.notices.try_send(notice).is_err() {
+                tracing::debug!("an event was dropped: too many are waiting");
+            }
+        }
+    }
+}
+
+/// Whether a create that was answered so will never succeed.
+const fn is_final(error: &WriteError) -> bool {
+    matches!(error, WriteError::Conflict(_) | WriteError::Refused(_) | WriteError::NotFound(_))
+}
+
+/// Whether it is known what each pool's cloud sells. Before that a plan would say of every pod
+/// that nothing holds it.
+fn has_catalogs(snapshot: &Snapshot) -> bool {
+    snapshot.pools.keys().all(|pool| snapshot.catalogs.contains_key(pool))
+}
+
+/// The claims that carry out a plan's launches.
+fn creates(snapshot: &Snapshot, plan: &Plan) -> Vec<Effect> {
+    let of_launch = |launch: &berth_solver::model::Launch| {
+        let pool = snapshot.pools.get(&launch.pool)?;
+        let to_it = plan.placements.iter().filter(
+            |placement| matches!(&placement.target, Target::Claim(name) if *name == launch.name),
+        );
+        let pods = to_it.map(|placement| placement.uid.clone());
+        let claim = new_claim(launch, pool, pods, HASH_VERSION);
+        Some(Effect::Write(Write::CreateClaim(Box::new(claim))))
+    };
+    plan.launches.iter().filter_map(of_launch).collect()
+}
+
+fn log_plan(plan: &Plan, took: Duration) {
+    tracing::info!(
+        method = %plan.method,
+        generation = plan.generation,
+        seed = plan.seed,
+        launches = plan.launches.len(),
+        placements = plan.placements.len(),
+        unschedulable = plan.unschedulable.len(),
+        price_per_hour = plan.price.as_f64(),
+        lower_bound_per_hour = plan.lower_bound.as_f64(),
+        gap = plan.gap(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "planned"
+    );
+    for launch in &plan.launches {
+        tracing::info!(
+            nodeclaim = %launch.name,
+            instance_type = %launch.instance_type,
+            zone = %launch.zone,
+            capacity_type = %launch.capacity_type,
+            price_per_hour = launch.price.as_f64(),
+            reason = launch.reason,
+            "launching"
+        );
+    }
+}

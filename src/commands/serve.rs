@@ -1,0 +1,262 @@
+//! `berth serve`: the daemon.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use berth_solver::model::Name;
+use berth_solver::packing::{self, QueueSettings};
+use berth_solver::placement;
+use clap::{Args, ValueEnum};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
+use crate::autoscaler::{self, KubeWriter};
+use crate::catalog;
+use crate::clock::Clock;
+use crate::leader::{Candidate, Leadership};
+use crate::provider::CloudProvider;
+use crate::provider::kwok::{KwokProvider, KwokSettings};
+use crate::telemetry::{self, LogArguments};
+use crate::watch::{self, Interner, Observer};
+
+/// Run the daemon on a Kubernetes cluster
+///
+/// It watches the cluster, launches and removes nodes for its NodePools, and answers
+/// kube-scheduler's extender calls. Everything can be set by environment variables too.
+#[derive(Clone, Debug, Args)]
+pub struct Arguments {
+    /// How to reach the cluster [default: $KUBECONFIG, ~/.kube/config, or the pod's service
+    /// account]
+    #[arg(long, value_name = "FILE", env = "BERTH_KUBECONFIG")]
+    kubeconfig: Option<PathBuf>,
+    /// Where machines come from
+    #[arg(long, value_enum, env = "BERTH_PROVIDER")]
+    provider: Provider,
+    /// What the cloud sells, as CSV or as the JSON of Karpenter's kwok provider [default: the
+    /// built-in list of Exoscale]
+    #[arg(long, value_name = "FILE", env = "BERTH_CATALOG")]
+    catalog: Option<PathBuf>,
+    /// Where kube-scheduler asks; a loopback address
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BERTH_EXTENDER_ADDRESS",
+        default_value = "127.0.0.1:8888"
+    )]
+    extender_address: SocketAddr,
+    /// Where Prometheus asks, at /metrics
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BERTH_METRICS_ADDRESS",
+        default_value = "127.0.0.1:8080"
+    )]
+    metrics_address: SocketAddr,
+    /// Where probes ask, at /healthz and /readyz
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BERTH_HEALTH_ADDRESS",
+        default_value = "127.0.0.1:8081"
+    )]
+    health_address: SocketAddr,
+    /// Schedulers whose pending pods get nodes (`spec.schedulerName`)
+    #[arg(
+        long = "scheduler-name",
+        value_name = "NAME",
+        env = "BERTH_SCHEDULER_NAMES",
+        value_delimiter = ',',
+        default_values = ["default-scheduler", "berth-scheduler"]
+    )]
+    scheduler_names: Vec<String>,
+    /// Planning begins when no new pod has come for so long...
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    batch_idle: Duration,
+    /// ...and at the latest so long after the first
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    batch_longest: Duration,
+    /// How long a round may look for a better plan
+    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
+    plan_budget: Duration,
+    /// Where the solver's random choices come from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// The namespace of the Lease `berth`, which says which replica acts, and of the kwok
+    /// provider's records
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "berth-system")]
+    namespace: String,
+    /// What this replica is called in the Lease [default: the host's name and the process' id]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
+    /// How long machines of the kwok provider take until their node joins
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    kwok_delay: Duration,
+    /// How many of a thousand launches of the kwok provider fail
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=1000)
+    )]
+    kwok_failures_permille: u32,
+    #[command(flatten)]
+    log: LogArguments,
+}
+
+/// Where machines come from (`--provider`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Provider {
+    /// Nodes that kwok plays, for tests
+    Kwok,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::api::parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// Runs the daemon until it gets SIGTERM or SIGINT.
+///
+/// # Errors
+/// When settings make no sense, the cluster cannot be reached, or a port cannot be opened.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    telemetry::init(&arguments.log).map_err(|error| Failure::BadInput(error.into()))?;
+    let catalog = match &arguments.catalog {
+        Some(file) => catalog::read(file),
+        None => catalog::exoscale(),
+    };
+    let catalog = catalog.map_err(|error| Failure::BadInput(anyhow!(error)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let client = client(arguments).await?;
+        let clock = Clock::system();
+        let provider: Arc<dyn CloudProvider> = match arguments.provider {
+            Provider::Kwok => {
+                let settings = KwokSettings {
+                    namespace: arguments.namespace.clone(),
+                    delay: arguments.kwok_delay,
+                    failures_permille: arguments.kwok_failures_permille,
+                    seed: arguments.seed,
+                };
+                Arc::new(KwokProvider::new(client.clone(), catalog, clock.clone(), settings))
+            }
+        };
+        serve(arguments, client, provider, clock).await
+    })
+}
+
+async fn client(arguments: &Arguments) -> Result<kube::Client, Failure> {
+    let config = match &arguments.kubeconfig {
+        Some(file) => {
+            let read = Kubeconfig::read_from(file)
+                .map_err(|error| Failure::BadInput(anyhow!("--kubeconfig: {error}")))?;
+            kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+                .await
+                .map_err(|error| {
+                    Failure::BadInput(anyhow!("--kubeconfig {}: {error}", file.display()))
+                })?
+        }
+        None => kube::Config::infer().await.map_err(|error| {
+            Failure::BadInput(anyhow!(
+                "there is no cluster to serve: give --kubeconfig FILE, set KUBECONFIG, or run in \
+                 a pod with a service account ({error})"
+            ))
+        })?,
+    };
+    Ok(kube::Client::try_from(config).context("cannot make a client of the API server")?)
+}
+
+async fn serve(
+    arguments: &Arguments,
+    client: kube::Client,
+    provider: Arc<dyn CloudProvider>,
+    clock: Clock,
+) -> Result<(), Failure> {
+    let mut terminated = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let identity = arguments.identity.clone().unwrap_or_else(default_identity);
+    let stopping = CancellationToken::new();
+    let candidate = Candidate::new(client.clone(), &arguments.namespace, "berth", identity.clone());
+    let leadership = candidate.leadership();
+    let writer = Arc::new(KubeWriter::new(client.clone(), identity));
+    let parts = parts(arguments, writer, provider, leadership, clock);
+    let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
+    let addresses = appliance.addresses;
+    tracing::info!(
+        extender = %addresses.extender,
+        metrics = %addresses.metrics,
+        health = %addresses.health,
+        version = env!("CARGO_PKG_VERSION"),
+        "berth serves"
+    );
+    let observer: Arc<dyn Observer> = Arc::new(WatchCounter(Arc::clone(&appliance.metrics)));
+    let watches = watch::spawn_all(&client, &sender, &Arc::new(Interner::new()), &observer);
+    let mut election = JoinSet::new();
+    election.spawn(candidate.run(stopping.clone()));
+    let broken = tokio::select! {
+        _ = terminated.recv() => false,
+        _ = tokio::signal::ctrl_c() => false,
+        () = appliance.broken() => true,
+    };
+    tracing::info!("stopping");
+    appliance.stop().await;
+    drop(watches);
+    // Only when nothing writes any more is the Lease given back.
+    stopping.cancel();
+    while election.join_next().await.is_some() {}
+    if broken {
+        return Err(Failure::Failed(anyhow!("a part of the daemon broke down: see its log")));
+    }
+    Ok(())
+}
+
+fn parts(
+    arguments: &Arguments,
+    writer: Arc<KubeWriter>,
+    provider: Arc<dyn CloudProvider>,
+    leadership: Leadership,
+    clock: Clock,
+) -> Parts {
+    let scheduler_names =
+        arguments.scheduler_names.iter().map(|name| Name::from(name.as_str())).collect();
+    Parts {
+        writer,
+        provider,
+        leadership,
+        clock,
+        reporter: Arc::new(()),
+        addresses: Addresses {
+            extender: arguments.extender_address,
+            metrics: arguments.metrics_address,
+            health: arguments.health_address,
+        },
+        autoscaler: autoscaler::Settings {
+            packing: packing::Settings { scheduler_names, ..packing::Settings::default() },
+            queue: QueueSettings {
+                batch_idle: arguments.batch_idle,
+                batch_longest: arguments.batch_longest,
+                ..QueueSettings::default()
+            },
+            seed: arguments.seed,
+            plan_budget: arguments.plan_budget,
+            ..autoscaler::Settings::default()
+        },
+        placement: placement::Settings::default(),
+    }
+}
+
+/// Unique among all processes that ever take part.
+fn default_identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "berth" } else { host };
+    format!("{host}_{}_{:08x}", std::process::id(), rand::random::<u32>())
+}
