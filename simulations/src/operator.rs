@@ -18,7 +18,7 @@ use crate::cloud::{CloudError, InstanceState};
 use crate::scheduler::Extender;
 
 /// How the autoscaler works.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct OperatorSettings {
     /// What the packer goes by.
     pub packing: packing::Settings,
@@ -28,17 +28,6 @@ pub struct OperatorSettings {
     pub seed: u64,
     /// When it plans.
     pub queue: QueueSettings,
-}
-
-impl Default for OperatorSettings {
-    fn default() -> Self {
-        Self {
-            packing: packing::Settings::default(),
-            lifecycle: lifecycle::Settings::default(),
-            seed: 0,
-            queue: QueueSettings::default(),
-        }
-    }
 }
 
 /// The autoscaler.

@@ -18,6 +18,7 @@
 mod executor;
 mod figures;
 mod hands;
+mod kube_writer;
 mod machines;
 mod notices;
 mod offerings;
@@ -37,6 +38,7 @@ use berth_solver::model::{Plan, Snapshot};
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement::StandingPlan;
 
+pub use kube_writer::KubeWriter;
 pub use rounds::Autoscaler;
 pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};
 
