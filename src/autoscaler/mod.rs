@@ -39,6 +39,7 @@ use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement::StandingPlan;
 
 pub use kube_writer::KubeWriter;
+pub(crate) use kube_writer::objects;
 pub use rounds::Autoscaler;
 pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};
 

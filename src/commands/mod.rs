@@ -2,7 +2,7 @@
 
 pub mod crds;
 pub mod demo;
-// pub mod serve;
+pub mod serve;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -23,7 +23,7 @@ struct Arguments {
 enum Command {
     Crds(crds::Arguments),
     Demo(demo::Arguments),
-    // Serve(Box<serve::Arguments>),
+    Serve(Box<serve::Arguments>),
 }
 
 /// Why a command did not do what it was asked to.
@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Crds(arguments) => crds::run(&arguments, &mut std::io::stdout().lock()),
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
-        // Command::Serve(arguments) => serve::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -186,7 +186,7 @@ async fn serve(
     let stopping = CancellationToken::new();
     let candidate = Candidate::new(client.clone(), &arguments.namespace, "berth", identity.clone());
     let leadership = candidate.leadership();
-    let writer = Arc::new(KubeWriter::new(client.clone(), identity));
+    let writer = Arc::new(KubeWriter::new(client.clone(), clock.clone(), identity));
     let parts = parts(arguments, writer, provider, leadership, clock);
     let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
     let addresses = appliance.addresses;

@@ -1,5 +1,6 @@
 //! Clouds: where machines come from.
 
+pub mod kwok;
 pub mod simulated;
 
 use std::time::Duration;

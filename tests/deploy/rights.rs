@@ -29,6 +29,8 @@ const NEEDED: &[Right] = &[
     (&["patch"], "karpenter.sh/nodepools/status", "", ""),
     (&["update"], "karpenter.sh/nodeclaims/finalizers", "", ""),
     (&["create", "patch", "delete"], "/nodes", "", ""),
+    (&["create", "get", "list", "patch", "delete"], "/configmaps", NAMESPACE, ""),
+    (&["get"], "karpenter.kwok.sh/kwoknodeclasses", "", ""),
     (&["create"], "/pods/eviction", ANY, ""),
     (&["delete"], "/pods", ANY, ""),
     (&["create", "patch"], "events.k8s.io/events", ANY, ""),

@@ -143,9 +143,9 @@ impl Daemon {
             format!("--kubeconfig={}", self.kubeconfig.display()),
             "--provider=kwok".to_owned(),
             format!("--catalog={}", catalog.display()),
-            format!("--extender-listen=127.0.0.1:{}", self.ports.extender),
-            format!("--metrics-listen=127.0.0.1:{}", self.ports.metrics),
-            format!("--health-listen=127.0.0.1:{}", self.ports.health),
+            format!("--extender-address=127.0.0.1:{}", self.ports.extender),
+            format!("--metrics-address=127.0.0.1:{}", self.ports.metrics),
+            format!("--health-address=127.0.0.1:{}", self.ports.health),
         ];
         let binary = Path::new(env!("CARGO_BIN_EXE_berth"));
         let process = plane.spawn("berth", binary, arguments.to_vec())?;

@@ -32,7 +32,8 @@ mod tests {
     use super::*;
 
     fn answered(code: u16) -> WriteError {
-        let details = StatusDetails { retry_after_seconds: 7, ..StatusDetails::default() };
+        let details: StatusDetails =
+            serde_json::from_value(serde_json::json!({ "retryAfterSeconds": 7 })).unwrap();
         let status =
             Status { code, message: "why".to_owned(), details: Some(details), ..Status::default() };
         refused(kube::Error::Api(status.boxed()))

@@ -9,7 +9,7 @@
 mod changes;
 mod errors;
 mod events;
-mod objects;
+pub(crate) mod objects;
 
 use std::fmt::Debug;
 use std::time::Duration;
