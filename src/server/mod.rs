@@ -200,7 +200,9 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         // hyper's header timeout also runs between requests. The one for a request that has begun
         // is kept by `Guarded`.
         .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.headers.max(8 << 10));
+        .max_buf_size(limits.headers.max(8 << 10))
+        // A client that has sent its request may end its side: it still gets its answer.
+        .half_close(true);
     builder
         .http2()
         .timer(TokioTimer::new())

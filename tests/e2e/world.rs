@@ -118,6 +118,14 @@ impl World {
         series.sum()
     }
 
+    /// The lines of the daemon's metrics that begin so.
+    pub async fn metrics(&self, prefix: &str) -> String {
+        let answer = http::get(self.daemon.ports.metrics, "/metrics").await.unwrap();
+        let lines: Vec<_> =
+            answer.body.lines().filter(|line| line.starts_with(prefix)).collect();
+        lines.join("\n")
+    }
+
     /// Panics with the end of the daemon's log.
     pub fn fail(&self, error: &dyn std::fmt::Display) -> ! {
         let tail = self.daemon.process.as_ref().map(Component::tail).unwrap_or_default();

@@ -73,13 +73,14 @@ pub struct Settings {
     /// deletes claims whose node has not registered after 15 minutes.
     pub claim_deadline: Duration,
     /// For so long after a node came up pods that wait for it go on waiting, should
-    /// kube-scheduler not offer it: it may just not have seen yet that the node is up.
+    /// kube-scheduler not offer it: it may not have seen yet that the node is up, or a spread
+    /// keeps the pod off it until pods that are planned for other domains are bound.
     pub settle: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { claim_deadline: Duration::from_mins(15), settle: Duration::from_secs(3) }
+        Self { claim_deadline: Duration::from_mins(15), settle: Duration::from_secs(15) }
     }
 }
 

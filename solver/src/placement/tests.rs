@@ -106,7 +106,7 @@ fn initialized() -> Box<[Condition]> {
         kind: name(well_known::condition::INITIALIZED),
         status: ConditionStatus::True,
         reason: Name::default(),
-        since: Timestamp::from_seconds(9_997),
+        since: Timestamp::from_seconds(9_985),
     }])
 }
 
@@ -315,7 +315,7 @@ fn a_claim_whose_condition_says_initialized_is_not_waited_for() {
 }
 
 #[test]
-fn kube_scheduler_gets_three_seconds_to_see_that_a_node_is_up() {
+fn kube_scheduler_gets_fifteen_seconds_to_offer_a_node_that_is_up() {
     let mut up = joined("default-x");
     up.conditions = initialized();
     let picture = snapshot(vec![node("a"), node("default-x")], vec![up], vec![]);
