@@ -4,7 +4,7 @@ use berth_controlplane::{ControlPlane, until};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::world::LIMIT;
@@ -19,6 +19,10 @@ pub const DEPLOYMENTS: [(&str, i32); 7] =
 /// How many of each after scaling down: 20 in all.
 pub const FEW: [(&str, i32); 7] =
     [("web", 6), ("api", 4), ("db", 2), ("batch", 3), ("cache", 2), ("jobs", 2), ("mesh", 1)];
+
+/// How many of each surely fit where all of them ran, however they are placed.
+pub const SOME: [(&str, i32); 7] =
+    [("web", 20), ("api", 12), ("db", 3), ("batch", 12), ("cache", 6), ("jobs", 8), ("mesh", 4)];
 
 /// The sum of a table of replicas.
 pub fn total(replicas: &[(&str, i32)]) -> usize {
@@ -178,4 +182,20 @@ pub async fn wait_until_running(plane: &ControlPlane, count: usize) -> anyhow::R
         Err(format!("{running} of {} run; {}", pods.len(), waiting.join(" | ")))
     })
     .await
+}
+
+/// A pod of nobody's that fits wherever a little room is left.
+pub async fn create_tiny_pod(plane: &ControlPlane) {
+    let pods: Api<Pod> = Api::default_namespaced(plane.client());
+    let pod = serde_json::from_value(json!({
+        "metadata": { "name": "tiny" },
+        "spec": { "containers": [container("1m", "1Mi")], "terminationGracePeriodSeconds": 0 },
+    }));
+    pods.create(&PostParams::default(), &pod.unwrap()).await.unwrap();
+}
+
+/// Deletes it again.
+pub async fn delete_tiny_pod(plane: &ControlPlane) {
+    let pods: Api<Pod> = Api::default_namespaced(plane.client());
+    pods.delete("tiny", &DeleteParams::default()).await.unwrap();
 }

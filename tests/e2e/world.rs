@@ -121,8 +121,7 @@ impl World {
     /// The lines of the daemon's metrics that begin so.
     pub async fn metrics(&self, prefix: &str) -> String {
         let answer = http::get(self.daemon.ports.metrics, "/metrics").await.unwrap();
-        let lines: Vec<_> =
-            answer.body.lines().filter(|line| line.starts_with(prefix)).collect();
+        let lines: Vec<_> = answer.body.lines().filter(|line| line.starts_with(prefix)).collect();
         lines.join("\n")
     }
 
