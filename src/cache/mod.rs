@@ -37,7 +37,8 @@ pub fn channel(
     let (status, watched) = watch::channel(Status { edition: 0, unsynced });
     let latest = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
     let cache = Cache { latest: Arc::clone(&latest), status: watched };
-    (CacheWriter::new(settings, inbox, latest, status), CacheSender(events), cache)
+    let sender = CacheSender { events, latest: Arc::clone(&latest) };
+    (CacheWriter::new(settings, inbox, latest, status), sender, cache)
 }
 
 /// What travels to the writer.
@@ -62,7 +63,10 @@ struct Status {
 /// Where events go in. Waits while the queue is full, so that watches slow down instead of
 /// piling up memory.
 #[derive(Clone, Debug)]
-pub struct CacheSender(mpsc::Sender<Message>);
+pub struct CacheSender {
+    events: mpsc::Sender<Message>,
+    latest: Arc<ArcSwap<Snapshot>>,
+}
 
 impl CacheSender {
     /// Hands over an event.
@@ -70,7 +74,12 @@ impl CacheSender {
     /// # Errors
     /// When the writer has stopped.
     pub async fn send(&self, event: ClusterEvent) -> Result<(), Stopped> {
-        self.0.send(Message::Event(event)).await.map_err(|_| Stopped)
+        self.events.send(Message::Event(event)).await.map_err(|_| Stopped)
+    }
+
+    /// Looks at the picture as it was published last: what was sent since may not be in it yet.
+    pub fn look<T>(&self, at: impl FnOnce(&Snapshot) -> T) -> T {
+        at(&self.latest.load())
     }
 
     /// Says that all events of a kind's first complete list have been sent.
@@ -78,7 +87,7 @@ impl CacheSender {
     /// # Errors
     /// When the writer has stopped.
     pub async fn synced(&self, kind: Kind) -> Result<(), Stopped> {
-        self.0.send(Message::Synced(kind)).await.map_err(|_| Stopped)
+        self.events.send(Message::Synced(kind)).await.map_err(|_| Stopped)
     }
 }
 

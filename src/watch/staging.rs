@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use berth_solver::model::Change;
 
 /// What a watch stream says next.
@@ -5,8 +7,8 @@ use berth_solver::model::Change;
 pub enum Step<K, T> {
     /// A list begins.
     Begun,
-    /// One object of the list.
-    Listed(T),
+    /// One object of the list, shared with the picture where it has not changed.
+    Listed(Arc<T>),
     /// The list is complete.
     Completed,
     /// The list or the watch failed.
@@ -33,7 +35,7 @@ pub struct Output<K, T> {
 #[derive(Clone, Debug)]
 pub struct Staging<T> {
     /// The list as far as it has come, if one has begun.
-    list: Option<Vec<T>>,
+    list: Option<Vec<Arc<T>>>,
     /// Whether a list has been complete.
     synced: bool,
 }

@@ -102,19 +102,30 @@ pub fn spawn_all(
     interner: &Arc<Interner>,
     observer: &Arc<dyn Observer>,
 ) -> JoinSet<()> {
+    spawn_with(client, sender, interner, observer, watcher::DefaultBackoff::default)
+}
+
+/// As [`spawn_all`], with waits after failures that the caller chooses.
+fn spawn_with<B: Iterator<Item = Duration> + Send + 'static>(
+    client: &Client,
+    sender: &CacheSender,
+    interner: &Arc<Interner>,
+    observer: &Arc<dyn Observer>,
+    backoff: impl Fn() -> B,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let feed = || Feed {
         sender: sender.clone(),
         interner: Arc::clone(interner),
         observer: Arc::clone(observer),
     };
-    tasks.spawn(watch::<objects::Pod>(client.clone(), feed()));
-    tasks.spawn(watch::<objects::Node>(client.clone(), feed()));
-    tasks.spawn(watch::<api::NodeClaim>(client.clone(), feed()));
-    tasks.spawn(watch::<api::NodePool>(client.clone(), feed()));
-    tasks.spawn(watch::<objects::DaemonSet>(client.clone(), feed()));
-    tasks.spawn(watch::<objects::Namespace>(client.clone(), feed()));
-    tasks.spawn(watch::<objects::PodDisruptionBudget>(client.clone(), feed()));
+    tasks.spawn(watch::<objects::Pod>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<objects::Node>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<api::NodeClaim>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<api::NodePool>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<objects::DaemonSet>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<objects::Namespace>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<objects::PodDisruptionBudget>(client.clone(), feed(), backoff()));
     tasks
 }
 
@@ -125,9 +136,12 @@ struct Feed {
     observer: Arc<dyn Observer>,
 }
 
-async fn watch<T: Watched>(client: Client, feed: Feed) {
+async fn watch<T: Watched>(
+    client: Client,
+    feed: Feed,
+    mut backoff: impl Iterator<Item = Duration> + Send,
+) {
     let mut progress = Progress::new();
-    let mut backoff = watcher::DefaultBackoff::default();
     loop {
         let client = client.clone();
         let ended = if progress.guarded {
@@ -178,7 +192,10 @@ async fn follow<T: Watched, const GUARDED: bool>(
                     Some(Cause::NotInstalled) => wait.min(LONGEST_WAIT_FOR_DEFINITION),
                     _ => wait,
                 };
-                tokio::time::sleep(wait).await;
+                // The timer's ticks would make some of no wait at all.
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
                 if begin_anew {
                     return Ok(());
                 }
@@ -208,7 +225,11 @@ impl<T: Watched> Progress<T> {
         // One bad object would fail its list for ever.
         let bad_object = cause == Cause::Undecodable && !self.guarded;
         self.guarded |= bad_object;
-        was_listing || cause == Cause::Undecodable
+        // Some answer 410 to the request instead of ending the watch with it. The watcher would
+        // ask for the same version again, for ever.
+        let too_old =
+            cause == Cause::Expired && matches!(error, watcher::Error::WatchStartFailed(_));
+        was_listing || too_old || cause == Cause::Undecodable
     }
 
     async fn take<const GUARDED: bool>(
@@ -220,7 +241,7 @@ impl<T: Watched> Progress<T> {
             Event::Init => Step::Begun,
             Event::InitDone => Step::Completed,
             Event::InitApply(object) => match reduce(&object, feed) {
-                Some(record) => Step::Listed(record),
+                Some(record) => Step::Listed(shared::<T>(record, feed)),
                 None => return Ok(()),
             },
             // What cannot be understood any more is not there any more.
@@ -246,6 +267,15 @@ impl<T: Watched> Progress<T> {
         }
         Ok(())
     }
+}
+
+/// The picture's own copy of a record if it is equal: a list that repeats what is known is held
+/// beside the picture until it is complete, and must not double it.
+fn shared<T: Watched>(record: T::Record, feed: &Feed) -> Arc<T::Record> {
+    let known = feed.sender.look(|picture| {
+        T::known(picture, &record).filter(|known| ***known == record).map(Arc::clone)
+    });
+    known.unwrap_or_else(|| Arc::new(record))
 }
 
 /// The model's record; `None`, with a warning, if there can be none.

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use berth_solver::model::{
     Change, ClusterEvent, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey,
+    PodDisruptionBudget, PodKey, Snapshot,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
@@ -27,7 +28,7 @@ pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static
     /// What identifies an object of the kind.
     type Key: Send + 'static;
     /// The model's record.
-    type Record: Send + 'static;
+    type Record: PartialEq + Send + Sync + 'static;
 
     const KIND: Kind;
     const RESOURCE: Resource;
@@ -42,6 +43,12 @@ pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static
     fn reduce(&self, interner: &Interner) -> Result<Self::Record, String>;
 
     fn event(change: Change<Self::Key, Self::Record>) -> ClusterEvent;
+
+    /// What the picture holds under the record's key. Only for kinds of which there are so many
+    /// that a second copy of them matters.
+    fn known<'a>(_picture: &'a Snapshot, _record: &Self::Record) -> Option<&'a Arc<Self::Record>> {
+        None
+    }
 }
 
 /// Which object, and which state of it.
@@ -80,7 +87,7 @@ impl Meta {
 
 /// Implements [`Watched`] for one of the compact objects.
 macro_rules! watched {
-    ($object:ty => $kind:ident, $record:ty, $key:ty, $key_of:expr, $group:literal $version:literal $plural:literal, $reduce:expr) => {
+    ($object:ty => $kind:ident, $record:ty, $key:ty, $key_of:expr, $group:literal $version:literal $plural:literal, $reduce:expr $(, $known:expr)?) => {
         impl Watched for $object {
             type Key = $key;
             type Record = $record;
@@ -104,6 +111,10 @@ macro_rules! watched {
             fn event(change: Change<$key, $record>) -> ClusterEvent {
                 ClusterEvent::$kind(change)
             }
+
+            $(fn known<'a>(picture: &'a Snapshot, record: &$record) -> Option<&'a Arc<$record>> {
+                $known(picture, record)
+            })?
         }
     };
 }
@@ -113,9 +124,11 @@ fn by_name(identity: Identity<'_>, interner: &Interner) -> Name {
 }
 
 watched!(objects::Pod => Pod, Pod, PodKey, Identity::pod_key, "" "v1" "pods",
-    |object, interner| Ok(reduce::pod(object, interner)));
+    |object, interner| Ok(reduce::pod(object, interner)),
+    known_pod);
 watched!(objects::Node => Node, Node, Name, by_name, "" "v1" "nodes",
-    |object, interner| Ok(reduce::node(object, interner)));
+    |object, interner| Ok(reduce::node(object, interner)),
+    known_node);
 watched!(objects::DaemonSet => DaemonSet, DaemonSet, PodKey, Identity::pod_key,
     "apps" "v1" "daemonsets", reduce::daemon_set);
 watched!(objects::Namespace => Namespace, (Name, Labels), Name, by_name, "" "v1" "namespaces",
@@ -123,6 +136,14 @@ watched!(objects::Namespace => Namespace, (Name, Labels), Name, by_name, "" "v1"
 watched!(objects::PodDisruptionBudget => PodDisruptionBudget, PodDisruptionBudget, PodKey,
     Identity::pod_key, "policy" "v1" "poddisruptionbudgets",
     |object, interner| Ok(reduce::pod_disruption_budget(object, interner)));
+
+fn known_pod<'a>(picture: &'a Snapshot, record: &Pod) -> Option<&'a Arc<Pod>> {
+    picture.pods.get(&record.key)
+}
+
+fn known_node<'a>(picture: &'a Snapshot, record: &Node) -> Option<&'a Arc<Node>> {
+    Some(&picture.nodes.get(&record.name)?.node)
+}
 
 /// Implements [`Watched`] for one of the custom resources, which have no namespace.
 macro_rules! watched_custom_resource {

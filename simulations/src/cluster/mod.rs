@@ -107,16 +107,16 @@ impl Cluster {
         let namespaces = objects.namespaces.iter();
         let catalogs = objects.catalogs.iter();
         let lists = VecDeque::from([
-            ClusterEvent::Namespace(Change::Replaced(
-                namespaces.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
+            ClusterEvent::Namespace(Change::list(
+                namespaces.map(|(name, labels)| (name.clone(), labels.clone())),
             )),
             ClusterEvent::NodePool(Change::Replaced(records(objects.pools.values()))),
-            ClusterEvent::Catalog(Change::Replaced(
-                catalogs.map(|(name, catalog)| (name.clone(), Arc::clone(catalog))).collect(),
+            ClusterEvent::Catalog(Change::list(
+                catalogs.map(|(name, catalog)| (name.clone(), Arc::clone(catalog))),
             )),
             ClusterEvent::NodeClaim(Change::Replaced(records(objects.claims.values()))),
             ClusterEvent::Node(Change::Replaced(
-                objects.nodes.values().map(|state| (*state.node).clone()).collect(),
+                objects.nodes.values().map(|state| Arc::clone(&state.node)).collect(),
             )),
             ClusterEvent::DaemonSet(Change::Replaced(records(objects.daemon_sets.values()))),
             ClusterEvent::PodDisruptionBudget(Change::Replaced(records(
@@ -176,6 +176,6 @@ impl Cluster {
     }
 }
 
-fn records<'a, T: Clone + 'a>(objects: impl Iterator<Item = &'a Arc<T>>) -> Vec<T> {
-    objects.map(|object| (**object).clone()).collect()
+fn records<'a, T: 'a>(objects: impl Iterator<Item = &'a Arc<T>>) -> Vec<Arc<T>> {
+    objects.cloned().collect()
 }

@@ -162,9 +162,9 @@ fn tolerating(pod_name: &str) -> Pod {
 
 fn snapshot(nodes: Vec<Node>, claims: Vec<NodeClaim>, pods: Vec<Pod>) -> Snapshot {
     let mut state = ClusterState::new();
-    state.apply(ClusterEvent::Node(Change::Replaced(nodes)));
-    state.apply(ClusterEvent::NodeClaim(Change::Replaced(claims)));
-    state.apply(ClusterEvent::Pod(Change::Replaced(pods)));
+    state.apply(ClusterEvent::Node(Change::list(nodes)));
+    state.apply(ClusterEvent::NodeClaim(Change::list(claims)));
+    state.apply(ClusterEvent::Pod(Change::list(pods)));
     state.snapshot()
 }
 

@@ -1,10 +1,15 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
 
 type Object = (u8, u32);
+
+fn listed(key: u8, value: u32) -> Step<u8, Object> {
+    Step::Listed(Arc::new((key, value)))
+}
 
 fn told(output: Option<Output<u8, Object>>) -> Option<(Change<u8, Object>, bool)> {
     output.map(|output| (output.change, output.first_list))
@@ -13,34 +18,34 @@ fn told(output: Option<Output<u8, Object>>) -> Option<(Change<u8, Object>, bool)
 #[test]
 fn nothing_is_told_before_the_list_is_complete() {
     let mut staging = Staging::new();
-    for step in [Step::Applied((9, 9)), Step::Deleted(9), Step::Begun, Step::Listed((1, 1))] {
+    for step in [Step::Applied((9, 9)), Step::Deleted(9), Step::Begun, listed(1, 1)] {
         assert_eq!(staging.step(step), None);
     }
     assert!(staging.is_listing() && !staging.is_synced());
     let output = told(staging.step(Step::Completed));
-    assert_eq!(output, Some((Change::Replaced(vec![(1, 1)]), true)));
+    assert_eq!(output, Some((Change::list([(1, 1)]), true)));
     assert!(!staging.is_listing() && staging.is_synced());
 }
 
 #[test]
 fn a_list_that_is_begun_anew_forgets_what_came_before() {
     let mut staging = Staging::new();
-    for step in [Step::<u8, _>::Begun, Step::Listed((1, 1)), Step::Begun, Step::Listed((2, 1))] {
+    for step in [Step::Begun, listed(1, 1), Step::Begun, listed(2, 1)] {
         assert_eq!(staging.step(step), None);
     }
     let output = told(staging.step(Step::Completed));
-    assert_eq!(output, Some((Change::Replaced(vec![(2, 1)]), true)));
+    assert_eq!(output, Some((Change::list([(2, 1)]), true)));
 }
 
 #[test]
 fn a_failed_list_is_never_taken_for_a_complete_one() {
     let mut staging = Staging::new();
     for step in [
-        Step::<u8, _>::Begun,
-        Step::Listed((1, 1)),
+        Step::Begun,
+        listed(1, 1),
         Step::Failed,
         // A stream that goes on as if nothing had happened.
-        Step::Listed((2, 1)),
+        listed(2, 1),
         Step::Completed,
     ] {
         assert_eq!(staging.step(step), None);
@@ -54,7 +59,7 @@ fn only_the_first_complete_list_is_the_first() {
     for first in [true, false, false] {
         assert_eq!(staging.step::<u8>(Step::Begun), None);
         let output = told(staging.step(Step::Completed));
-        assert_eq!(output, Some((Change::Replaced(vec![]), first)));
+        assert_eq!(output, Some((Change::list([]), first)));
     }
 }
 
@@ -138,7 +143,7 @@ impl World {
         let Some(mut list) = self.list.take() else { return };
         let rest = list.split_off(size.min(list.len()));
         for object in list {
-            self.tell(Step::Listed(object));
+            self.tell(Step::Listed(Arc::new(object)));
         }
         if rest.is_empty() {
             self.tell(Step::Completed);
@@ -170,7 +175,7 @@ impl World {
                 self.cache.remove(&key);
             }
             Change::Replaced(list) => {
-                self.cache = list.into_iter().collect();
+                self.cache = list.into_iter().map(Arc::unwrap_or_clone).collect();
                 self.lists_completed += 1;
             }
         }

@@ -18,8 +18,16 @@ pub enum Change<K, T> {
     Applied(T),
     /// The object is gone.
     Deleted(K),
-    /// A complete list: whatever is not in it is gone.
-    Replaced(Vec<T>),
+    /// A complete list: whatever is not in it is gone. What the picture holds already may be
+    /// shared with it, so that a list that repeats it takes next to no memory.
+    Replaced(Vec<Arc<T>>),
+}
+
+impl<K, T> Change<K, T> {
+    /// A complete list of these objects.
+    pub fn list(objects: impl IntoIterator<Item = T>) -> Self {
+        Self::Replaced(objects.into_iter().map(Arc::new).collect())
+    }
 }
 
 /// One thing that happened to the cluster.

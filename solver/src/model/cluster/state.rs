@@ -60,23 +60,19 @@ impl ClusterState {
 
     fn apply_pods(&mut self, change: Change<PodKey, Pod>) -> bool {
         match change {
-            Change::Applied(pod) => self.set_pod(pod),
+            Change::Applied(pod) => self.set_pod(Arc::new(pod)),
             Change::Deleted(key) => self.remove_pod(&key),
             Change::Replaced(pods) => {
-                let listed: BTreeMap<PodKey, Pod> =
-                    pods.into_iter().map(|pod| (pod.key.clone(), pod)).collect();
-                let gone: Vec<PodKey> = self
-                    .picture
-                    .pods
-                    .keys()
-                    .filter(|key| !listed.contains_key(key))
-                    .cloned()
-                    .collect();
+                let listed = sorted(pods, |pod| &pod.key);
+                let is_listed =
+                    |key: &PodKey| listed.binary_search_by(|pod| pod.key.cmp(key)).is_ok();
+                let gone: Vec<PodKey> =
+                    self.picture.pods.keys().filter(|key| !is_listed(key)).cloned().collect();
                 let mut changed = false;
                 for key in gone {
                     changed |= self.remove_pod(&key);
                 }
-                for pod in listed.into_values() {
+                for pod in listed {
                     changed |= self.set_pod(pod);
                 }
                 changed
@@ -84,15 +80,14 @@ impl ClusterState {
         }
     }
 
-    fn set_pod(&mut self, pod: Pod) -> bool {
+    fn set_pod(&mut self, pod: Arc<Pod>) -> bool {
         if !pod.is_alive() {
             return self.remove_pod(&pod.key);
         }
-        if self.picture.pods.get(&pod.key).is_some_and(|known| **known == pod) {
+        if self.picture.pods.get(&pod.key).is_some_and(|known| same(known, &pod)) {
             return false;
         }
         self.remove_pod(&pod.key);
-        let pod = Arc::new(pod);
         self.picture.pods.insert(pod.key.clone(), Arc::clone(&pod));
         match &pod.node {
             None => {
@@ -143,23 +138,19 @@ impl ClusterState {
 
     fn apply_nodes(&mut self, change: Change<Name, Node>) -> bool {
         match change {
-            Change::Applied(node) => self.set_node(node),
+            Change::Applied(node) => self.set_node(Arc::new(node)),
             Change::Deleted(name) => self.remove_node(&name),
             Change::Replaced(nodes) => {
-                let listed: BTreeMap<Name, Node> =
-                    nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-                let gone: Vec<Name> = self
-                    .picture
-                    .nodes
-                    .keys()
-                    .filter(|name| !listed.contains_key(*name))
-                    .cloned()
-                    .collect();
+                let listed = sorted(nodes, |node| &node.name);
+                let is_listed =
+                    |name: &Name| listed.binary_search_by(|node| node.name.cmp(name)).is_ok();
+                let gone: Vec<Name> =
+                    self.picture.nodes.keys().filter(|name| !is_listed(name)).cloned().collect();
                 let mut changed = false;
                 for name in gone {
                     changed |= self.remove_node(&name);
                 }
-                for node in listed.into_values() {
+                for node in listed {
                     changed |= self.set_node(node);
                 }
                 changed
@@ -167,13 +158,13 @@ impl ClusterState {
         }
     }
 
-    fn set_node(&mut self, node: Node) -> bool {
+    fn set_node(&mut self, node: Arc<Node>) -> bool {
         match self.picture.nodes.get_mut(&node.name) {
-            Some(state) if *state.node == node => false,
+            Some(state) if same(&state.node, &node) => false,
             Some(state) => {
                 self.picture.links.remove_node(&state.node);
                 self.picture.links.add_node(&node);
-                Arc::make_mut(state).node = Arc::new(node);
+                Arc::make_mut(state).node = node;
                 true
             }
             None => {
@@ -181,7 +172,7 @@ impl ClusterState {
                 let pods = self.stray.remove(&node.name).unwrap_or_default();
                 let used = pods.values().map(|pod| &pod.shape.requests).sum();
                 let name = node.name.clone();
-                let state = NodeState { node: Arc::new(node), pods, used };
+                let state = NodeState { node, pods, used };
                 self.picture.nodes.insert(name, Arc::new(state));
                 true
             }
@@ -240,6 +231,24 @@ fn without(state: &NodeState, requests: &Resources) -> Resources {
     }
 }
 
+/// Whether both are equal; quick where they are one and the same.
+fn same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+/// A list sorted by key; of several objects with one key the last counts.
+fn sorted<T, K: Ord>(mut list: Vec<Arc<T>>, key_of: impl Fn(&T) -> &K) -> Vec<Arc<T>> {
+    list.sort_by(|one, other| key_of(one).cmp(key_of(other)));
+    list.dedup_by(|later, earlier| {
+        let repeated = key_of(later) == key_of(earlier);
+        if repeated {
+            std::mem::swap(later, earlier);
+        }
+        repeated
+    });
+    list
+}
+
 fn apply<K: Ord + Clone, T: PartialEq>(
     map: &mut OrdMap<K, Arc<T>>,
     change: Change<K, T>,
@@ -260,8 +269,8 @@ fn apply<K: Ord + Clone, T: PartialEq>(
             let shared = objects.into_iter().map(|object| {
                 let key = key_of(&object);
                 match map.get(&key) {
-                    Some(known) if **known == object => (key, Arc::clone(known)),
-                    _ => (key, Arc::new(object)),
+                    Some(known) if same(known, &object) => (key, Arc::clone(known)),
+                    _ => (key, object),
                 }
             });
             let list: OrdMap<K, Arc<T>> = shared.collect();
@@ -286,7 +295,7 @@ fn apply_pairs<K: Ord + Clone, T: PartialEq + Clone>(
         }
         Change::Deleted(key) => map.remove(&key).is_some(),
         Change::Replaced(pairs) => {
-            let list: OrdMap<K, T> = pairs.into_iter().collect();
+            let list: OrdMap<K, T> = pairs.into_iter().map(Arc::unwrap_or_clone).collect();
             let changed = *map != list;
             *map = list;
             changed

@@ -108,8 +108,8 @@ fn a_complete_list_leaves_no_ghosts() {
         pod_applied(bound(pod("a", &web()), "n1")),
         pod_applied(bound(pod("b", &web()), "n1")),
         pod_applied(pod("c", &web())),
-        ClusterEvent::Pod(Change::Replaced(vec![bound(pod("b", &web()), "n1")])),
-        ClusterEvent::Node(Change::Replaced(vec![machine("n1"), machine("n3")])),
+        ClusterEvent::Pod(Change::list([bound(pod("b", &web()), "n1")])),
+        ClusterEvent::Node(Change::list([machine("n1"), machine("n3")])),
     ]);
     let picture = state.picture();
     assert_eq!(names(&picture.nodes), ["n1", "n3"]);
@@ -132,7 +132,7 @@ fn a_complete_list_of_claims_forgets_the_others_and_whom_they_belonged_to() {
         node_applied(machine("n1")),
         node_applied(machine("n2")),
         ClusterEvent::NodeClaim(Change::Applied(claim("one", "n1"))),
-        ClusterEvent::NodeClaim(Change::Replaced(vec![claim("two", "n2")])),
+        ClusterEvent::NodeClaim(Change::list([claim("two", "n2")])),
     ]);
     let picture = state.picture();
     assert_eq!(picture.claim_of_node(&machine("n1")), None);
@@ -160,7 +160,7 @@ fn the_same_event_twice_changes_nothing_the_second_time() {
         node_applied(machine("n1")),
         pod_applied(bound(pod("a", &web()), "n1")),
         ClusterEvent::Namespace(Change::Applied(("apps".into(), Labels::default()))),
-        ClusterEvent::NodePool(Change::Replaced(vec![pool("default")])),
+        ClusterEvent::NodePool(Change::list([pool("default")])),
         ClusterEvent::Pod(Change::Deleted(pod("unknown", &web()).key)),
     ];
     let mut state = after(events.clone());
@@ -285,7 +285,7 @@ impl Naive {
     }
 }
 
-fn update<K: Ord, T>(map: &mut BTreeMap<K, T>, change: Change<K, T>, key: impl Fn(&T) -> K) {
+fn update<K: Ord, T: Clone>(map: &mut BTreeMap<K, T>, change: Change<K, T>, key: impl Fn(&T) -> K) {
     match change {
         Change::Applied(object) => {
             map.insert(key(&object), object);
@@ -294,7 +294,11 @@ fn update<K: Ord, T>(map: &mut BTreeMap<K, T>, change: Change<K, T>, key: impl F
             map.remove(&key);
         }
         Change::Replaced(objects) => {
-            *map = objects.into_iter().map(|object| (key(&object), object)).collect();
+            *map = objects
+                .into_iter()
+                .map(Arc::unwrap_or_clone)
+                .map(|object| (key(&object), object))
+                .collect();
         }
     }
 }
@@ -307,7 +311,7 @@ fn change<T: Clone + std::fmt::Debug + 'static, K: std::fmt::Debug + 'static>(
     prop_oneof![
         6 => object.clone().prop_map(Change::Applied),
         3 => object.clone().prop_map(move |object| Change::Deleted(key(&object))),
-        1 => prop::collection::vec(object, 0..6).prop_map(Change::Replaced),
+        1 => prop::collection::vec(object, 0..6).prop_map(Change::list),
     ]
 }
 
