@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cache::{self, Cache, Settings};
 
+mod follower;
+mod hazards;
+mod orders;
+mod server;
+
 type Item<T, const GUARDED: bool> = watcher::Result<Event<Decoded<T, GUARDED>>>;
 
 /// Notes what it is told.
