@@ -251,4 +251,6 @@ fn is_critical(priority: Option<i32>, class: Option<&str>) -> bool {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
