@@ -10,6 +10,7 @@
 //! * [`commands`]: the command line
 //! * [`extender`]: the webhook that kube-scheduler asks
 //! * [`leader`]: which of several replicas acts
+//! * [`manifests`]: Kubernetes manifests in files, as a picture of a cluster
 //! * [`metrics`]: what Berth tells Prometheus
 //! * [`provider`]: clouds, where machines come from
 //! * [`server`]: the listeners: small, bounded HTTP servers
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod commands;
 pub mod extender;
 pub mod leader;
+pub mod manifests;
 pub mod metrics;
 pub mod provider;
 pub mod server;

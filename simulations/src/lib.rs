@@ -13,6 +13,7 @@
 //! * [`World`]: all of it together, kubelets included
 //! * [`operator`]: the autoscaler, with the daemon's deciding code
 //! * [`scenario`]: the demo's script
+//! * [`trace`]: readers of workload traces
 
 pub mod cloud;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod operator;
 pub mod random;
 pub mod scenario;
 pub mod scheduler;
+pub mod trace;
 pub mod workloads;
 mod world;
 

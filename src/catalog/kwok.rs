@@ -1,6 +1,7 @@
 //! The JSON list of instance types that Karpenter's kwok provider reads.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io::BufRead;
 
 use berth_solver::model::{
@@ -8,6 +9,7 @@ use berth_solver::model::{
     Requirements, Resources, ValueSet, well_known,
 };
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 
 use super::{CatalogError, is_label_value};
 use crate::watch::Quantity;
@@ -48,28 +50,50 @@ struct WrittenRequirement {
 #[serde(try_from = "Written")]
 struct Checked(InstanceType);
 
+/// The list, checked while it is read.
+struct Types(Vec<InstanceType>);
+
+impl<'de> Deserialize<'de> for Types {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Types;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of instance types")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Types, A::Error> {
+                let mut types: Vec<InstanceType> = Vec::new();
+                let mut names = BTreeSet::new();
+                while let Some(Checked(kind)) = list.next_element()? {
+                    if !names.insert(kind.name.clone()) {
+                        let problem = format!("{} is listed twice: expected it once", kind.name);
+                        return Err(de::Error::custom(problem));
+                    }
+                    types.push(kind);
+                }
+                if types.is_empty() {
+                    let problem = "the list is empty: expected at least one instance type";
+                    return Err(de::Error::custom(problem));
+                }
+                Ok(Types(types))
+            }
+        }
+
+        deserializer.deserialize_seq(Visitor)
+    }
+}
+
 pub(super) fn read(file: &str, input: impl BufRead) -> Result<Catalog, CatalogError> {
-    let types: Vec<Checked> = serde_json::from_reader(input).map_err(|error| {
+    let Types(types) = serde_json::from_reader(input).map_err(|error| {
         let text = error.to_string();
         let problem = text.rsplit_once(" at line ").map_or(text.as_str(), |(problem, _)| problem);
         let line = u64::try_from(error.line()).unwrap_or(u64::MAX);
         CatalogError::at(file, line, Some(&error.column().to_string()), problem.to_owned())
     })?;
-    let mut names = BTreeSet::new();
-    let twice = types.iter().find(|Checked(kind)| !names.insert(kind.name.clone()));
-    let problem = match twice {
-        Some(Checked(kind)) => Some(format!("{} is listed twice: expected it once", kind.name)),
-        None if types.is_empty() => {
-            Some("the list is empty: expected at least one instance type".to_owned())
-        }
-        None => None,
-    };
-    match problem {
-        Some(problem) => {
-            Err(CatalogError { file: file.to_owned(), line: None, column: None, problem })
-        }
-        None => Ok(Catalog::new(types.into_iter().map(|Checked(kind)| kind).collect())),
-    }
+    Ok(Catalog::new(types))
 }
 
 impl TryFrom<Written> for Checked {
@@ -263,8 +287,9 @@ mod tests {
     fn types_listed_twice_and_empty_lists_are_refused() {
         let kind = GOOD.trim_start_matches('[').trim_end_matches(']');
         let twice = read_from("k.json", format!("[{kind},{kind}]").as_bytes()).unwrap_err();
-        assert_eq!(twice.to_string(), "k.json: m-2x is listed twice: expected it once");
+        let expected = "k.json: line 23, column 1: m-2x is listed twice: expected it once";
+        assert_eq!(twice.to_string(), expected);
         let empty = read_from("k.json", "[]".as_bytes()).unwrap_err().to_string();
-        assert!(empty.starts_with("k.json: the list is empty"), "{empty}");
+        assert!(empty.starts_with("k.json: line 1, column 2: the list is empty"), "{empty}");
     }
 }

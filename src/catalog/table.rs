@@ -82,8 +82,8 @@ fn add(
         .iter()
         .any(|other| other.zone == offering.zone && other.capacity_type == offering.capacity_type);
     if twice {
-        return Err(Problem(
-            None,
+        return Err(Problem::in_column(
+            "zone",
             format!(
                 "{} in {} {} is there already: expected one row for each instance_type, zone and \
                  capacity_type",
@@ -126,9 +126,9 @@ impl Columns {
             }
         }
         match REQUIRED.iter().find(|name| !columns.index.contains_key(**name)) {
-            Some(missing) => Err(Problem(
-                None,
-                format!("the column {missing} is missing: expected {}", REQUIRED.join(", ")),
+            Some(missing) => Err(Problem::in_column(
+                missing,
+                format!("the column is missing: expected {}", REQUIRED.join(", ")),
             )),
             None => Ok(columns),
         }
@@ -159,8 +159,8 @@ impl Row<'_> {
             labels: self.labels()?,
             capacity: self.capacity()?,
             overhead: Resources::new(
-                MilliCpu(self.amount("overhead_cpu_milli", 0)?),
-                Bytes::from_mebibytes(self.amount("overhead_memory_mib", 0)?),
+                MilliCpu(self.overhead("overhead_cpu_milli", "cpu_milli")?),
+                Bytes::from_mebibytes(self.overhead("overhead_memory_mib", "memory_mib")?),
             ),
             offerings: Vec::new(),
         };
@@ -237,6 +237,17 @@ impl Row<'_> {
                  or '.', with a letter or digit at both ends"
             ),
         ))
+    }
+
+    /// What is kept of a machine, which has no more than that.
+    fn overhead(&self, column: &str, whole: &str) -> Result<i64, Problem> {
+        let amount = self.amount(column, 0)?;
+        if amount <= self.amount(whole, 0)? {
+            return Ok(amount);
+        }
+        let (text, has) = (self.text(column), self.text(whole));
+        let problem = format!("{text:?} is more than {whole} {has:?}: expected at most that");
+        Err(Problem::in_column(column, problem))
     }
 
     fn positive(&self, column: &str) -> Result<i64, Problem> {
@@ -350,7 +361,7 @@ mod tests {
             ("b,amd64,1,9999999999999,z1,spot,1", "line 3, column memory_mib: \"9999999999999\""),
             ("b,amd64,1,1,,spot,1", "line 3, column zone: \"\" cannot be a label's value"),
             ("b c,amd64,1,1,z,spot,1", "line 3, column instance_type: \"b c\" cannot be"),
-            ("a,amd64,1000,1024,z1,spot,0.2", "line 3: a in z1 spot is there already"),
+            ("a,amd64,1000,1024,z1,spot,0.2", "line 3, column zone: a in z1 spot is there already"),
             ("a,amd64,1000,2048,z2,spot,0.2", "line 3, column instance_type: a is another machine"),
             ("a,amd64,1000,2048,z2,spot", "line 3: has 6 cells: expected 7"),
         ] {
@@ -362,8 +373,8 @@ mod tests {
     #[test]
     fn a_header_that_makes_no_sense_is_refused() {
         for (text, expected) in [
-            ("", "line 1: the column instance_type is missing"),
-            ("instance_type,arch\n", "line 1: the column cpu_milli is missing"),
+            ("", "line 1, column instance_type: the column is missing: expected instance_type, "),
+            ("instance_type,arch\n", "line 1, column cpu_milli: the column is missing"),
             (&format!("{HEADER},colour\n"), "line 1, column colour: no such column"),
             (&format!("{HEADER},pods,pods\n"), "line 1, column pods: the column is there twice"),
             (&format!("{HEADER}\n"), "line 1: the table has no rows"),
@@ -374,17 +385,23 @@ mod tests {
     }
 
     #[test]
-    fn overhead_is_taken_off_and_cannot_be_negative() {
+    fn overhead_is_taken_off_and_is_neither_negative_nor_more_than_there_is() {
         let header = format!("{HEADER},overhead_cpu_milli,overhead_memory_mib");
         let catalog =
-            read_text(&format!("{header}\na,amd64,1000,1024,z1,spot,0.1,200,2000\n")).unwrap();
+            read_text(&format!("{header}\na,amd64,1000,1024,z1,spot,0.1,200,1024\n")).unwrap();
         let allocatable = catalog.get("a").unwrap().allocatable();
         assert_eq!((allocatable.cpu.0, allocatable.memory.0), (800, 0));
-        let refused = refusal(&format!("{header}\na,amd64,1000,1024,z1,spot,0.1,-200,0\n"));
-        assert!(
-            refused.starts_with("c.csv: line 2, column overhead_cpu_milli: \"-200\""),
-            "{refused}"
-        );
+        for (overhead, expected) in [
+            ("-200,0", "line 2, column overhead_cpu_milli: \"-200\" is no amount"),
+            (
+                "1001,0",
+                "line 2, column overhead_cpu_milli: \"1001\" is more than cpu_milli \"1000\"",
+            ),
+            ("0,1025", "line 2, column overhead_memory_mib: \"1025\" is more than memory_mib"),
+        ] {
+            let refused = refusal(&format!("{header}\na,amd64,1000,1024,z1,spot,0.1,{overhead}\n"));
+            assert!(refused.starts_with(&format!("c.csv: {expected}")), "{refused}");
+        }
     }
 
     #[test]

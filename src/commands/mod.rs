@@ -2,6 +2,7 @@
 
 pub mod crds;
 pub mod demo;
+pub mod plan;
 pub mod serve;
 
 use std::ffi::OsString;
@@ -23,6 +24,7 @@ struct Arguments {
 enum Command {
     Crds(crds::Arguments),
     Demo(demo::Arguments),
+    Plan(plan::Arguments),
     Serve(Box<serve::Arguments>),
 }
 
@@ -61,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match arguments.command {
         Command::Crds(arguments) => crds::run(&arguments, &mut std::io::stdout().lock()),
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
+        Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock()),
         Command::Serve(arguments) => serve::run(&arguments),
     };
     match result {

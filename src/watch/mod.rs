@@ -5,6 +5,7 @@
 //! * [`Interner`]: equal strings, labels and pod shapes share one copy
 //! * [`Staging`]: a list is collected first and then swapped in as a whole
 //! * [`spawn_all`]: the streams themselves
+//! * [`applied`]: one object from elsewhere, as its kind's watch would bring it
 
 pub mod accounting;
 mod interner;
@@ -19,3 +20,4 @@ pub use interner::Interner;
 pub use quantity::{InvalidQuantity, Quantity};
 pub use staging::{Output, Staging, Step};
 pub use stream::{Cause, KINDS, Observer, spawn_all};
+pub use watched::{applied, group_of};

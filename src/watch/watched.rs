@@ -182,6 +182,54 @@ macro_rules! watched_custom_resource {
 watched_custom_resource!(NodePool, "nodepools", reduce::node_pool);
 watched_custom_resource!(NodeClaim, "nodeclaims", reduce::node_claim);
 
+/// The API group of a kind, empty for the core's.
+pub const fn group_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Pod => objects::Pod::RESOURCE.group,
+        Kind::Node => objects::Node::RESOURCE.group,
+        Kind::NodeClaim => api::NodeClaim::RESOURCE.group,
+        Kind::NodePool => api::NodePool::RESOURCE.group,
+        Kind::DaemonSet => objects::DaemonSet::RESOURCE.group,
+        Kind::Namespace => objects::Namespace::RESOURCE.group,
+        Kind::PodDisruptionBudget => objects::PodDisruptionBudget::RESOURCE.group,
+    }
+}
+
+/// What the watch of a kind would say of this object: that it is there.
+///
+/// # Errors
+/// The field that has not the form it should, or that makes no sense, and why.
+pub fn applied(
+    kind: Kind,
+    object: serde_json::Value,
+    interner: &Interner,
+) -> Result<ClusterEvent, String> {
+    match kind {
+        Kind::Pod => applied_as::<objects::Pod>(object, interner),
+        Kind::Node => applied_as::<objects::Node>(object, interner),
+        Kind::NodeClaim => applied_as::<api::NodeClaim>(object, interner),
+        Kind::NodePool => applied_as::<api::NodePool>(object, interner),
+        Kind::DaemonSet => applied_as::<objects::DaemonSet>(object, interner),
+        Kind::Namespace => applied_as::<objects::Namespace>(object, interner),
+        Kind::PodDisruptionBudget => applied_as::<objects::PodDisruptionBudget>(object, interner),
+    }
+}
+
+fn applied_as<T: Watched>(
+    object: serde_json::Value,
+    interner: &Interner,
+) -> Result<ClusterEvent, String> {
+    let object: T = serde_path_to_error::deserialize(object).map_err(|error| {
+        let problem = error.inner();
+        match error.path().to_string().as_str() {
+            // The object itself.
+            "." => problem.to_string(),
+            path => format!("{path}: {problem}"),
+        }
+    })?;
+    Ok(T::event(Change::Applied(object.reduce(interner)?)))
+}
+
 /// An object as it came, for kube's watcher: decoded, or why it could not be.
 ///
 /// With `GUARDED` an object that cannot be decoded does not spoil the list that it is in, for the

@@ -1,0 +1,115 @@
+//! A plan as JSON.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use berth_solver::model::{Name, Price, Snapshot, Target};
+use serde::Serialize;
+
+use super::Made;
+use super::input::Input;
+use crate::commands::Failure;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    nodes: Vec<Node<'a>>,
+    existing: Vec<Existing<'a>>,
+    unschedulable: Vec<Unschedulable<'a>>,
+    price_per_hour: Price,
+    lower_bound_per_hour: Price,
+    /// `null` if the bound is nothing but the price is not.
+    gap: Option<f64>,
+    elapsed_ms: f64,
+    method: String,
+    seed: u64,
+}
+
+/// A node to launch.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Node<'a> {
+    name: &'a str,
+    instance_type: &'a str,
+    zone: &'a str,
+    capacity_type: &'a str,
+    price_per_hour: Price,
+    pods: Vec<String>,
+}
+
+/// A node that is there, and the pods that the plan brings to it.
+#[derive(Serialize)]
+struct Existing<'a> {
+    name: &'a str,
+    pods: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Unschedulable<'a> {
+    pod: String,
+    reason: &'a str,
+}
+
+/// Why a pod that the plan does not speak of has no place.
+pub(super) const GATED: &str = "its schedulingGates hold it back";
+
+/// The document, with a line end.
+pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
+    let plan = &made.plan;
+    let mut pods = pods_by_target(&input.snapshot, made);
+    let nodes = plan.launches.iter().map(|launch| Node {
+        name: &launch.name,
+        instance_type: &launch.instance_type,
+        zone: &launch.zone,
+        capacity_type: launch.capacity_type.as_str(),
+        price_per_hour: launch.price,
+        pods: pods.remove(&launch.name).unwrap_or_default(),
+    });
+    let nodes = nodes.collect();
+    let joined = input.snapshot.nodes.keys().map(|name| (name, Vec::new()));
+    let mut existing: BTreeMap<&Name, Vec<String>> = joined.collect();
+    existing.extend(pods);
+    let planned = plan.unschedulable.iter().map(|one| (&one.pod, one.reason.as_str()));
+    let mut without: Vec<_> = planned.chain(input.gated().map(|pod| (&pod.key, GATED))).collect();
+    without.sort_unstable();
+    let document = Document {
+        nodes,
+        existing: existing
+            .into_iter()
+            .map(|(name, pods)| Existing { name: name.as_str(), pods })
+            .collect(),
+        unschedulable: without
+            .into_iter()
+            .map(|(pod, reason)| Unschedulable { pod: pod.to_string(), reason })
+            .collect(),
+        price_per_hour: plan.price,
+        lower_bound_per_hour: plan.lower_bound,
+        gap: plan.gap(),
+        elapsed_ms: (made.took.as_secs_f64() * 1e6).round() / 1e3,
+        method: plan.method.to_string(),
+        seed: plan.seed,
+    };
+    let text = serde_json::to_string_pretty(&document).context("the plan cannot be written")?;
+    Ok(format!("{text}\n"))
+}
+
+/// The pods that the plan brings to each node, by the node's name: a launch's, a node's, or, for
+/// a node that has not joined yet, its NodeClaim's.
+pub(super) fn pods_by_target<'a>(
+    snapshot: &'a Snapshot,
+    made: &'a Made,
+) -> BTreeMap<&'a Name, Vec<String>> {
+    let mut pods: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+    for placement in &made.plan.placements {
+        let name = match &placement.target {
+            Target::Node(name) => name,
+            Target::Claim(name) => {
+                let claim = snapshot.claims.get(name);
+                let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
+                node.map_or(name, |state| &state.node.name)
+            }
+        };
+        pods.entry(name).or_default().push(placement.pod.to_string());
+    }
+    pods
+}

@@ -1,0 +1,29 @@
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+/// A line on standard error that says what is going on, while standard error is a terminal.
+pub(super) struct Progress(ProgressBar);
+
+impl Progress {
+    pub(super) fn start(doing: &'static str) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(doing);
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self(bar)
+    }
+
+    pub(super) fn say(&self, doing: &str) {
+        self.0.set_message(doing.to_owned());
+    }
+
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    /// An error is told on a line of its own.
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
