@@ -10,8 +10,10 @@
 //! * `testing` (feature `testing`): builders of all of these for tests
 //! * [`constraints`]: what keeps a pod off a node, one rule a file
 //! * [`packing`]: what to launch, and where pending pods go
+//! * [`baselines`]: what Karpenter and Cluster Autoscaler would launch
 //! * [`placement`]: where kube-scheduler should put a pod
 
+pub mod baselines;
 pub mod constraints;
 pub mod disruption;
 pub mod lifecycle;

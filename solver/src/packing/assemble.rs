@@ -111,13 +111,14 @@ fn launch(
     })
 }
 
-fn reason(pods: usize, machine: &str, price: f64, pool: &str) -> String {
+/// Why a node is launched, for people.
+pub fn reason(pods: usize, machine: &str, price: f64, pool: &str) -> String {
     let noun = if pods == 1 { "pod needs" } else { "pods need" };
     format!("{pods} pending {noun} a node: {machine} of pool {pool} at {price:.5} per hour")
 }
 
 /// The labels as requirements, and what the pool and the pods require beyond them.
-fn requirements(labels: &Labels, pool: &Requirements, pods: &[Arc<Pod>]) -> Requirements {
+pub fn requirements(labels: &Labels, pool: &Requirements, pods: &[Arc<Pod>]) -> Requirements {
     let hostname = Name::from(well_known::HOSTNAME_LABEL);
     let mut required = Requirements::from_labels(labels).intersection(pool);
     for pod in pods {

@@ -9,27 +9,27 @@
 //!
 //! When to plan, and which pods follow which plan, is up to the [`Queue`].
 
-mod assemble;
+pub(crate) mod assemble;
 mod assign;
-mod bins;
+pub(crate) mod bins;
 mod bound;
-mod dimensions;
+pub(crate) mod dimensions;
 mod duals;
 mod explain;
 mod fill;
 mod greedy;
-mod groups;
+pub(crate) mod groups;
 mod held;
 mod improve;
-mod inventory;
-mod names;
-mod offerings;
+pub(crate) mod inventory;
+pub(crate) mod names;
+pub(crate) mod offerings;
 mod problem;
 mod queue;
 mod settings;
 mod stages;
 mod state;
-mod topology;
+pub(crate) mod topology;
 
 #[cfg(test)]
 mod tests;

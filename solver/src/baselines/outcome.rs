@@ -1,0 +1,218 @@
+//! Turns what a baseline decided into a plan that holds.
+
+use std::sync::Arc;
+
+use crate::constraints::{pool_requirements, topology_spread};
+use crate::model::{
+    Launch, Method, Placement, Plan, Pod, Resources, Snapshot, Target, Timestamp, Unschedulable,
+};
+use crate::packing::assemble;
+use crate::packing::bins::Place;
+use crate::packing::names::Names;
+
+use super::counters::{Scope, Tally};
+use super::rules::{self, Part, Site};
+use super::world::World;
+
+/// A pod and its group.
+#[derive(Clone, Debug)]
+pub(super) struct Member {
+    /// The group.
+    pub group: usize,
+    /// The pod.
+    pub pod: Arc<Pod>,
+}
+
+/// A node to be launched.
+#[derive(Clone, Debug)]
+pub(super) struct Launching {
+    /// What.
+    pub row: usize,
+    /// For whom.
+    pub members: Vec<Member>,
+}
+
+/// What a baseline decided.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcome {
+    /// Pods by the bin that they go to.
+    pub on_bins: Vec<Vec<Member>>,
+    /// Nodes to launch.
+    pub launches: Vec<Launching>,
+    /// Pods without a place, and why.
+    pub unplaced: Vec<(Member, String)>,
+}
+
+/// A plan that does nothing yet.
+pub(super) fn empty_plan(snapshot: &Snapshot, now: Timestamp, seed: u64) -> Plan {
+    Plan { generation: snapshot.generation, made_at: now, seed, ..Plan::default() }
+}
+
+impl Outcome {
+    /// The plan. Pods whose spread or affinity would not hold once all is carried out are left
+    /// without a place: peers decide pod by pod and would leave them pending in the end, too.
+    pub fn into_plan(mut self, world: &World<'_>, method: Method, mut plan: Plan) -> Plan {
+        self.keep_promises(world);
+        plan.method = method;
+        for (bin, members) in world.bins.iter().zip(&self.on_bins) {
+            let target = match &bin.place {
+                Place::Claim(name) => Target::Claim(name.clone()),
+                Place::Node(name) => Target::Node(name.clone()),
+            };
+            plan.placements.extend(members.iter().map(|one| placement(&one.pod, &target)));
+        }
+        let mut names = Names::new(world.snapshot, plan.made_at, plan.seed);
+        for (index, launching) in self.launches.iter().enumerate() {
+            if let Some(launch) = launch(world, launching, index, &mut names) {
+                let target = Target::Claim(launch.name.clone());
+                let members = launching.members.iter();
+                plan.placements.extend(members.map(|one| placement(&one.pod, &target)));
+                plan.price += launch.price;
+                plan.launches.push(launch);
+            }
+        }
+        plan.unschedulable = world.defective.clone();
+        plan.unschedulable.extend(self.unplaced.into_iter().map(|(one, reason)| Unschedulable {
+            pod: one.pod.key.clone(),
+            uid: one.pod.uid.clone(),
+            reason,
+        }));
+        plan.placements.sort_unstable();
+        plan.unschedulable.sort_by(|left, right| left.pod.cmp(&right.pod));
+        plan
+    }
+
+    fn keep_promises(&mut self, world: &World<'_>) {
+        let depends = |group: &super::world::GroupData| {
+            let rules = &world.kinds[group.actual].rules;
+            !rules.shared.spread.is_empty() || !rules.shared.affinity.is_empty()
+        };
+        if !world.groups.iter().any(depends) {
+            return;
+        }
+        while self.take_off(world) {}
+        self.launches.retain(|launching| !launching.members.is_empty());
+    }
+
+    /// Takes pods off that break a promise; whether there were any.
+    fn take_off(&mut self, world: &World<'_>) -> bool {
+        let (mut tally, present) = self.count(world);
+        let Self { on_bins, launches, unplaced } = self;
+        let bins =
+            on_bins.iter_mut().enumerate().map(|(index, members)| (members, world.bin_site(index)));
+        let launched = launches
+            .iter_mut()
+            .map(|launching| (&mut launching.members, world.row_site(launching.row)));
+        let mut some = false;
+        for (members, site) in bins.chain(launched) {
+            for index in (0..members.len()).rev() {
+                let group = members[index].group;
+                if let Some(why) = broken(world, &tally, &present, group, site) {
+                    let kind = &world.kinds[world.groups[group].actual];
+                    rules::count_out(world, &mut tally, kind, site, Part::Both, 1);
+                    unplaced.push((members.remove(index), why));
+                    some = true;
+                }
+            }
+        }
+        some
+    }
+
+    /// The counts as they will be, and the domains with nodes.
+    fn count(&self, world: &World<'_>) -> (Tally, Vec<Vec<bool>>) {
+        let mut tally = world.tally.clone();
+        let mut present = world.present.clone();
+        let actual = |group: usize| &world.kinds[world.groups[group].actual];
+        for (index, members) in self.on_bins.iter().enumerate() {
+            let site = world.bin_site(index);
+            for one in members {
+                rules::count_in(world, &mut tally, actual(one.group), site, Part::Both, 1);
+            }
+        }
+        for launching in self.launches.iter().filter(|one| !one.members.is_empty()) {
+            let site = world.row_site(launching.row);
+            for one in &launching.members {
+                rules::count_in(world, &mut tally, actual(one.group), site, Part::Both, 1);
+            }
+            for (counter, marks) in present.iter_mut().enumerate() {
+                if let Scope::Shared(key) = world.counters.scope(counter)
+                    && site.counting[counter]
+                    && let Some(slot) = marks.get_mut(site.domains[key] as usize)
+                {
+                    *slot = true;
+                }
+            }
+        }
+        (tally, present)
+    }
+}
+
+/// What keeps a pod of the group from staying in these domains.
+fn broken(
+    world: &World<'_>,
+    tally: &Tally,
+    present: &[Vec<bool>],
+    group: usize,
+    site: Site<'_>,
+) -> Option<String> {
+    let rules = &world.kinds[world.groups[group].actual].rules.shared;
+    let count = |counter: usize| match world.counters.scope(counter) {
+        Scope::Shared(key) => tally.count(counter, site.domains[key]),
+        Scope::Host(_) => 0,
+    };
+    for rule in &rules.spread {
+        let there = || {
+            let counts = tally.counts(rule.counter);
+            present[rule.counter].iter().zip(counts).filter(|(present, _)| **present)
+        };
+        let least = there().map(|(_, count)| *count).min().unwrap_or(0);
+        let emptiest = topology_spread::emptiest_counted(&rule.constraint, least, there().count());
+        if count(rule.counter) > emptiest.saturating_add(rule.constraint.max_skew) {
+            return Some(format!(
+                "topology spread over {} with maxSkew {}: another domain does not take its share",
+                rule.constraint.topology_key, rule.constraint.max_skew
+            ));
+        }
+    }
+    let lost = rules.affinity.iter().any(|(counter, _)| count(*counter) == 0);
+    lost.then(|| "the pods that it must be with found no place themselves".to_owned())
+}
+
+fn placement(pod: &Pod, target: &Target) -> Placement {
+    Placement { pod: pod.key.clone(), uid: pod.uid.clone(), target: target.clone() }
+}
+
+fn launch(
+    world: &World<'_>,
+    launching: &Launching,
+    index: usize,
+    names: &mut Names<'_>,
+) -> Option<Launch> {
+    let row = &world.rows[launching.row];
+    let pool = &world.pools[row.pool].pool;
+    let machine = world.machine(row)?;
+    let offering = machine.offerings.get(row.offering)?;
+    let labels = pool_requirements::labels(pool, machine, offering, &row.choices)?;
+    let pods: Vec<Arc<Pod>> = launching.members.iter().map(|one| Arc::clone(&one.pod)).collect();
+    let nothing = Resources::default();
+    let requests = pods
+        .iter()
+        .map(|pod| pod.shape.requests.larger(&nothing))
+        .fold(world.cells[row.cell].overhead.clone(), |sum, requests| &sum + &requests);
+    let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
+    Some(Launch {
+        name: names.give(&pool.name, first_pod, index),
+        pool: pool.name.clone(),
+        instance_type: machine.name.clone(),
+        zone: offering.zone.clone(),
+        capacity_type: offering.capacity_type,
+        price: offering.price,
+        capacity: machine.capacity.clone(),
+        allocatable: machine.allocatable(),
+        requests,
+        requirements: assemble::requirements(&labels, &pool.requirements, &pods),
+        labels,
+        taints: pool.taints.clone(),
+        reason: assemble::reason(pods.len(), &machine.name, offering.price.as_f64(), &pool.name),
+    })
+}
