@@ -2,8 +2,8 @@
 //!
 //! A node group is a pool's instance type in a zone, bought one way. In each loop pods go onto
 //! nodes that are there or on their way where they fit; for each node group an estimator packs
-//! what is left onto nodes of that group alone ([`estimate`]); an [`Expander`] chooses one group,
-//! which is scaled up. Loops follow until no group helps any more. What a pod would like is
+//! what is left onto nodes of that group alone ([`estimate`]); an [`Expander`] chooses one group
+//! (of the heaviest pools that help, as its priority expander would), which is scaled up. Loops follow until no group helps any more. What a pod would like is
 //! ignored, as it is there.
 //!
 //! Where this departs from Cluster Autoscaler: node groups that an expander finds equal are told
@@ -16,6 +16,7 @@ mod expander;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::baselines::counters::Tally;
@@ -255,7 +256,7 @@ impl<'w, 'a> Scaler<'w, 'a> {
     /// The row of the node group to scale up.
     fn best(&mut self, stop: &dyn Stop) -> Option<usize> {
         let mut groups = std::mem::take(&mut self.groups);
-        let mut best: Option<(f64, Price, usize)> = None;
+        let mut best: Option<(Reverse<i32>, f64, Price, usize)> = None;
         for group in &mut groups {
             if stop.should_stop() {
                 break;
@@ -264,17 +265,19 @@ impl<'w, 'a> Scaler<'w, 'a> {
                 group.known = Some(self.look(group.row));
             }
             let Some((Some(score), ..)) = group.known else { continue };
-            let found = (score, self.world.rows[group.row].price, group.row);
-            let better = best.is_none_or(|best| {
-                found.0.total_cmp(&best.0).then_with(|| (found.1, found.2).cmp(&(best.1, best.2)))
-                    == std::cmp::Ordering::Less
-            });
-            if better {
+            let row = &self.world.rows[group.row];
+            let weight = Reverse(self.world.pools[row.pool].pool.weight);
+            let found = (weight, score, row.price, group.row);
+            let is_better = |best: &(Reverse<i32>, f64, Price, usize)| {
+                let order = found.0.cmp(&best.0).then_with(|| found.1.total_cmp(&best.1));
+                order.then_with(|| (found.2, found.3).cmp(&(best.2, best.3))).is_lt()
+            };
+            if best.as_ref().is_none_or(is_better) {
                 best = Some(found);
             }
         }
         self.groups = groups;
-        best.map(|(_, _, row)| row)
+        best.map(|(.., row)| row)
     }
 
     /// Whether what was last found about a node group still holds.
