@@ -10,8 +10,11 @@ use berth_solver::packing::{Never, Settings};
 use berth_solver::testing::*;
 use berth_solver::verify::verify;
 use proptest::prelude::*;
+use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
-use rand::{RngExt as _, SeedableRng as _};
+
+/// How many random problems are looked at where the seeds are fixed.
+const PROBLEMS: u64 = 500;
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1)
@@ -74,7 +77,7 @@ fn losses(snapshot: &Snapshot) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn every_plan_holds_and_equal_inputs_give_equal_plans(seed in any::<u64>()) {
@@ -101,37 +104,15 @@ proptest! {
 #[test]
 #[ignore = "Berth's pipeline loses some of these for now"]
 fn berth_is_never_worse_than_a_baseline() {
-    let lost: Vec<(u64, Vec<String>)> = (0..2_000)
-        .map(|seed| (seed, losses(&random_problem(seed))))
-        .filter(|(_, losses)| !losses.is_empty())
-        .collect();
-    for (seed, losses) in &lost {
-        let pods = random_problem(*seed).unbound.len();
-        println!("seed {seed}, {pods} pods: {losses:?}");
-    }
-    assert!(lost.is_empty(), "worse on {} of 2000 random problems", lost.len());
-}
-
-#[test]
-#[ignore = "a survey: faults by policy over many seeds"]
-fn survey_of_faults() {
-    let mut faults: BTreeMap<Policy, Vec<(u64, usize, String)>> = BTreeMap::new();
-    for seed in 0..5_000 {
+    let mut lost = 0;
+    for seed in 0..PROBLEMS {
         let snapshot = random_problem(seed);
-        for policy in Policy::ALL {
-            if let Some(fault) = fault(&snapshot, &planned(policy, &snapshot)) {
-                let pods = snapshot.unbound.len();
-                faults.entry(policy).or_default().push((seed, pods, fault));
-            }
+        for loss in losses(&snapshot) {
+            lost += 1;
+            println!("seed {seed}, {} pods: Berth against {loss}", snapshot.unbound.len());
         }
     }
-    for (policy, list) in &faults {
-        println!("{policy}: {} of 5000", list.len());
-        let mut list = list.clone();
-        list.sort_by_key(|(_, pods, _)| *pods);
-        list.iter().take(5).for_each(|(seed, pods, fault)| println!("  {seed} ({pods}): {fault}"));
-    }
-    assert!(faults.is_empty());
+    assert_eq!(lost, 0, "of {PROBLEMS} random problems");
 }
 
 /// 400 types of 1 to 400 CPUs, at prices in proportion, as Karpenter's scheduling benchmark has

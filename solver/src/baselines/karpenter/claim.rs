@@ -28,6 +28,17 @@ pub(super) struct Claim {
     pub members: Vec<Member>,
 }
 
+/// A pod as it is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial<'w> {
+    /// What it asks for at this step.
+    pub kind: &'w KindData,
+    /// What it is in truth.
+    pub actual: &'w KindData,
+    /// Whether it stays out of domains where it would break the spread of others.
+    pub courteous: bool,
+}
+
 /// What a claim becomes with one more pod.
 #[derive(Debug)]
 pub(super) struct Grown {
@@ -49,14 +60,14 @@ impl Claim {
         }
     }
 
-    /// What it becomes with a pod of `kind`, which is one of `actual` in truth.
+    /// What it becomes with the pod of a trial.
     pub fn try_add(
         &self,
         world: &World<'_>,
         tally: &Tally,
-        kind: &KindData,
-        actual: &KindData,
+        trial: Trial<'_>,
     ) -> Result<Grown, Refusal> {
+        let Trial { kind, actual, courteous } = trial;
         let mut used = self.used.clone();
         dimensions::give(&mut used, &kind.demand, 1);
         let fits = |room: &[i64]| {
@@ -69,6 +80,14 @@ impl Claim {
         let mut rows = self.rows.intersection(&kind.rows);
         if rows.is_empty() {
             return Err(Refusal::Requirements);
+        }
+        if courteous && !actual.rules.courtesy.is_empty() {
+            let mut tuples = tuples(world, &rows);
+            tuples.retain(|tuple| rules::is_courteous(world, tally, actual, &world.tuples[*tuple]));
+            keep(world, &tuples, &mut rows);
+            if rows.is_empty() {
+                return Err(Refusal::Spread);
+            }
         }
         narrow(world, tally, kind, &mut rows)?;
         let mut last = (usize::MAX, false);
@@ -202,7 +221,8 @@ fn narrow(
 /// Settles the domain of a pod that counts for somebody's spread or affinity.
 ///
 /// Karpenter leaves it open and does not count the pod then; a later pod's spread or affinity
-/// would be decided by a count that turns out wrong, and a plan must hold at its end.
+/// would be decided by a count that turns out wrong, and a plan must hold at its end. For the same
+/// reason a pod is tried in domains where it breaks nobody's spread first.
 fn pin(world: &World<'_>, tally: &Tally, actual: &KindData, rows: &mut Bits) {
     for counter in actual.rules.counted.iter().copied().filter(|counter| world.pinning[*counter]) {
         let Scope::Shared(key) = world.counters.scope(counter) else { continue };

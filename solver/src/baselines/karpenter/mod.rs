@@ -25,7 +25,7 @@ use crate::packing::bins::Place;
 use crate::packing::dimensions::{self, Amounts};
 use crate::packing::{Settings, Stop};
 
-use self::claim::Claim;
+use self::claim::{Claim, Trial};
 use self::queue::Queue;
 use super::bits::Bits;
 use super::counters::Tally;
@@ -117,28 +117,36 @@ impl<'w, 'a> Scheduler<'w, 'a> {
 
     /// Places a pod, giving up one of its wishes after the other; `false` if nothing takes it.
     fn place(&mut self, member: &Member) -> bool {
-        let steps = self.world.groups[member.group].steps.clone();
+        let world = self.world;
+        let actual = &world.kinds[world.groups[member.group].actual];
+        let steps = world.groups[member.group].steps.clone();
+        let manners: &[bool] =
+            if actual.rules.courtesy.is_empty() { &[false] } else { &[true, false] };
         steps.into_iter().any(|step| {
-            self.add_to_bin(member, step)
-                || self.add_to_claim(member, step)
-                || self.add_new_claim(member, step)
+            manners.iter().any(|courteous| {
+                let trial = Trial { kind: &world.kinds[step], actual, courteous: *courteous };
+                self.add_to_bin(member, trial)
+                    || self.add_to_claim(member, trial)
+                    || self.add_new_claim(member, trial)
+            })
         })
     }
 
-    fn add_to_bin(&mut self, member: &Member, step: usize) -> bool {
+    fn add_to_bin(&mut self, member: &Member, trial: Trial<'w>) -> bool {
         let world = self.world;
-        let kind = &world.kinds[step];
+        let Trial { kind, actual, courteous } = trial;
         let takes = |bin: usize| {
             kind.bins.contains(bin)
                 && dimensions::room(&kind.demand, &self.free[bin]) > 0
                 && rules::host_room(world, Some(&self.tally), kind, &self.hosts[bin]).is_ok()
                 && {
                     let domains = world.bin_site(bin).domains;
-                    rules::shared_room(world, &self.tally, kind, domains, &world.possible).is_ok()
+                    (!courteous || rules::is_courteous(world, &self.tally, actual, domains))
+                        && rules::shared_room(world, &self.tally, kind, domains, &world.possible)
+                            .is_ok()
                 }
         };
         let Some(bin) = self.bins.iter().copied().find(|bin| takes(*bin)) else { return false };
-        let actual = &world.kinds[world.groups[member.group].actual];
         dimensions::take(&mut self.free[bin], &kind.demand, 1);
         rules::put_on_host(world, actual, &mut self.hosts[bin], 1);
         rules::count_in(world, &mut self.tally, actual, world.bin_site(bin), Part::Both, 1);
@@ -146,17 +154,15 @@ impl<'w, 'a> Scheduler<'w, 'a> {
         true
     }
 
-    fn add_to_claim(&mut self, member: &Member, step: usize) -> bool {
+    fn add_to_claim(&mut self, member: &Member, trial: Trial<'w>) -> bool {
         let world = self.world;
-        let kind = &world.kinds[step];
-        let actual = &world.kinds[world.groups[member.group].actual];
         let found = self.order.iter().enumerate().find_map(|(position, claim)| {
-            let grown = self.claims[*claim].try_add(world, &self.tally, kind, actual);
+            let grown = self.claims[*claim].try_add(world, &self.tally, trial);
             Some((position, *claim, grown.ok()?))
         });
         let Some((position, index, grown)) = found else { return false };
         let claim = &mut self.claims[index];
-        claim.add(world, &mut self.tally, grown, actual, member.clone());
+        claim.add(world, &mut self.tally, grown, trial.actual, member.clone());
         let size = claim.members.len();
         self.order.remove(position);
         let claims = &self.claims;
@@ -165,16 +171,15 @@ impl<'w, 'a> Scheduler<'w, 'a> {
         true
     }
 
-    fn add_new_claim(&mut self, member: &Member, step: usize) -> bool {
+    fn add_new_claim(&mut self, member: &Member, trial: Trial<'w>) -> bool {
         let world = self.world;
-        let actual = &world.kinds[world.groups[member.group].actual];
         let found = self.pools.iter().find_map(|(pool, rows)| {
             let claim = self.new_claim(*pool, rows).ok()?;
-            let grown = claim.try_add(world, &self.tally, &world.kinds[step], actual).ok()?;
+            let grown = claim.try_add(world, &self.tally, trial).ok()?;
             Some((claim, grown))
         });
         let Some((mut claim, grown)) = found else { return false };
-        claim.add(world, &mut self.tally, grown, actual, member.clone());
+        claim.add(world, &mut self.tally, grown, trial.actual, member.clone());
         if world.pools[claim.pool].limited {
             let (capacity, price) = self.largest(&claim);
             self.usage[claim.pool] = self.usage[claim.pool].with(&capacity, price);
@@ -252,10 +257,11 @@ impl<'w, 'a> Scheduler<'w, 'a> {
     fn refusal(&self, pool: usize, group: usize) -> Option<Refusal> {
         let data = &self.world.groups[group];
         let (_, rows) = self.pools.iter().find(|(other, _)| *other == pool)?;
-        let last = &self.world.kinds[data.steps.end.saturating_sub(1)];
+        let kind = &self.world.kinds[data.steps.end.saturating_sub(1)];
         let actual = &self.world.kinds[data.actual];
+        let trial = Trial { kind, actual, courteous: false };
         self.new_claim(pool, rows)
-            .and_then(|claim| claim.try_add(self.world, &self.tally, last, actual))
+            .and_then(|claim| claim.try_add(self.world, &self.tally, trial))
             .err()
     }
 }
