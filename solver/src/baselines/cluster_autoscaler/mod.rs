@@ -95,7 +95,8 @@ struct Scaler<'w, 'a> {
     on_bins: Vec<Vec<Member>>,
     nodes: Vec<Node>,
     classes: Vec<Class>,
-    /// Pods that are still to be dealt out, by group, and the domains that cannot take them.
+    /// Pods that are still to be dealt out, by group, and the domains that turned out to be unable
+    /// to take them, which are not tried again.
     undealt: BTreeMap<usize, (Vec<Member>, Vec<usize>)>,
     groups: Vec<NodeGroup>,
     usage: Vec<Usage>,
@@ -154,6 +155,9 @@ impl<'w, 'a> Scaler<'w, 'a> {
     fn deal(&mut self) -> bool {
         let mut some = false;
         for (group, (members, blocked)) in &mut self.undealt {
+            if members.is_empty() {
+                continue;
+            }
             let count = u32::try_from(members.len()).unwrap_or(u32::MAX);
             let dealt = deal::deal(self.world, &mut self.tally, &self.free, *group, count, blocked);
             for (tuple, count) in dealt {
@@ -163,7 +167,6 @@ impl<'w, 'a> Scaler<'w, 'a> {
                 some = true;
             }
         }
-        self.undealt.retain(|_, (members, _)| !members.is_empty());
         some
     }
 
