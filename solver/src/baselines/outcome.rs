@@ -1,5 +1,6 @@
 //! Turns what a baseline decided into a plan that holds.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::constraints::{pool_requirements, topology_spread};
@@ -85,7 +86,9 @@ impl Outcome {
     fn keep_promises(&mut self, world: &World<'_>) {
         let depends = |group: &super::world::GroupData| {
             let rules = &world.kinds[group.actual].rules;
-            !rules.shared.spread.is_empty() || !rules.shared.affinity.is_empty()
+            [&rules.shared, &rules.host]
+                .iter()
+                .any(|rules| !rules.spread.is_empty() || !rules.affinity.is_empty())
         };
         if !world.groups.iter().any(depends) {
             return;
@@ -96,20 +99,26 @@ impl Outcome {
 
     /// Takes pods off that break a promise; whether there were any.
     fn take_off(&mut self, world: &World<'_>) -> bool {
-        let (mut tally, present) = self.count(world);
+        let mut end = self.count(world);
         let Self { on_bins, launches, unplaced } = self;
         let bins =
-            on_bins.iter_mut().enumerate().map(|(index, members)| (members, world.bin_site(index)));
+            on_bins.iter_mut().enumerate().map(|(bin, members)| (members, world.bin_site(bin)));
         let launched = launches
             .iter_mut()
             .map(|launching| (&mut launching.members, world.row_site(launching.row)));
         let mut some = false;
-        for (members, site) in bins.chain(launched) {
+        for (host, (members, site)) in bins.chain(launched).enumerate() {
             for index in (0..members.len()).rev() {
                 let group = members[index].group;
-                if let Some(why) = broken(world, &tally, &present, group, site) {
+                if let Some(why) = end.broken(world, group, site, host) {
                     let kind = &world.kinds[world.groups[group].actual];
-                    rules::count_out(world, &mut tally, kind, site, Part::Both, 1);
+                    rules::count_out(world, &mut end.tally, kind, site, Part::Both, 1);
+                    for counter in &kind.rules.counted {
+                        if let Scope::Host(slot) = world.counters.scope(*counter) {
+                            let count = &mut end.hosts[host][slot];
+                            *count = count.saturating_sub(1);
+                        }
+                    }
                     unplaced.push((members.remove(index), why));
                     some = true;
                 }
@@ -118,23 +127,25 @@ impl Outcome {
         some
     }
 
-    /// The counts as they will be, and the domains with nodes.
-    fn count(&self, world: &World<'_>) -> (Tally, Vec<Vec<bool>>) {
-        let mut tally = world.tally.clone();
-        let mut present = world.present.clone();
-        let actual = |group: usize| &world.kinds[world.groups[group].actual];
-        for (index, members) in self.on_bins.iter().enumerate() {
-            let site = world.bin_site(index);
-            for one in members {
-                rules::count_in(world, &mut tally, actual(one.group), site, Part::Both, 1);
-            }
+    /// The counts as they will be.
+    fn count(&self, world: &World<'_>) -> End {
+        let mut end = End {
+            tally: world.tally.clone(),
+            present: world.present.clone(),
+            hosts: world.bin_hosts.iter().map(|host| host.counts.clone()).collect(),
+            own: BTreeMap::new(),
+        };
+        for (bin, members) in self.on_bins.iter().enumerate() {
+            end.add(world, bin, members, world.bin_site(bin));
         }
-        for launching in self.launches.iter().filter(|one| !one.members.is_empty()) {
+        for (index, launching) in self.launches.iter().enumerate() {
+            let cell = &world.cells[world.rows[launching.row].cell];
             let site = world.row_site(launching.row);
-            for one in &launching.members {
-                rules::count_in(world, &mut tally, actual(one.group), site, Part::Both, 1);
-            }
-            for (counter, marks) in present.iter_mut().enumerate() {
+            end.hosts.push(cell.host.counts.clone());
+            end.add(world, self.on_bins.len() + index, &launching.members, site);
+            let marks =
+                end.present.iter_mut().enumerate().filter(|_| !launching.members.is_empty());
+            for (counter, marks) in marks {
                 if let Scope::Shared(key) = world.counters.scope(counter)
                     && site.counting[counter]
                     && let Some(slot) = marks.get_mut(site.domains[key] as usize)
@@ -143,39 +154,94 @@ impl Outcome {
                 }
             }
         }
-        (tally, present)
+        end
     }
 }
 
-/// What keeps a pod of the group from staying in these domains.
-fn broken(
-    world: &World<'_>,
-    tally: &Tally,
-    present: &[Vec<bool>],
-    group: usize,
-    site: Site<'_>,
-) -> Option<String> {
-    let rules = &world.kinds[world.groups[group].actual].rules.shared;
-    let count = |counter: usize| match world.counters.scope(counter) {
-        Scope::Shared(key) => tally.count(counter, site.domains[key]),
-        Scope::Host(_) => 0,
-    };
-    for rule in &rules.spread {
-        let there = || {
-            let counts = tally.counts(rule.counter);
-            present[rule.counter].iter().zip(counts).filter(|(present, _)| **present)
-        };
-        let least = there().map(|(_, count)| *count).min().unwrap_or(0);
-        let emptiest = topology_spread::emptiest_counted(&rule.constraint, least, there().count());
-        if count(rule.counter) > emptiest.saturating_add(rule.constraint.max_skew) {
-            return Some(format!(
-                "topology spread over {} with maxSkew {}: another domain does not take its share",
-                rule.constraint.topology_key, rule.constraint.max_skew
-            ));
+/// The counts as they will be in the end. Hosts are the bins and then the launches.
+struct End {
+    tally: Tally,
+    present: Vec<Vec<bool>>,
+    hosts: Vec<Vec<u32>>,
+    /// Pods of a group by counter and domain, where the counter is one of the group's affinity.
+    own: BTreeMap<(usize, usize, usize), u32>,
+}
+
+impl End {
+    fn add(&mut self, world: &World<'_>, host: usize, members: &[Member], site: Site<'_>) {
+        for one in members {
+            let kind = &world.kinds[world.groups[one.group].actual];
+            rules::count_in(world, &mut self.tally, kind, site, Part::Both, 1);
+            for counter in &kind.rules.counted {
+                if let Scope::Host(slot) = world.counters.scope(*counter) {
+                    self.hosts[host][slot] += 1;
+                }
+            }
+            let affinity = kind.rules.shared.affinity.iter().chain(&kind.rules.host.affinity);
+            for (counter, _) in affinity.filter(|(_, own)| *own) {
+                let (_, domain) = self.count(world, *counter, site, host);
+                *self.own.entry((one.group, *counter, domain)).or_default() += 1;
+            }
         }
     }
-    let lost = rules.affinity.iter().any(|(counter, _)| count(*counter) == 0);
-    lost.then(|| "the pods that it must be with found no place themselves".to_owned())
+
+    /// How many pods a counter counts in its domain of a node, and that domain.
+    fn count(
+        &self,
+        world: &World<'_>,
+        counter: usize,
+        site: Site<'_>,
+        host: usize,
+    ) -> (u32, usize) {
+        match world.counters.scope(counter) {
+            Scope::Shared(key) => {
+                let domain = site.domains[key];
+                (self.tally.count(counter, domain), domain as usize)
+            }
+            Scope::Host(slot) => (self.hosts[host][slot], host),
+        }
+    }
+
+    /// What keeps a pod of the group from staying at a node.
+    fn broken(
+        &self,
+        world: &World<'_>,
+        group: usize,
+        site: Site<'_>,
+        host: usize,
+    ) -> Option<String> {
+        let rules = &world.kinds[world.groups[group].actual].rules;
+        for rule in rules.shared.spread.iter().chain(&rules.host.spread) {
+            let counts = self.tally.counts(rule.counter);
+            let there =
+                || self.present[rule.counter].iter().zip(counts).filter(|(there, _)| **there);
+            // Hosts are not marked: the emptiest of them counts as empty.
+            let least = there().map(|(_, count)| *count).min().unwrap_or(0);
+            let emptiest =
+                topology_spread::emptiest_counted(&rule.constraint, least, there().count());
+            let (count, _) = self.count(world, rule.counter, site, host);
+            if count > emptiest.saturating_add(rule.constraint.max_skew) {
+                return Some(format!(
+                    "topology spread over {} with maxSkew {}: in the end too many would be there",
+                    rule.constraint.topology_key, rule.constraint.max_skew
+                ));
+            }
+        }
+        let lost = |(counter, own): &(usize, bool)| {
+            let (count, domain) = self.count(world, *counter, site, host);
+            let mine = self.own.get(&(group, *counter, domain)).copied().unwrap_or(0);
+            // Somebody else is there, or its own kind, who came first, is nowhere else.
+            let found = count > mine || (*own && self.tally.total(*counter) == count);
+            !found
+        };
+        rules
+            .shared
+            .affinity
+            .iter()
+            .chain(&rules.host.affinity)
+            .any(lost)
+            .then(|| "the pods that it must be with found no place themselves".to_owned())
+    }
 }
 
 fn placement(pod: &Pod, target: &Target) -> Placement {
