@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use berth_solver::model::{
-    Change, ClusterEvent, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey,
+    Change, ClusterEvent, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
+    PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeClaim,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
@@ -123,6 +123,17 @@ watched!(objects::Namespace => Namespace, (Name, Labels), Name, by_name, "" "v1"
 watched!(objects::PodDisruptionBudget => PodDisruptionBudget, PodDisruptionBudget, PodKey,
     Identity::pod_key, "policy" "v1" "poddisruptionbudgets",
     |object, interner| Ok(reduce::pod_disruption_budget(object, interner)));
+
+watched!(objects::PersistentVolumeClaim => PersistentVolumeClaim, VolumeClaim, PodKey,
+    Identity::pod_key, "" "v1" "persistentvolumeclaims",
+    |object, interner| Ok(reduce::volume_claim(object, interner)));
+watched!(objects::PersistentVolume => PersistentVolume, Volume, Name, by_name,
+    "" "v1" "persistentvolumes", reduce::volume);
+watched!(objects::StorageClass => StorageClass, StorageClass, Name, by_name,
+    "storage.k8s.io" "v1" "storageclasses",
+    |object, interner| Ok(reduce::storage_class(object, interner)));
+watched!(objects::CsiNode => CsiNode, CsiNode, Name, by_name, "storage.k8s.io" "v1" "csinodes",
+    |object, interner| Ok(reduce::csi_node(object, interner)));
 
 /// Implements [`Watched`] for one of the custom resources, which have no namespace.
 macro_rules! watched_custom_resource {

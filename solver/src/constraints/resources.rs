@@ -1,17 +1,36 @@
 //! A pod's requests must fit into what is free.
 
-use crate::model::Resources;
+use crate::model::{Name, Resources};
+
+use super::gpu_shares;
 
 /// Whether a request fits into what is free; what is not asked for is not looked at.
 pub fn check(requests: &Resources, free: &Resources) -> bool {
-    requests.fits(free)
+    first_short(requests, free).is_none()
+}
+
+/// The first resource of which more is asked for than there is. Shares of GPUs are those of
+/// devices that nobody else is on.
+pub fn first_short(requests: &Resources, free: &Resources) -> Option<Name> {
+    let ask = gpu_shares::Ask::of(requests);
+    if requests.extended_amount(gpu_shares::RESOURCE) == 0 {
+        return requests.first_exceeding(free).map(Name::from);
+    }
+    let mut rest = requests.clone();
+    rest.set_extended(Name::from(gpu_shares::RESOURCE), 0);
+    let short = rest.first_exceeding(free).map(Name::from);
+    short.or_else(|| {
+        let fits = gpu_shares::check(gpu_shares::total(free), &[], ask);
+        (!fits).then(|| Name::from(gpu_shares::RESOURCE))
+    })
 }
 
 /// Which resource is short, how much is asked for and how much there is.
 pub fn explain(requests: &Resources, free: &Resources) -> Option<String> {
-    let name = requests.first_exceeding(free)?;
-    let (wanted, has) = (amount(requests, name), amount(free, name));
-    Some(format!("{} free, the pod asks for {}", quantity(name, has), quantity(name, wanted)))
+    let name = first_short(requests, free)?;
+    let has = available(free, &name);
+    let wanted = amount(requests, &name);
+    Some(format!("{} free, the pod asks for {}", quantity(&name, has), quantity(&name, wanted)))
 }
 
 /// The amount of a resource, by its Kubernetes name, in the model's unit.
@@ -22,6 +41,15 @@ pub fn amount(resources: &Resources, name: &str) -> i64 {
         "ephemeral-storage" => resources.ephemeral_storage.0,
         "pods" => resources.pods,
         other => resources.extended_amount(other),
+    }
+}
+
+/// How much of a resource there is for somebody who asks for it by that name: whole GPUs have
+/// thousandths too.
+pub fn available(free: &Resources, name: &str) -> i64 {
+    match name {
+        gpu_shares::RESOURCE => gpu_shares::total(free),
+        name => amount(free, name),
     }
 }
 

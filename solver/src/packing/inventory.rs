@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::constraints::{daemons, node_state, pool_limits::Usage};
+use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
     Catalog, Labels, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources,
     Snapshot, well_known,
@@ -126,10 +126,14 @@ pub fn bins(
     let prepared: Vec<_> = bins.into_iter().chain(coming).collect();
     prepared
         .into_iter()
-        .map(|(mut bin, free, pods)| {
+        .map(|(mut bin, free, state)| {
             bin.tuple = tuple_index(tuples, topology.domains_of(&bin.labels));
             bin.load.free = dimensions.supply(&free);
+            if let Some(state) = state {
+                take_in_use(snapshot, dimensions, &mut bin, state);
+            }
             if bin.open {
+                let pods = state.map(|state| &state.pods);
                 keep_for_daemons(snapshot, dimensions, topology, &mut bin, pods);
             }
             bin
@@ -137,7 +141,7 @@ pub fn bins(
         .collect()
 }
 
-type Prepared<'a> = (Bin, Resources, Option<&'a BTreeMap<crate::model::PodKey, Arc<Pod>>>);
+type Prepared<'a> = (Bin, Resources, Option<&'a NodeState>);
 
 fn node_bin<'a>(state: &'a NodeState, claim: Option<&Arc<NodeClaim>>) -> Prepared<'a> {
     let node = &state.node;
@@ -168,7 +172,7 @@ fn node_bin<'a>(state: &'a NodeState, claim: Option<&Arc<NodeClaim>>) -> Prepare
             allocatable = fill_zeros(&allocatable, promised);
         }
     }
-    (bin, &allocatable - &state.used, Some(&state.pods))
+    (bin, &allocatable - &state.used, Some(state))
 }
 
 /// What a kubelet has not reported yet (devices, often), as the cloud promised it.
@@ -212,6 +216,17 @@ fn claim_bin<'a>(snapshot: &'a Snapshot, claim: &NodeClaim) -> Prepared<'a> {
         load: Load::default(),
     };
     (bin, allocatable, None)
+}
+
+/// Takes off what the pods on a node have of its attachments, and notes their shares of GPUs.
+fn take_in_use(snapshot: &Snapshot, dimensions: &Dimensions, bin: &mut Bin, state: &NodeState) {
+    for (index, driver) in dimensions.attachments() {
+        bin.load.free[index] = attachments::free(snapshot, state, driver);
+    }
+    if dimensions.shares().is_some() {
+        let shares = state.pods.values().map(|pod| gpu_shares::Ask::of(&pod.shape.requests).share);
+        bin.load.shares = shares.filter(|share| *share > 0).collect();
+    }
 }
 
 /// Keeps room for the daemons that will run on a node and are not there yet.

@@ -38,6 +38,8 @@ pub(super) struct Host<'a> {
     pub title: String,
     /// The launch, if it is one.
     pub launch: Option<&'a Launch>,
+    /// The node, if it is there.
+    pub node: Option<&'a NodeState>,
     /// Labels that it will have.
     pub labels: Labels,
     /// Taints that it will keep.
@@ -190,6 +192,7 @@ impl<'a> Picture<'a> {
         let host = Host {
             title: format!("node {}", node.name),
             launch: None,
+            node: Some(state),
             labels: node.labels.clone(),
             taints: node.taints.iter().filter(kept).cloned().collect(),
             leaving,
@@ -230,6 +233,7 @@ impl<'a> Picture<'a> {
         let id = self.add(Host {
             title: format!("NodeClaim {}", claim.name),
             launch: None,
+            node: None,
             labels: with_host_name(&claim.node_labels(), &claim.name),
             taints: claim.taints.to_vec(),
             leaving: claim.deleted.map(|_| "is being deleted"),
@@ -248,6 +252,7 @@ impl<'a> Picture<'a> {
         let id = self.add(Host {
             title: format!("launch {}", launch.name),
             launch: Some(launch),
+            node: None,
             labels: with_host_name(&launch.labels, &launch.name),
             taints: launch.taints.to_vec(),
             leaving: None,
