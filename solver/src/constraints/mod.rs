@@ -8,6 +8,7 @@ pub mod attachments;
 pub mod daemons;
 pub mod gpu_shares;
 pub mod host_ports;
+pub mod min_values;
 pub mod node_affinity;
 pub mod node_state;
 pub mod pod_affinity;

@@ -57,6 +57,8 @@ pub const NODEPOOL_HASH_VERSION_ANNOTATION: &str = "karpenter.sh/nodepool-hash-v
 pub const PLANNED_PODS_ANNOTATION: &str = "berth.sh/planned-pods";
 /// On NodeClaims: price per hour of the offering that the plan chose.
 pub const PRICE_ANNOTATION: &str = "berth.sh/price-per-hour";
+/// On NodePools: the most that its nodes may cost together, per hour.
+pub const PRICE_LIMIT_ANNOTATION: &str = "berth.sh/limit-price-per-hour";
 /// On NodeClaims: why it was launched.
 pub const REASON_ANNOTATION: &str = "berth.sh/reason";
 

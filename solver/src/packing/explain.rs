@@ -1,12 +1,12 @@
 //! Why a pod has no place: for each pool and each kind of node the rule that it failed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::constraints::{
-    attachments, gpu_shares, node_affinity, node_state, pool_limits, pool_requirements, pool_state,
-    resources, taints, volumes,
+    attachments, gpu_shares, min_values, node_affinity, node_state, pool_limits, pool_requirements,
+    pool_state, reservations, resources, taints, volumes,
 };
-use crate::model::{InstanceType, Labels, NodePool, Resources};
+use crate::model::{InstanceType, Labels, Name, NodePool, Resources};
 
 use super::bins::{Bin, Place};
 use super::inventory::PoolData;
@@ -123,6 +123,12 @@ fn pool(state: &State<'_, '_>, index: usize, data: &PoolData, group: usize) -> S
     if failing.fitting == 0 {
         return failing.explain(group);
     }
+    for (index, (key, wanted)) in pool.min_values.iter().enumerate() {
+        let possible = failing.values.get(index).map_or(0, BTreeSet::len);
+        if let Some(why) = min_values::explain(key, possible, *wanted) {
+            return why;
+        }
+    }
     let limit = catalog.instance_types.iter().find_map(|machine| {
         resources::check(&shape.requests, &machine.allocatable()).then(|| {
             let price = machine.offerings.iter().map(|offering| offering.price).min();
@@ -130,7 +136,15 @@ fn pool(state: &State<'_, '_>, index: usize, data: &PoolData, group: usize) -> S
             pool_limits::explain(pool, usage, &machine.capacity, price.unwrap_or_default())
         })
     });
-    match limit.flatten() {
+    let used_up = || {
+        let reserved = state.problem.reservations.iter().enumerate();
+        let mut whys = reserved.filter_map(|(index, reservation)| {
+            let used = reservation.count.saturating_sub(state.reserved_left(index));
+            reservations::explain(&reservation.key, reservation.count, used)
+        });
+        whys.next()
+    };
+    match limit.flatten().or_else(used_up) {
         Some(why) => why,
         None => "spread, affinity, daemons or host ports leave no room on its nodes".to_owned(),
     }
@@ -143,6 +157,8 @@ struct Failing<'a> {
     fitting: usize,
     unavailable: usize,
     largest: Option<(&'a InstanceType, Resources)>,
+    /// Of those, the values of the keys of the pool's `minValues`.
+    values: Vec<BTreeSet<Name>>,
     labels: Option<String>,
     requirements: Option<String>,
 }
@@ -185,6 +201,10 @@ impl<'a> Failing<'a> {
             self.unavailable += 1;
         } else {
             self.fitting += 1;
+            self.values.resize(pool.min_values.len(), BTreeSet::new());
+            for ((key, _), seen) in pool.min_values.iter().zip(&mut self.values) {
+                seen.extend(min_values::values(key, pool, instance_type, offering));
+            }
         }
     }
 

@@ -80,7 +80,7 @@ impl Pending {
         let mut pending = Self::default();
         let mut grouping = Grouping::new(snapshot);
         for pod in snapshot.unbound.values() {
-            let wanted = pod.needs_node() && !pod.belongs_to_node();
+            let wanted = pod.needs_node() && !pod.belongs_to_node() && !snapshot.is_nominated(pod);
             if !wanted || !settings.serves(&pod.shape.scheduler) {
                 continue;
             }

@@ -124,6 +124,7 @@ pub fn bins(
         .filter(|claim| claim.deleted.is_none() && !joined.contains(&claim.name))
         .map(|claim| claim_bin(snapshot, claim));
     let prepared: Vec<_> = bins.into_iter().chain(coming).collect();
+    let nominated = nominated(snapshot);
     prepared
         .into_iter()
         .map(|(mut bin, free, state)| {
@@ -131,6 +132,11 @@ pub fn bins(
             bin.load.free = dimensions.supply(&free);
             if let Some(state) = state {
                 take_in_use(snapshot, dimensions, &mut bin, state);
+                for pod in nominated.get(&state.node.name).into_iter().flatten() {
+                    let demand = dimensions.demand(&pod.shape.requests);
+                    dimensions::take(&mut bin.load.free, &demand, 1);
+                    bin.load.ports.extend(pod.shape.host_ports.iter().cloned());
+                }
             }
             if bin.open {
                 let pods = state.map(|state| &state.pods);
@@ -216,6 +222,17 @@ fn claim_bin<'a>(snapshot: &'a Snapshot, claim: &NodeClaim) -> Prepared<'a> {
         load: Load::default(),
     };
     (bin, allocatable, None)
+}
+
+/// Pods that kube-scheduler makes room for by evicting others, by their nodes.
+fn nominated(snapshot: &Snapshot) -> BTreeMap<&Name, Vec<&Pod>> {
+    let mut nominated: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
+    for pod in snapshot.unbound.values().filter(|pod| snapshot.is_nominated(pod)) {
+        for node in &pod.nominated_node {
+            nominated.entry(node).or_default().push(pod);
+        }
+    }
+    nominated
 }
 
 /// Takes off what the pods on a node have of its attachments, and notes their shares of GPUs.

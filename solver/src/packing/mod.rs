@@ -23,8 +23,10 @@ mod headroom;
 mod held;
 mod improve;
 mod inventory;
+mod min_values;
 mod names;
 mod offerings;
+mod priorities;
 mod problem;
 mod queue;
 mod reserved;
@@ -37,7 +39,7 @@ mod topology;
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
-pub use settings::{Never, Settings, Stop};
+pub use settings::{MinValuesPolicy, Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
 
@@ -62,7 +64,7 @@ pub fn plan(
     let problem = problem::Problem::new(snapshot, settings, &pending);
     let mut state = state::State::new(&problem);
     held::keep(&mut state, &mut pending);
-    let (mut leftovers, classes) = stages::run(&mut state, &pending);
+    let (mut leftovers, classes) = priorities::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;
     if improve::improve(&mut state, &classes, seed, stop) {

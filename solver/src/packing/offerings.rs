@@ -16,6 +16,7 @@ use super::bins::Load;
 use super::dimensions::{self, Amounts, Dimensions};
 use super::groups::Group;
 use super::inventory::{self, PoolData};
+use super::min_values;
 use super::problem::{Signature, project, tuple_index};
 use super::topology::Topology;
 
@@ -285,7 +286,8 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             .offerings
             .iter()
             .filter_map(|offering| candidate(&build, data, cells.len(), offering, &load.free));
-        let kept = prune(found.collect(), data.limited);
+        let found = min_values::keep(data, build.settings.min_values, found.collect());
+        let kept = prune(found, data.limited);
         candidates.extend(kept.into_iter().filter(|candidate| {
             demands.iter().any(|demand| dimensions::room(demand, &candidate.room) > 0)
         }));

@@ -9,10 +9,12 @@
 mod affinity;
 mod anti_affinity;
 mod devices;
+mod headroom;
 mod host_ports;
 mod launches;
 mod limits;
 mod listing;
+mod min_values;
 mod picture;
 mod prices;
 mod removals;
@@ -163,7 +165,9 @@ pub fn verify(snapshot: &Snapshot, schedulers: &[Name], plan: &Plan) -> Vec<Viol
     spread::check(&picture, &mut findings);
     affinity::check(&picture, &mut findings);
     anti_affinity::check(&picture, &mut findings);
+    headroom::check(snapshot, &picture, plan, &mut findings);
     launches::check(snapshot, plan, &mut findings);
+    min_values::check(snapshot, &picture, &mut findings);
     limits::check(snapshot, plan, &mut findings);
     reservations::check(snapshot, plan, &mut findings);
     prices::check(plan, &mut findings);

@@ -114,6 +114,15 @@ impl<'a> Picture<'a> {
                 picture.place(pod, host);
             }
         }
+        for headroom in &plan.headroom {
+            let buffer = snapshot.buffers.get(&headroom.buffer);
+            let host = headroom.target.as_ref().and_then(|target| picture.host_of(target));
+            if let (Some(buffer), Some(host)) = (buffer, host) {
+                let mut asked = asked_for(&buffer.shape);
+                asked.pods = asked.pods.max(1);
+                picture.hosts[host].planned += &asked.times(i64::from(headroom.places));
+            }
+        }
         picture
     }
 

@@ -79,6 +79,12 @@ impl Snapshot {
             .find(|claim| !contradict(node, claim))
     }
 
+    /// Whether kube-scheduler has evicted pods to make room for this one on a node that is there:
+    /// it will go there, and nothing has to be planned for it.
+    pub fn is_nominated(&self, pod: &Pod) -> bool {
+        pod.nominated_node.as_ref().is_some_and(|node| self.nodes.contains_key(node))
+    }
+
     /// The node of a claim, if it has joined.
     pub fn node_of_claim(&self, claim: &NodeClaim) -> Option<&Arc<NodeState>> {
         let by_provider = claim.provider_id.iter().flat_map(|id| self.links.nodes_of_provider(id));
