@@ -140,3 +140,123 @@ fn well_known_key(key: &str) -> &str {
 fn well_known_keys(term: &Requirements) -> Requirements {
     term.iter().map(|(key, set)| (well_known_key(key).into(), set.clone())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::watch::objects::decode;
+
+    fn zones(volume: &Value) -> Result<Vec<String>, String> {
+        let object: objects::PersistentVolume = decode(volume.clone()).unwrap();
+        let read = super::volume(&object, &Interner::new())?;
+        Ok(read.nodes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn a_claim_says_what_it_is_bound_to_and_for_how_many() {
+        let object = json!({
+            "metadata": {"name": "data-db-0", "namespace": "shop"},
+            "spec": {"accessModes": ["ReadWriteOncePod"], "storageClassName": "fast",
+                "volumeName": "pvc-1", "resources": {"requests": {"storage": "1Gi"}}},
+            "status": {"phase": "Bound"}
+        });
+        let claim =
+            |object: &Value| volume_claim(&decode(object.clone()).unwrap(), &Interner::new());
+        let read = claim(&object);
+        assert_eq!(read.key.to_string(), "shop/data-db-0");
+        assert_eq!((read.volume.as_deref(), read.class.as_deref()), (Some("pvc-1"), Some("fast")));
+        assert!(read.exclusive && !read.lost && !read.leaving);
+        let going = json!({
+            "metadata": {"name": "a", "deletionTimestamp": "2026-11-24T04:00:00Z"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": ""},
+            "status": {"phase": "Lost"}
+        });
+        let read = claim(&going);
+        assert_eq!(read.key.to_string(), "default/a");
+        assert_eq!((read.volume, read.class), (None, None));
+        assert!(!read.exclusive && read.lost && read.leaving);
+    }
+
+    #[test]
+    fn a_volume_is_where_its_affinity_and_its_zone_label_say() {
+        let term = |key: &str, zones: Value| json!({"matchExpressions": [{"key": key, "operator": "In", "values": zones}]});
+        let bound = |terms: Value| {
+            json!({"metadata": {"name": "v"}, "spec": {"csi": {"driver": "ebs.csi.aws.com"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}})
+        };
+        let either = bound(json!([
+            term("topology.kubernetes.io/zone", json!(["a"])),
+            term("topology.ebs.csi.aws.com/zone", json!(["b", "c"]))
+        ]));
+        assert_eq!(
+            zones(&either),
+            Ok(vec![
+                "topology.kubernetes.io/zone in [b, c]".to_owned(),
+                "topology.kubernetes.io/zone in [a]".to_owned()
+            ])
+        );
+        assert_eq!(zones(&json!({"metadata": {"name": "v"}, "spec": {}})), Ok(vec![]));
+        let labelled = json!({"metadata": {"name": "v",
+            "labels": {"failure-domain.beta.kubernetes.io/zone": "a__b"}}, "spec": {}});
+        assert_eq!(zones(&labelled), Ok(vec!["topology.kubernetes.io/zone in [a, b]".to_owned()]));
+        let odd = bound(json!([{"matchExpressions": [{"key": "zone", "operator": "Near"}]}]));
+        assert_eq!(
+            zones(&odd),
+            Err("spec.nodeAffinity.required: operator \"Near\" of key \"zone\" is unknown: \
+                 expected In, NotIn, Exists, DoesNotExist, Gt or Lt"
+                .to_owned())
+        );
+        let object: objects::PersistentVolume = decode(either).unwrap();
+        let read = super::volume(&object, &Interner::new()).unwrap();
+        assert_eq!(read.driver.as_deref(), Some("ebs.csi.aws.com"));
+    }
+
+    #[test]
+    fn a_class_says_when_and_where_its_volumes_are_made() {
+        let class = |object: Value| storage_class(&decode(object).unwrap(), &Interner::new());
+        let read = class(json!({
+            "metadata": {"name": "fast"}, "provisioner": "kubernetes.io/gce-pd",
+            "volumeBindingMode": "WaitForFirstConsumer",
+            "allowedTopologies": [{"matchLabelExpressions": [
+                {"key": "topology.gke.io/zone", "values": ["a", "b"]}]}]
+        }));
+        assert_eq!(read.binding, VolumeBinding::WaitForFirstConsumer);
+        assert_eq!(&*read.provisioner, "pd.csi.storage.gke.io");
+        assert_eq!(read.allowed_topologies[0].to_string(), "topology.kubernetes.io/zone in [a, b]");
+        let plain = class(json!({"metadata": {"name": "old"}, "provisioner": "x"}));
+        assert_eq!(plain.binding, VolumeBinding::Immediate);
+        assert!(plain.allowed_topologies.is_empty());
+    }
+
+    #[test]
+    fn a_csi_node_says_how_many_volumes_each_driver_attaches() {
+        let object = json!({"metadata": {"name": "n"}, "spec": {"drivers": [
+            {"name": "z", "nodeID": "i-1", "allocatable": {"count": 25}},
+            {"name": "y", "nodeID": "i-1", "allocatable": null},
+            {"name": "x", "nodeID": "i-1", "allocatable": {"count": -1}}
+        ]}});
+        let read = csi_node(&decode(object).unwrap(), &Interner::new());
+        assert_eq!(
+            *read.drivers,
+            [("x".into(), Some(0)), ("y".into(), None), ("z".into(), Some(25))]
+        );
+        assert_eq!((read.limit("z"), read.limit("other")), (Some(25), None));
+    }
+
+    #[test]
+    fn a_pod_names_its_claims_and_those_of_its_ephemeral_volumes() {
+        let object = json!({
+            "metadata": {"name": "db-0", "namespace": "shop"},
+            "spec": {"volumes": [
+                {"name": "token", "projected": {}},
+                {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+                {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}},
+                {"name": "again", "persistentVolumeClaim": {"claimName": "data-db-0"}}
+            ]}
+        });
+        let pod = crate::watch::reduce::pod(&decode(object).unwrap(), &Interner::new());
+        assert_eq!(*pod.volume_claims, ["data-db-0".into(), "db-0-scratch".into()]);
+    }
+}
