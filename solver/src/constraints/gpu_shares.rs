@@ -46,11 +46,21 @@ pub fn total(resources: &Resources) -> i64 {
     devices(resources).saturating_mul(DEVICE).saturating_add(listed)
 }
 
+/// Whether a resource of that name is whole devices.
+pub fn is_device(name: &str) -> bool {
+    name.ends_with("/gpu")
+}
+
+/// Whether somebody on a node has a share of one of its devices.
+pub fn are_shared(used: &Resources) -> bool {
+    used.extended_amount(RESOURCE) > 0
+}
+
 fn devices(resources: &Resources) -> i64 {
     resources
         .extended()
         .iter()
-        .filter(|(name, _)| name.ends_with("/gpu"))
+        .filter(|(name, _)| is_device(name))
         .fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
 }
 

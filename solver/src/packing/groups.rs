@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::constraints::{attachments, volumes};
-use crate::model::{Name, Pod, PodKey, PodShape, Snapshot, Unschedulable};
+use crate::model::{Name, Pod, PodShape, Snapshot, Unschedulable};
 
 use super::{Settings, headroom};
 
@@ -18,8 +18,6 @@ pub struct Group {
     pub needs: Arc<PodShape>,
     /// What their volumes ask, if they have any that ask something.
     pub volumes: Option<Arc<volumes::Needs>>,
-    /// The buffer whose places these are, if they are no pods.
-    pub buffer: Option<PodKey>,
     /// The pods.
     pub pods: Vec<Arc<Pod>>,
 }
@@ -31,7 +29,7 @@ impl Group {
             None => Arc::clone(&shape),
             Some(volumes) => Arc::new(with_volumes(&shape, volumes)),
         };
-        Self { shape, needs, volumes, buffer: None, pods: Vec::new() }
+        Self { shape, needs, volumes, pods: Vec::new() }
     }
 }
 

@@ -28,7 +28,7 @@ fn group(buffer: &Buffer) -> Group {
     let shape = Arc::new(place_shape(&buffer.shape));
     let place = Arc::new(place(buffer, &shape));
     let count = buffer.replicas.min(MOST_PLACES) as usize;
-    Group { buffer: Some(buffer.key.clone()), pods: vec![place; count], ..Group::new(shape, None) }
+    Group { pods: vec![place; count], ..Group::new(shape, None) }
 }
 
 /// What is left of a template where nothing runs.

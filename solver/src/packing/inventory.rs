@@ -228,7 +228,7 @@ fn claim_bin<'a>(snapshot: &'a Snapshot, claim: &NodeClaim) -> Prepared<'a> {
 fn nominated(snapshot: &Snapshot) -> BTreeMap<&Name, Vec<&Pod>> {
     let mut nominated: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
     for pod in snapshot.unbound.values().filter(|pod| snapshot.is_nominated(pod)) {
-        for node in &pod.nominated_node {
+        if let Some(node) = &pod.nominated_node {
             nominated.entry(node).or_default().push(pod);
         }
     }

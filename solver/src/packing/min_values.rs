@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::constraints::min_values;
 use crate::model::Name;
 
-use super::dimensions::Amounts;
+use super::dimensions::{Amounts, room};
 use super::inventory::PoolData;
 use super::offerings::Candidate;
 use super::settings::MinValuesPolicy;
 
-/// Narrows the candidates of one cell, whose nodes no pod tells apart.
+/// Narrows the candidates of one cell, whose nodes no pod tells apart. With the policy `BestEffort`
+/// they are there as they are too where that is the only way for a pod.
 pub fn keep(
     data: &PoolData,
     policy: MinValuesPolicy,
+    demands: &[Amounts],
     candidates: Vec<Candidate>,
 ) -> Vec<Candidate> {
     if data.pool.min_values.is_empty() {
@@ -24,24 +26,27 @@ pub fn keep(
         .iter()
         .map(|candidate| Other { room: &candidate.room, values: values_of(data, candidate) })
         .collect();
-    let narrowed: Vec<Option<Amounts>> = candidates
-        .iter()
-        .map(|candidate| {
-            let wanted = data.pool.min_values.iter().enumerate();
-            wanted.into_iter().try_fold(candidate.room.clone(), |room, (index, (_, count))| {
-                narrow(room, index, *count, &others)
-            })
-        })
-        .collect();
-    let both = candidates.into_iter().zip(narrowed);
-    both.filter_map(|(candidate, room)| match (room, policy) {
-        (Some(room), _) => Some(Candidate { room, ..candidate }),
-        (None, MinValuesPolicy::BestEffort) => {
-            Some(Candidate { min_values_relaxed: true, ..candidate })
-        }
-        (None, MinValuesPolicy::Strict) => None,
-    })
-    .collect()
+    let narrowed = candidates.iter().filter_map(|candidate| {
+        let wanted = data.pool.min_values.iter().enumerate();
+        let room =
+            wanted.into_iter().try_fold(candidate.room.clone(), |room, (index, wanted)| {
+                narrow(room, index, wanted.1, &others)
+            })?;
+        Some(Candidate { room, ..candidate.clone() })
+    });
+    let mut kept: Vec<Candidate> = narrowed.collect();
+    if policy == MinValuesPolicy::BestEffort {
+        let holds = |candidate: &Candidate, demand: &[i64]| room(demand, &candidate.room) > 0;
+        let helpless: Vec<&Amounts> = demands
+            .iter()
+            .filter(|demand| !kept.iter().any(|candidate| holds(candidate, demand)))
+            .collect();
+        let relaxed = candidates
+            .into_iter()
+            .filter(|candidate| helpless.iter().any(|demand| holds(candidate, demand)));
+        kept.extend(relaxed.map(|one| Candidate { min_values_relaxed: true, ..one }));
+    }
+    kept
 }
 
 /// What else could be launched: its room, and its values of each key of the pool's `minValues`.

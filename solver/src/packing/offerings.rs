@@ -286,7 +286,7 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             .offerings
             .iter()
             .filter_map(|offering| candidate(&build, data, cells.len(), offering, &load.free));
-        let found = min_values::keep(data, build.settings.min_values, found.collect());
+        let found = min_values::keep(data, build.settings.min_values, &demands, found.collect());
         let kept = prune(found, data.limited);
         candidates.extend(kept.into_iter().filter(|candidate| {
             demands.iter().any(|demand| dimensions::room(demand, &candidate.room) > 0)
@@ -350,6 +350,7 @@ fn prune(mut candidates: Vec<Candidate>, limited: bool) -> Vec<Candidate> {
         let beaten = kept.iter().any(|other| {
             // Of what is reserved there may not be enough.
             other.reservation.is_none()
+                && other.min_values_relaxed <= candidate.min_values_relaxed
                 && other.room.iter().zip(&candidate.room).all(|(theirs, ours)| theirs >= ours)
                 && (!limited || other.capacity.iter().zip(&candidate.capacity).all(|(a, b)| a <= b))
         });

@@ -87,7 +87,9 @@ impl<'a> Problem<'a> {
     pub fn new(snapshot: &'a Snapshot, settings: &Settings, pending: &Pending) -> Self {
         let groups = &pending.groups;
         let daemons = snapshot.daemon_sets.values().map(|daemon| &*daemon.shape);
-        let dimensions = Dimensions::of(groups.iter().map(|group| &*group.needs).chain(daemons));
+        let are_shared = snapshot.nodes.values().any(|state| gpu_shares::are_shared(&state.used));
+        let shapes = groups.iter().map(|group| &*group.needs).chain(daemons);
+        let dimensions = Dimensions::of(shapes, are_shared);
         let mut topology = Topology::of(snapshot, groups);
         let pools = inventory::pools(snapshot);
         let mut tuples = Vec::new();

@@ -15,8 +15,6 @@ pub struct Reservation {
     pub key: reservations::Key,
     /// How many there are.
     pub count: u32,
-    /// How many of them are in use already.
-    pub used: u32,
     /// How many are left.
     pub left: u32,
 }
@@ -43,7 +41,7 @@ pub fn settle(
         let used = used.get(&key).copied().unwrap_or(0);
         let known = reservations.iter().position(|other| other.key == key);
         let index = known.unwrap_or_else(|| {
-            reservations.push(Reservation { key, count, used, left: 0 });
+            reservations.push(Reservation { key, count, left: 0 });
             reservations.len() - 1
         });
         let reservation = &mut reservations[index];

@@ -257,6 +257,7 @@ mod tests {
             ]}
         });
         let pod = crate::watch::reduce::pod(&decode(object).unwrap(), &Interner::new());
-        assert_eq!(*pod.volume_claims, ["data-db-0".into(), "db-0-scratch".into()]);
+        let names: Vec<&str> = pod.volume_claims.iter().map(|name| name.as_str()).collect();
+        assert_eq!(names, ["data-db-0", "db-0-scratch"]);
     }
 }
