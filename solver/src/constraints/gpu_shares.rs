@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_share_lies_on_one_device() {
-        let cases: [(i64, &[i64], (i64, i64), u32); 11] = [
+        type Case = (i64, &'static [i64], (i64, i64), u32);
+        let cases: [Case; 11] = [
             (2_000, &[], (0, 600), 2),
             (2_000, &[], (0, 500), 4),
             (2_000, &[], (1, 0), 2),

@@ -175,7 +175,10 @@ mod tests {
         cluster()
             .node(in_zone("a"))
             .node(in_zone("b"))
-            .event(ClusterEvent::PersistentVolume(Change::Applied(volume("v", &[in_a.clone()]))))
+            .event(ClusterEvent::PersistentVolume(Change::Applied(volume(
+                "v",
+                std::slice::from_ref(&in_a),
+            ))))
             .event(class(storage_class("now", VolumeBinding::Immediate)))
             .event(class(StorageClass { allowed_topologies: Box::from([in_a]), ..waits.clone() }))
             .event(class(StorageClass {
