@@ -9,7 +9,7 @@
 //! Kubernetes has no such resource (its extended resources have a `/` in their name): it comes from
 //! traces, whose clusters share devices this way.
 
-use crate::model::Resources;
+use crate::model::{NodeState, Resources};
 
 /// Thousandths of a GPU.
 pub const RESOURCE: &str = "gpu-milli";
@@ -54,6 +54,17 @@ pub fn is_device(name: &str) -> bool {
 /// Whether somebody on a node has a share of one of its devices.
 pub fn are_shared(used: &Resources) -> bool {
     used.extended_amount(RESOURCE) > 0
+}
+
+/// The shares of devices that the pods on a node have, the largest first.
+pub fn shares_on(state: &NodeState) -> Vec<i64> {
+    if !are_shared(&state.used) {
+        return Vec::new();
+    }
+    let shares = state.pods.values().map(|pod| Ask::of(&pod.shape.requests).share);
+    let mut shares: Vec<i64> = shares.filter(|share| *share > 0).collect();
+    shares.sort_unstable_by(|left, right| right.cmp(left));
+    shares
 }
 
 fn devices(resources: &Resources) -> i64 {

@@ -1,12 +1,23 @@
 //! A pod's requests must fit into what is free.
 
-use crate::model::{Name, Resources};
+use crate::model::{Name, NodeState, Resources};
 
 use super::gpu_shares;
 
 /// Whether a request fits into what is free; what is not asked for is not looked at.
 pub fn check(requests: &Resources, free: &Resources) -> bool {
     first_short(requests, free).is_none()
+}
+
+/// Whether a request fits beside what is on a node, shares of its GPUs each on one device.
+pub fn fits_on(requests: &Resources, state: &NodeState) -> bool {
+    let free = state.free();
+    let ask = gpu_shares::Ask::of(requests);
+    let devices_matter = !ask.is_nothing()
+        && (gpu_shares::are_shared(requests) || gpu_shares::are_shared(&state.used));
+    check(requests, &free)
+        && (!devices_matter
+            || gpu_shares::check(gpu_shares::total(&free), &gpu_shares::shares_on(state), ask))
 }
 
 /// The first resource of which more is asked for than there is. Shares of GPUs are those of
@@ -85,6 +96,26 @@ mod tests {
             explain(&asked, &free).as_deref(),
             Some("nvidia.com/gpu 0 free, the pod asks for nvidia.com/gpu 1")
         );
+    }
+
+    #[test]
+    fn on_a_node_shares_of_gpus_are_beside_those_that_are_there() {
+        use crate::testing::{bound, cluster, node, pod, shape};
+        let with = |name: &str, amount| shape(1, 1).resource(name, amount).build();
+        let mut machine = node("n", 4_000, 4_000);
+        machine.allocatable.set_extended("nvidia.com/gpu".into(), 2);
+        let old = bound(pod("old", &with("gpu-milli", 600)), "n");
+        let snapshot = cluster().node(machine).pod(old).snapshot();
+        for (name, amount, fits) in [
+            ("gpu-milli", 1_000, true),
+            ("gpu-milli", 1_400, true),
+            ("gpu-milli", 1_500, false),
+            ("nvidia.com/gpu", 1, true),
+            ("nvidia.com/gpu", 2, false),
+        ] {
+            let requests = &with(name, amount).requests;
+            assert_eq!(fits_on(requests, &snapshot.nodes["n"]), fits, "{name} {amount}");
+        }
     }
 
     #[test]

@@ -18,21 +18,26 @@ pub type Amounts = Vec<i64>;
 
 impl Dimensions {
     /// The four resources that every node has, and each extended one that some shape asks for.
-    /// Where GPUs are shared already, whoever asks for one has to do with shares too.
-    pub fn of<'a>(shapes: impl Iterator<Item = &'a PodShape>, are_shared: bool) -> Self {
-        let shares = Name::from(gpu_shares::RESOURCE);
-        let mut extended: BTreeSet<&Name> = shapes
+    pub fn of<'a>(shapes: impl Iterator<Item = &'a PodShape>) -> Self {
+        let extended: BTreeSet<&Name> = shapes
             .flat_map(|shape| shape.requests.extended())
             .filter(|(_, amount)| *amount > 0)
             .map(|(name, _)| name)
             .collect();
-        if are_shared && extended.iter().any(|name| gpu_shares::is_device(name)) {
-            extended.insert(&shares);
-        }
         let names = ["cpu", "memory", "ephemeral-storage", "pods"].map(Name::from);
         let names: Vec<Name> = names.into_iter().chain(extended.into_iter().cloned()).collect();
         let shares = names.iter().position(|name| *name == *gpu_shares::RESOURCE);
         Self { names, shares }
+    }
+
+    /// The same where GPUs are shared already: whoever asks for one has to do with shares too.
+    #[must_use]
+    pub fn beside_shares(mut self) -> Self {
+        if self.shares.is_none() && self.names.iter().any(|name| gpu_shares::is_device(name)) {
+            self.shares = Some(self.names.len());
+            self.names.push(Name::from(gpu_shares::RESOURCE));
+        }
+        self
     }
 
     /// How many.

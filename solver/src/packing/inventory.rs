@@ -241,8 +241,7 @@ fn take_in_use(snapshot: &Snapshot, dimensions: &Dimensions, bin: &mut Bin, stat
         bin.load.free[index] = attachments::free(snapshot, state, driver);
     }
     if dimensions.shares().is_some() {
-        let shares = state.pods.values().map(|pod| gpu_shares::Ask::of(&pod.shape.requests).share);
-        bin.load.shares = shares.filter(|share| *share > 0).collect();
+        bin.load.shares = gpu_shares::shares_on(state);
     }
 }
 

@@ -89,7 +89,10 @@ impl<'a> Problem<'a> {
         let daemons = snapshot.daemon_sets.values().map(|daemon| &*daemon.shape);
         let are_shared = snapshot.nodes.values().any(|state| gpu_shares::are_shared(&state.used));
         let shapes = groups.iter().map(|group| &*group.needs).chain(daemons);
-        let dimensions = Dimensions::of(shapes, are_shared);
+        let mut dimensions = Dimensions::of(shapes);
+        if are_shared {
+            dimensions = dimensions.beside_shares();
+        }
         let mut topology = Topology::of(snapshot, groups);
         let pools = inventory::pools(snapshot);
         let mut tuples = Vec::new();
