@@ -20,10 +20,8 @@ pub fn fits_on(requests: &Resources, state: &NodeState) -> bool {
             || gpu_shares::check(gpu_shares::total(&free), &gpu_shares::shares_on(state), ask))
 }
 
-/// The first resource of which more is asked for than there is. Shares of GPUs are those of
-/// devices that nobody else is on.
+/// The first resource of which more is asked for than there is; of GPUs thousandths are counted.
 pub fn first_short(requests: &Resources, free: &Resources) -> Option<Name> {
-    let ask = gpu_shares::Ask::of(requests);
     if requests.extended_amount(gpu_shares::RESOURCE) == 0 {
         return requests.first_exceeding(free).map(Name::from);
     }
@@ -31,7 +29,8 @@ pub fn first_short(requests: &Resources, free: &Resources) -> Option<Name> {
     rest.set_extended(Name::from(gpu_shares::RESOURCE), 0);
     let short = rest.first_exceeding(free).map(Name::from);
     short.or_else(|| {
-        let fits = gpu_shares::check(gpu_shares::total(free), &[], ask);
+        // On which devices others are is not known here.
+        let fits = gpu_shares::total(requests) <= gpu_shares::total(free);
         (!fits).then(|| Name::from(gpu_shares::RESOURCE))
     })
 }

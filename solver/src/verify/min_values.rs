@@ -99,7 +99,7 @@ mod tests {
         // Of nine types, two have 8 CPU and one has 12.
         let big = pod("big", &shape(7_000, 8_000).build());
         let picky =
-            pod("picky", &shape(100, 100).node_selector(well_known::ZONE_LABEL, "z").build());
+            pod("picky", &shape(100, 100).node_selector(well_known::ZONE_LABEL, "y").build());
         let found = |key: &str, wanted: u32, pod: &crate::model::Pod, relaxed: bool| {
             let mut general = pool("general");
             general.min_values = Box::from([(key.into(), wanted)]);
