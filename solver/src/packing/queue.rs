@@ -206,7 +206,9 @@ fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ClusterState, NodeClaim, Pod, Unschedulable, well_known};
+    use crate::model::{
+        Buffer, Change, ClusterEvent, ClusterState, NodeClaim, Pod, Unschedulable, well_known,
+    };
     use crate::testing::*;
 
     use super::*;
@@ -301,6 +303,38 @@ mod tests {
         let snapshot = base().node(node_of_claim(&coming)).snapshot();
         queue.look(&snapshot, at(10_000));
         assert_eq!(queue.waiting(), 2, "its node is there, and it is not on it");
+    }
+
+    #[test]
+    fn room_to_keep_free_is_looked_after_though_nobody_waits() {
+        let spare = Buffer {
+            key: waiting_pod("spare").key,
+            uid: "uid-spare".into(),
+            shape: shape(100, 64).build(),
+            replicas: 1,
+        };
+        let event = ClusterEvent::Buffer(Change::Applied(spare));
+        let snapshot = cluster().event(event).snapshot();
+        let mut queue = Queue::default();
+        assert_eq!(queue.look(&snapshot, at(0)), Due::Now);
+        queue.record(&empty_plan(), at(0));
+        assert_eq!(queue.look(&snapshot, at(1)), Due::At(at(10_000)));
+        assert_eq!(queue.look(&snapshot, at(10_000)), Due::Now);
+    }
+
+    #[test]
+    fn a_pod_that_was_promised_a_node_does_not_wait() {
+        let promised = |node: &str| {
+            let pod = Pod { nominated_node: Some(node.into()), ..waiting_pod("a") };
+            let snapshot = cluster().node(node_named("n")).pod(pod).snapshot();
+            Queue::default().look(&snapshot, at(0))
+        };
+        assert_eq!(promised("n"), Due::Never);
+        assert_eq!(promised("gone"), Due::At(at(1_000)));
+    }
+
+    fn node_named(name: &str) -> crate::model::Node {
+        node(name, 1_000, 1_000)
     }
 
     #[test]
