@@ -17,11 +17,19 @@ pub enum Kind {
     Namespace,
     /// `policy/v1` PodDisruptionBudget.
     PodDisruptionBudget,
+    /// `v1` PersistentVolumeClaim.
+    PersistentVolumeClaim,
+    /// `v1` PersistentVolume.
+    PersistentVolume,
+    /// `storage.k8s.io/v1` StorageClass.
+    StorageClass,
+    /// `storage.k8s.io/v1` CSINode.
+    CsiNode,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Pod,
         Self::Node,
         Self::NodeClaim,
@@ -29,6 +37,10 @@ impl Kind {
         Self::DaemonSet,
         Self::Namespace,
         Self::PodDisruptionBudget,
+        Self::PersistentVolumeClaim,
+        Self::PersistentVolume,
+        Self::StorageClass,
+        Self::CsiNode,
     ];
 
     /// The name that Kubernetes gives it.
@@ -41,10 +53,14 @@ impl Kind {
             Self::DaemonSet => "DaemonSet",
             Self::Namespace => "Namespace",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::PersistentVolumeClaim => "PersistentVolumeClaim",
+            Self::PersistentVolume => "PersistentVolume",
+            Self::StorageClass => "StorageClass",
+            Self::CsiNode => "CSINode",
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -57,7 +73,7 @@ impl fmt::Display for Kind {
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kinds(u8);
+pub(super) struct Kinds(u16);
 
 impl Kinds {
     pub(super) fn remove(&mut self, kind: Kind) {

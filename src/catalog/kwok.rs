@@ -203,7 +203,14 @@ fn read_offering(written: &WrittenOffering) -> Result<Vec<Offering>, String> {
         let capacity_type: CapacityType = capacity_type.parse()?;
         for zone in zones {
             let zone = label_value(well_known::ZONE_LABEL, zone)?;
-            offerings.push(Offering { zone, capacity_type, price, available: written.available });
+            let available = written.available;
+            offerings.push(Offering {
+                zone,
+                capacity_type,
+                price,
+                available,
+                reserved_count: None,
+            });
         }
     }
     Ok(offerings)

@@ -12,8 +12,15 @@ use super::{CatalogError, GPU_PRODUCT_LABEL, is_label_value};
 
 const REQUIRED: [&str; 7] =
     ["instance_type", "arch", "cpu_milli", "memory_mib", "zone", "capacity_type", "price_per_hour"];
-const OPTIONAL: [&str; 6] =
-    ["pods", "gpu", "gpu_name", "ephemeral_mib", "overhead_cpu_milli", "overhead_memory_mib"];
+const OPTIONAL: [&str; 7] = [
+    "pods",
+    "gpu",
+    "gpu_name",
+    "ephemeral_mib",
+    "overhead_cpu_milli",
+    "overhead_memory_mib",
+    "reserved_count",
+];
 const RESOURCE_PREFIX: &str = "resource/";
 /// What `GOARCH` and so `kubernetes.io/arch` know.
 const ARCHITECTURES: [&str; 7] = ["amd64", "arm64", "arm", "386", "ppc64le", "riscv64", "s390x"];
@@ -153,6 +160,7 @@ impl Row<'_> {
             capacity_type,
             price: self.price(capacity_type)?,
             available: true,
+            reserved_count: self.reserved_count(capacity_type)?,
         };
         let machine = InstanceType {
             name: self.label_value("instance_type")?,
@@ -223,6 +231,22 @@ impl Row<'_> {
             return Err(refuse());
         }
         Ok(price)
+    }
+
+    /// How many machines are reserved; any number if the cell is empty.
+    fn reserved_count(&self, capacity_type: CapacityType) -> Result<Option<u32>, Problem> {
+        const COLUMN: &str = "reserved_count";
+        let text = self.text(COLUMN);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let count = text.parse().ok().filter(|_| capacity_type == CapacityType::Reserved);
+        count.map(Some).ok_or_else(|| {
+            let problem = format!(
+                "{text:?} is not possible: expected a whole number, of the capacity type reserved"
+            );
+            Problem::in_column(COLUMN, problem)
+        })
     }
 
     fn label_value(&self, column: &str) -> Result<Name, Problem> {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use berth_solver::model::{
-    Change, ClusterEvent, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, Snapshot,
+    Change, ClusterEvent, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
+    PodDisruptionBudget, PodKey, Snapshot, StorageClass, Volume, VolumeClaim,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
@@ -136,6 +136,17 @@ watched!(objects::Namespace => Namespace, (Name, Labels), Name, by_name, "" "v1"
 watched!(objects::PodDisruptionBudget => PodDisruptionBudget, PodDisruptionBudget, PodKey,
     Identity::pod_key, "policy" "v1" "poddisruptionbudgets",
     |object, interner| Ok(reduce::pod_disruption_budget(object, interner)));
+
+watched!(objects::PersistentVolumeClaim => PersistentVolumeClaim, VolumeClaim, PodKey,
+    Identity::pod_key, "" "v1" "persistentvolumeclaims",
+    |object, interner| Ok(reduce::volume_claim(object, interner)));
+watched!(objects::PersistentVolume => PersistentVolume, Volume, Name, by_name,
+    "" "v1" "persistentvolumes", reduce::volume);
+watched!(objects::StorageClass => StorageClass, StorageClass, Name, by_name,
+    "storage.k8s.io" "v1" "storageclasses",
+    |object, interner| Ok(reduce::storage_class(object, interner)));
+watched!(objects::CsiNode => CsiNode, CsiNode, Name, by_name, "storage.k8s.io" "v1" "csinodes",
+    |object, interner| Ok(reduce::csi_node(object, interner)));
 
 fn known_pod<'a>(picture: &'a Snapshot, record: &Pod) -> Option<&'a Arc<Pod>> {
     picture.pods.get(&record.key)

@@ -35,6 +35,7 @@ impl Cluster {
             key: pod.key,
             uid: uid.clone(),
             shape: pod.shape,
+            volume_claims: Box::default(),
             node: pod.node,
             nominated_node: None,
             phase: PodPhase::Pending,

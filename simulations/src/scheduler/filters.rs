@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use berth_solver::constraints::resources;
 use berth_solver::model::{
     HostPort, Name, Node, NodeState, Pod, PodAffinityTerm, PodKey, PodShape, Snapshot,
     WhenUnsatisfiable, well_known,
@@ -36,7 +37,7 @@ fn fits_alone(shape: &PodShape, state: &NodeState) -> bool {
     let node = &state.node;
     (!node.unschedulable || tolerates_cordon(shape))
         && shape.first_untolerated(&node.taints).is_none()
-        && shape.requests.fits(&state.free())
+        && resources::fits_on(&shape.requests, state)
         && node_affinity_allows(shape, node)
         && ports_are_free(&shape.host_ports, state)
 }

@@ -41,6 +41,7 @@ impl Shapes {
     /// controller with its workload's name as UID.
     pub fn pod(&mut self, record: &TraceRecord) -> Pod {
         Pod {
+            volume_claims: Box::default(),
             key: PodKey { namespace: record.namespace.clone(), name: record.name.clone() },
             uid: Name::from(format!("{}/{}", record.namespace, record.name)),
             shape: self.shape(record),

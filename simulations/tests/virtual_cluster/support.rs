@@ -44,6 +44,7 @@ fn instance_type((name, cpus, gibibytes, price): (&str, i64, i64, u64)) -> Insta
         capacity_type: CapacityType::OnDemand,
         price: Price::from_nanos(price * 1_000_000),
         available: true,
+        reserved_count: None,
     };
     InstanceType {
         name: name.into(),

@@ -279,6 +279,13 @@ fn launch(
         requirements: assemble::requirements(&labels, &pool.requirements, &pods),
         labels,
         taints: pool.taints.clone(),
-        reason: assemble::reason(pods.len(), &machine.name, offering.price.as_f64(), &pool.name),
+        min_values_relaxed: false,
+        reason: assemble::reason(
+            world.snapshot,
+            &pods,
+            &machine.name,
+            offering.price.as_f64(),
+            &pool.name,
+        ),
     })
 }

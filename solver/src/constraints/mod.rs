@@ -4,8 +4,11 @@
 //! The rules are kube-scheduler's and Karpenter's. They are pure functions of model records and
 //! of counts that the packer keeps.
 
+pub mod attachments;
 pub mod daemons;
+pub mod gpu_shares;
 pub mod host_ports;
+pub mod min_values;
 pub mod node_affinity;
 pub mod node_state;
 pub mod pod_affinity;
@@ -14,9 +17,11 @@ pub mod pool_limits;
 pub mod pool_requirements;
 pub mod pool_state;
 pub mod preferences;
+pub mod reservations;
 pub mod resources;
 pub mod taints;
 pub mod topology_spread;
+pub mod volumes;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -117,6 +117,7 @@ mod tests {
             capacity_type: CapacityType::Spot,
             price: Price::from_nanos(1),
             available: true,
+            reserved_count: None,
         }
     }
 

@@ -1,15 +1,19 @@
 //! What a pod would like, as far as it is honoured when nodes are chosen.
 //!
 //! A preference is treated as a requirement where some node (there or to be launched) can meet
-//! it, and given up, the lightest first, until one can:
+//! it, and given up until one can, in this order, which is Karpenter's:
 //!
-//! 1. untolerated `PreferNoSchedule` taints are avoided, given up last;
-//! 2. preferred node affinity, by weight, of equal ones the later first;
-//! 3. `ScheduleAnyway` spread over zones and other shared domains is kept where it costs nothing
-//!    to keep: pods are dealt out evenly over the domains that can take them.
+//! 1. preferred pod affinity and anti-affinity: at once. They never cause a launch, so that nobody
+//!    pays for a wish; kube-scheduler's scores serve them on the nodes that are there.
+//! 2. preferred node affinity: the lightest term first, of equal ones the later. (Karpenter gives
+//!    up the heaviest first.) While a term holds, spread is over the nodes that meet it.
+//! 3. `ScheduleAnyway` spread. Over zones and other shared domains it is kept where it costs
+//!    nothing to keep: pods are dealt out evenly over the domains that can take them, and no pod
+//!    waits for it. Over hosts it never causes a launch.
+//! 4. untolerated `PreferNoSchedule` taints: avoided to the last.
 //!
-//! `ScheduleAnyway` spread over hosts and preferred pod (anti-)affinity never cause a launch:
-//! kube-scheduler's scores serve them on the nodes that are there.
+//! The alternatives of *required* node affinity, which Karpenter gives up one by one before all
+//! these, are looked at together: none is better than another.
 
 use crate::model::{Labels, PodShape, Requirements, Taint};
 

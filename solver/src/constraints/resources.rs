@@ -1,17 +1,46 @@
 //! A pod's requests must fit into what is free.
 
-use crate::model::Resources;
+use crate::model::{Name, NodeState, Resources};
+
+use super::gpu_shares;
 
 /// Whether a request fits into what is free; what is not asked for is not looked at.
 pub fn check(requests: &Resources, free: &Resources) -> bool {
-    requests.fits(free)
+    first_short(requests, free).is_none()
+}
+
+/// Whether a request fits beside what is on a node, shares of its GPUs each on one device.
+pub fn fits_on(requests: &Resources, state: &NodeState) -> bool {
+    let free = state.free();
+    let ask = gpu_shares::Ask::of(requests);
+    let devices_matter = !ask.is_nothing()
+        && (gpu_shares::are_shared(requests) || gpu_shares::are_shared(&state.used));
+    check(requests, &free)
+        && (!devices_matter
+            || gpu_shares::check(gpu_shares::total(&free), &gpu_shares::shares_on(state), ask))
+}
+
+/// The first resource of which more is asked for than there is; of GPUs thousandths are counted.
+pub fn first_short(requests: &Resources, free: &Resources) -> Option<Name> {
+    if requests.extended_amount(gpu_shares::RESOURCE) == 0 {
+        return requests.first_exceeding(free).map(Name::from);
+    }
+    let mut rest = requests.clone();
+    rest.set_extended(Name::from(gpu_shares::RESOURCE), 0);
+    let short = rest.first_exceeding(free).map(Name::from);
+    short.or_else(|| {
+        // On which devices others are is not known here.
+        let fits = gpu_shares::total(requests) <= gpu_shares::total(free);
+        (!fits).then(|| Name::from(gpu_shares::RESOURCE))
+    })
 }
 
 /// Which resource is short, how much is asked for and how much there is.
 pub fn explain(requests: &Resources, free: &Resources) -> Option<String> {
-    let name = requests.first_exceeding(free)?;
-    let (wanted, has) = (amount(requests, name), amount(free, name));
-    Some(format!("{} free, the pod asks for {}", quantity(name, has), quantity(name, wanted)))
+    let name = first_short(requests, free)?;
+    let has = available(free, &name);
+    let wanted = amount(requests, &name);
+    Some(format!("{} free, the pod asks for {}", quantity(&name, has), quantity(&name, wanted)))
 }
 
 /// The amount of a resource, by its Kubernetes name, in the model's unit.
@@ -22,6 +51,15 @@ pub fn amount(resources: &Resources, name: &str) -> i64 {
         "ephemeral-storage" => resources.ephemeral_storage.0,
         "pods" => resources.pods,
         other => resources.extended_amount(other),
+    }
+}
+
+/// How much of a resource there is for somebody who asks for it by that name: whole GPUs have
+/// thousandths too.
+pub fn available(free: &Resources, name: &str) -> i64 {
+    match name {
+        gpu_shares::RESOURCE => gpu_shares::total(free),
+        name => amount(free, name),
     }
 }
 
@@ -57,6 +95,26 @@ mod tests {
             explain(&asked, &free).as_deref(),
             Some("nvidia.com/gpu 0 free, the pod asks for nvidia.com/gpu 1")
         );
+    }
+
+    #[test]
+    fn on_a_node_shares_of_gpus_are_beside_those_that_are_there() {
+        use crate::testing::{bound, cluster, node, pod, shape};
+        let with = |name: &str, amount| shape(1, 1).resource(name, amount).build();
+        let mut machine = node("n", 4_000, 4_000);
+        machine.allocatable.set_extended("nvidia.com/gpu".into(), 2);
+        let old = bound(pod("old", &with("gpu-milli", 600)), "n");
+        let snapshot = cluster().node(machine).pod(old).snapshot();
+        for (name, amount, fits) in [
+            ("gpu-milli", 1_000, true),
+            ("gpu-milli", 1_400, true),
+            ("gpu-milli", 1_500, false),
+            ("nvidia.com/gpu", 1, true),
+            ("nvidia.com/gpu", 2, false),
+        ] {
+            let requests = &with(name, amount).requests;
+            assert_eq!(fits_on(requests, &snapshot.nodes["n"]), fits, "{name} {amount}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::budgets::{allowed, is_tainted};
+use super::headroom;
 use crate::lifecycle::{NodeRef, Write};
 use crate::model::{
     ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, PodKey, Removal,
@@ -62,6 +63,8 @@ pub enum Obstacle {
     Occupied(PodKey),
     /// So many pods that have no node yet are planned for it.
     Expected(usize),
+    /// Its room is kept for that buffer.
+    Headroom(PodKey),
     /// Left alone for too short a time: so much is still missing.
     TooSoon(Duration),
     /// The pool's budgets allow no more now.
@@ -83,6 +86,7 @@ impl fmt::Display for Obstacle {
             Self::Never => formatter.write_str("its NodePool says consolidateAfter: Never"),
             Self::DoNotDisrupt => formatter.write_str("the node says do-not-disrupt"),
             Self::Occupied(pod) => write!(formatter, "pod {pod} runs on it"),
+            Self::Headroom(buffer) => write!(formatter, "its room is kept for buffer {buffer}"),
             Self::Expected(pods) => write!(formatter, "{pods} pending pods are planned for it"),
             Self::TooSoon(left) => {
                 write!(formatter, "consolidateAfter leaves it {} s more", left.as_secs_f64().ceil())
@@ -101,10 +105,15 @@ impl fmt::Display for Obstacle {
 /// that was begun is taken up again after a restart, or given up ([`leftover_taints`]).
 pub fn emptiness(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Emptiness {
     let expected = expected_pods(snapshot, inputs);
+    let needed = headroom::needed(snapshot);
     let mut result = Emptiness::default();
     let mut candidates: BTreeMap<Name, Vec<(&NodeClaim, &NodeState)>> = BTreeMap::new();
     for claim in snapshot.claims.values() {
         match candidate(snapshot, claim, &expected, inputs, now) {
+            Ok((_, state)) if needed.contains_key(&state.node.name) => {
+                let obstacle = Obstacle::Headroom(needed[&state.node.name].clone());
+                result.kept.push(Kept { claim: claim.name.clone(), obstacle });
+            }
             Ok((pool, state)) => {
                 candidates.entry(pool.name.clone()).or_default().push((claim, state));
             }

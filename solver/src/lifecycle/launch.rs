@@ -1,3 +1,4 @@
+use crate::constraints::resources;
 use crate::model::{
     Catalog, InstanceType, Labels, Launch, Name, NodeClaim, NodePool, Offering, Resources,
     well_known,
@@ -17,7 +18,10 @@ pub fn new_claim(
     planned_pods.sort_unstable();
     planned_pods.dedup();
     let listed = planned_pods.iter().map(Name::as_str).collect::<Vec<_>>().join(",");
-    let annotations = pool.annotations.with([
+    let relaxed = launch
+        .min_values_relaxed
+        .then(|| (Name::from(well_known::MIN_VALUES_RELAXED_ANNOTATION), Name::from("true")));
+    let annotations = pool.annotations.with(relaxed).with([
         (well_known::NODEPOOL_HASH_ANNOTATION.into(), pool.hash.clone()),
         (well_known::NODEPOOL_HASH_VERSION_ANNOTATION.into(), hash_version.into()),
         (well_known::PLANNED_PODS_ANNOTATION.into(), listed.into()),
@@ -51,7 +55,7 @@ pub fn launch_request(claim: &NodeClaim, catalog: &Catalog) -> Option<LaunchRequ
     let (instance_type, offering) = catalog
         .instance_types
         .iter()
-        .filter(|candidate| claim.requests.fits(&candidate.allocatable()))
+        .filter(|candidate| resources::check(&claim.requests, &candidate.allocatable()))
         .flat_map(|candidate| candidate.offerings.iter().map(move |offering| (candidate, offering)))
         .filter(|(candidate, offering)| allows(claim, candidate, offering))
         .min_by_key(|(candidate, offering)| {

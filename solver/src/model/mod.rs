@@ -5,6 +5,7 @@
 //! prices are integers too ([`Price`]). A [`ClusterState`] is the one mutable picture and has one
 //! writer; a [`Snapshot`] of it is immutable and cheap to take.
 
+mod buffer;
 mod claim;
 mod cluster;
 mod labels;
@@ -18,8 +19,10 @@ mod price;
 mod requirements;
 mod resources;
 mod time;
+mod volume;
 pub mod well_known;
 
+pub use buffer::{Buffer, Headroom};
 pub use claim::{Condition, ConditionStatus, NodeClaim};
 pub use cluster::{Change, ClusterEvent, ClusterState, NodeState, Snapshot};
 pub use labels::{LabelSelector, Labels, SelectorOperator, SelectorRequirement};
@@ -40,3 +43,4 @@ pub use price::{InvalidPrice, Price};
 pub use requirements::{Operator, Requirements, ValueSet};
 pub use resources::{Bytes, MilliCpu, Resources};
 pub use time::Timestamp;
+pub use volume::{CsiNode, StorageClass, Volume, VolumeBinding, VolumeClaim};

@@ -60,6 +60,9 @@ pub struct Offering {
     pub price: Price,
     /// Whether the cloud is believed to have it now (false after insufficient capacity).
     pub available: bool,
+    /// Of reserved capacity: how many machines there are in all, those in use among them; `None`
+    /// if there is no limit.
+    pub reserved_count: Option<u32>,
 }
 
 /// A kind of machine.

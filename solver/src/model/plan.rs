@@ -2,7 +2,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CapacityType, Labels, Name, PodKey, Price, Requirements, Resources, Taint, Timestamp};
+use super::{
+    CapacityType, Headroom, Labels, Name, PodKey, Price, Requirements, Resources, Taint, Timestamp,
+};
 
 /// What to do, and how good that is. Made by the solver, checked by `verify`, carried out by the
 /// autoscaler and by the extender.
@@ -25,6 +27,9 @@ pub struct Plan {
     pub placements: Vec<Placement>,
     /// Pods that it found no place for, by namespace and name.
     pub unschedulable: Vec<Unschedulable>,
+    /// Where room is kept for buffers, and what there is none for. Nothing is bound there.
+    #[serde(default)]
+    pub headroom: Vec<Headroom>,
     /// What the launches cost together, per hour.
     pub price: Price,
     /// What any set of launches that places the same pods costs at least, per hour.
@@ -113,6 +118,9 @@ pub struct Launch {
     pub requirements: Requirements,
     /// Taints that the node keeps (startup taints aside).
     pub taints: Box<[Taint]>,
+    /// Whether the pool's `minValues` had to be given up for it (with the policy `BestEffort`).
+    #[serde(default)]
+    pub min_values_relaxed: bool,
     /// Why it is launched, for people.
     pub reason: String,
 }

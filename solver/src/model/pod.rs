@@ -30,6 +30,9 @@ pub struct Pod {
     pub uid: Name,
     /// What scheduling looks at, shared between equal pods.
     pub shape: Arc<PodShape>,
+    /// The PersistentVolumeClaims of its namespace that it uses, sorted. What they ask of its node
+    /// is looked up when it is planned for.
+    pub volume_claims: Box<[Name]>,
     /// `spec.nodeName`: the node that it is bound to.
     pub node: Option<Name>,
     /// `status.nominatedNodeName`.

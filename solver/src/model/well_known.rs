@@ -57,6 +57,10 @@ pub const NODEPOOL_HASH_VERSION_ANNOTATION: &str = "karpenter.sh/nodepool-hash-v
 pub const PLANNED_PODS_ANNOTATION: &str = "berth.sh/planned-pods";
 /// On NodeClaims: price per hour of the offering that the plan chose.
 pub const PRICE_ANNOTATION: &str = "berth.sh/price-per-hour";
+/// On NodeClaims: `true` if the NodePool's `minValues` had to be given up for it.
+pub const MIN_VALUES_RELAXED_ANNOTATION: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
+/// On NodePools: the most that its nodes may cost together, per hour.
+pub const PRICE_LIMIT_ANNOTATION: &str = "berth.sh/limit-price-per-hour";
 /// On NodeClaims: why it was launched.
 pub const REASON_ANNOTATION: &str = "berth.sh/reason";
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use crate::constraints::{node_affinity, pool_requirements};
 use crate::model::{
-    Labels, Launch, Name, Placement, Plan, Pod, Requirements, Resources, Target, Unschedulable,
-    well_known,
+    Labels, Launch, Name, Placement, Plan, Pod, Requirements, Resources, Snapshot, Target,
+    Unschedulable, well_known,
 };
 
 use super::bins::{Load, Place};
 use super::explain;
 use super::groups::Pending;
+use super::headroom;
 use super::names::Names;
 use super::stages::Leftover;
 use super::state::State;
@@ -60,6 +61,7 @@ pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover],
         }));
     }
     plan.unschedulable.extend(pending.defective);
+    headroom::separate(problem.snapshot, plan);
     plan.placements.sort_unstable();
     plan.unschedulable.sort_by(|left, right| left.pod.cmp(&right.pod));
     plan.price = plan.launches.iter().map(|launch| launch.price).sum();
@@ -107,14 +109,40 @@ fn launch(
         requirements: requirements(&labels, &pool.requirements, pods),
         labels,
         taints: pool.taints.clone(),
-        reason: reason(pods.len(), &machine.name, offering.price.as_f64(), &pool.name),
+        min_values_relaxed: data.min_values_relaxed,
+        reason: reason(
+            problem.snapshot,
+            pods,
+            &machine.name,
+            offering.price.as_f64(),
+            &pool.name,
+        ),
     })
 }
 
 /// Why a node is launched, for people.
-pub fn reason(pods: usize, machine: &str, price: f64, pool: &str) -> String {
-    let noun = if pods == 1 { "pod needs" } else { "pods need" };
-    format!("{pods} pending {noun} a node: {machine} of pool {pool} at {price:.5} per hour")
+pub fn reason(
+    snapshot: &Snapshot,
+    pods: &[Arc<Pod>],
+    machine: &str,
+    price: f64,
+    pool: &str,
+) -> String {
+    let what = what_for(snapshot, pods);
+    format!("{what}: {machine} of pool {pool} at {price:.5} per hour")
+}
+
+fn what_for(snapshot: &Snapshot, pods: &[Arc<Pod>]) -> String {
+    let places = pods.iter().filter(|pod| headroom::is_place(snapshot, &pod.key, &pod.uid)).count();
+    let waiting = pods.len() - places;
+    let noun = if waiting == 1 { "pod needs" } else { "pods need" };
+    match (waiting, places) {
+        (0, places) => format!("room is kept for {places} more pods"),
+        (waiting, 0) => format!("{waiting} pending {noun} a node"),
+        (waiting, places) => {
+            format!("{waiting} pending {noun} a node and room is kept for {places} more")
+        }
+    }
 }
 
 /// The labels as requirements, and what the pool and the pods require beyond them.

@@ -1,6 +1,6 @@
 //! Nodes as the packer sees them: what is free, what is on them, what they are to be.
 
-use crate::constraints::{host_ports, pod_anti_affinity, topology_spread};
+use crate::constraints::{gpu_shares, host_ports, pod_anti_affinity, topology_spread};
 use crate::model::{HostPort, Labels, Name, Taint};
 
 use super::dimensions::{self, Amounts};
@@ -44,6 +44,8 @@ pub struct Load {
     pub ports: Vec<HostPort>,
     /// Counts of the host counters for pods that the plan does not place: counter and count.
     pub counts: Vec<(usize, u32)>,
+    /// Shares of GPUs of pods that the plan does not place, where shares matter at all.
+    pub shares: Vec<i64>,
     /// Pods that the plan places on it: group and how many.
     pub contents: Vec<(usize, u32)>,
 }
@@ -111,7 +113,39 @@ impl Load {
             }
             room = room.min(1);
         }
+        if let Some(dimension) = problem.dimensions.shares() {
+            room = room.min(self.device_room(problem, group, dimension));
+        }
         room
+    }
+
+    /// How many more pods of a group its GPUs take, each share on one device.
+    fn device_room(&self, problem: &Problem<'_>, group: usize, dimension: usize) -> u32 {
+        let ask = problem.groups[group].devices;
+        if ask.is_nothing() {
+            return u32::MAX;
+        }
+        gpu_shares::room(self.free[dimension], &self.all_shares(problem), ask)
+    }
+
+    /// Whether the shares of GPUs on the node can lie on its devices, one each.
+    pub fn devices_hold(&self, problem: &Problem<'_>) -> bool {
+        let Some(dimension) = problem.dimensions.shares() else { return true };
+        let nothing = gpu_shares::Ask::default();
+        gpu_shares::check(self.free[dimension], &self.all_shares(problem), nothing)
+    }
+
+    /// The shares of GPUs on the node, the largest first.
+    pub fn all_shares(&self, problem: &Problem<'_>) -> Vec<i64> {
+        let mut shares = self.shares.clone();
+        for (group, count) in &self.contents {
+            let share = problem.groups[*group].devices.share;
+            if share > 0 {
+                shares.extend(std::iter::repeat_n(share, *count as usize));
+            }
+        }
+        shares.sort_unstable_by(|left, right| right.cmp(left));
+        shares
     }
 
     /// Puts pods of a group on the node.

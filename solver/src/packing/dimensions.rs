@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::constraints::resources;
+use crate::constraints::{attachments, gpu_shares, resources};
 use crate::model::{Name, PodShape, Resources};
 
 /// Which resource has which index.
 #[derive(Clone, Debug)]
 pub struct Dimensions {
     names: Vec<Name>,
+    /// Where thousandths of GPUs are, if somebody asks for a share of one.
+    shares: Option<usize>,
 }
 
 /// An amount of each resource, by its index.
@@ -23,7 +25,19 @@ impl Dimensions {
             .map(|(name, _)| name)
             .collect();
         let names = ["cpu", "memory", "ephemeral-storage", "pods"].map(Name::from);
-        Self { names: names.into_iter().chain(extended.into_iter().cloned()).collect() }
+        let names: Vec<Name> = names.into_iter().chain(extended.into_iter().cloned()).collect();
+        let shares = names.iter().position(|name| *name == *gpu_shares::RESOURCE);
+        Self { names, shares }
+    }
+
+    /// The same where GPUs are shared already: whoever asks for one has to do with shares too.
+    #[must_use]
+    pub fn beside_shares(mut self) -> Self {
+        if self.shares.is_none() && self.names.iter().any(|name| gpu_shares::is_device(name)) {
+            self.shares = Some(self.names.len());
+            self.names.push(Name::from(gpu_shares::RESOURCE));
+        }
+        self
     }
 
     /// How many.
@@ -38,12 +52,37 @@ impl Dimensions {
 
     /// What is asked for; a negative amount asks for nothing.
     pub fn demand(&self, requests: &Resources) -> Amounts {
-        self.names.iter().map(|name| resources::amount(requests, name).max(0)).collect()
+        let mut demand: Amounts =
+            self.names.iter().map(|name| resources::amount(requests, name).max(0)).collect();
+        if let Some(index) = self.shares {
+            demand[index] = gpu_shares::total(requests).max(0);
+        }
+        demand
     }
 
     /// What there is.
     pub fn supply(&self, free: &Resources) -> Amounts {
-        self.names.iter().map(|name| resources::amount(free, name)).collect()
+        let amount = |name: &Name| match attachments::driver(name) {
+            // The node's own limit, where there is one, is put in its place.
+            Some(_) => attachments::UNLIMITED,
+            None => resources::amount(free, name),
+        };
+        let mut supply: Amounts = self.names.iter().map(amount).collect();
+        if let Some(index) = self.shares {
+            supply[index] = gpu_shares::total(free);
+        }
+        supply
+    }
+
+    /// Where thousandths of GPUs are, if somebody asks for a share of one.
+    pub fn shares(&self) -> Option<usize> {
+        self.shares
+    }
+
+    /// The drivers that attach volumes, and where their attachments are.
+    pub fn attachments(&self) -> impl Iterator<Item = (usize, &str)> {
+        let drivers = self.names.iter().map(|name| attachments::driver(name));
+        drivers.enumerate().filter_map(|(index, driver)| Some((index, driver?)))
     }
 }
 

@@ -1,14 +1,16 @@
 //! Why a pod has no place: for each pool and each kind of node the rule that it failed on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::constraints::{
-    node_affinity, node_state, pool_limits, pool_requirements, pool_state, resources, taints,
+    attachments, gpu_shares, min_values, node_affinity, node_state, pool_limits, pool_requirements,
+    pool_state, reservations, resources, taints, volumes,
 };
-use crate::model::{InstanceType, NodePool, PodShape, Resources};
+use crate::model::{InstanceType, Labels, Name, NodePool, Resources};
 
 use super::bins::{Bin, Place};
 use super::inventory::PoolData;
+use super::problem::GroupData;
 use super::stages::Leftover;
 use super::state::State;
 
@@ -18,10 +20,9 @@ const MOST_REASONS: usize = 8;
 /// Why pods of a group found no place.
 pub fn unplaced(state: &State<'_, '_>, group: usize, leftover: &Leftover) -> String {
     let problem = state.problem;
-    let shape = &problem.groups[group].shape;
     let mut parts: Vec<String> = leftover.reason.iter().cloned().collect();
     for (index, data) in problem.pools.iter().enumerate() {
-        parts.push(format!("pool {}: {}", data.pool.name, pool(state, index, data, shape)));
+        parts.push(format!("pool {}: {}", data.pool.name, pool(state, index, data, group)));
     }
     if problem.pools.is_empty() {
         parts.push("there is no NodePool to launch nodes from".to_owned());
@@ -50,7 +51,7 @@ pub fn unplaced(state: &State<'_, '_>, group: usize, leftover: &Leftover) -> Str
 
 fn node(state: &State<'_, '_>, index: usize, bin: &Bin, group: usize) -> String {
     let problem = state.problem;
-    let shape = &problem.groups[group].shape;
+    let data = &problem.groups[group];
     if !bin.open {
         let found = match &bin.place {
             Place::Node(name) => problem.snapshot.nodes.get(name),
@@ -60,34 +61,50 @@ fn node(state: &State<'_, '_>, index: usize, bin: &Bin, group: usize) -> String 
         return why.unwrap_or("takes no new pods").to_owned();
     }
     if let Some(why) =
-        taints::explain(shape, &bin.taints).or_else(|| node_affinity::explain(shape, &bin.labels))
+        taints::explain(&data.shape, &bin.taints).or_else(|| not_there(data, &bin.labels))
     {
         return why;
     }
     let load = &state.loads[index];
-    let short = problem.groups[group]
-        .demand
-        .iter()
-        .zip(&load.free)
-        .position(|(wanted, has)| *wanted > 0 && wanted > has);
+    let mut pairs = data.demand.iter().zip(&load.free);
+    let short = pairs.position(|(wanted, has)| *wanted > 0 && wanted > has);
     match short {
         Some(dimension) => {
             let name = problem.dimensions.name(dimension);
+            let (has, wanted) = (load.free[dimension], data.demand[dimension]);
+            if let Some(driver) = attachments::driver(name) {
+                return attachments::explain(driver, wanted, has).unwrap_or_default();
+            }
             format!(
                 "{} free, the pod asks for {}",
-                resources::quantity(name, load.free[dimension]),
-                resources::quantity(name, problem.groups[group].demand[dimension])
+                resources::quantity(name, has),
+                resources::quantity(name, wanted)
             )
         }
         None if load.room(problem, group) == 0 => {
-            "host ports, spread over hosts or anti-affinity to pods there keep it off".to_owned()
+            let devices = problem.dimensions.shares().and_then(|dimension| {
+                gpu_shares::explain(load.free[dimension], &load.all_shares(problem), data.devices)
+            });
+            devices.unwrap_or_else(|| {
+                "host ports, spread over hosts or anti-affinity to pods there keep it off"
+                    .to_owned()
+            })
         }
         None => "the pod's spread or affinity does not let it go to this domain".to_owned(),
     }
 }
+/// Why the node's labels don't suit the pod or its volumes.
+fn not_there(data: &GroupData, labels: &Labels) -> Option<String> {
+    node_affinity::explain(&data.shape, labels).or_else(|| {
+        let needs = data.volumes.as_ref()?;
+        volumes::explain(needs, labels).or_else(|| node_affinity::explain(&data.needs, labels))
+    })
+}
 
-fn pool(state: &State<'_, '_>, index: usize, data: &PoolData, shape: &PodShape) -> String {
+fn pool(state: &State<'_, '_>, index: usize, data: &PoolData, group: usize) -> String {
     let pool = &data.pool;
+    let group = &state.problem.groups[group];
+    let shape = &group.shape;
     if let Some(why) = pool_state::explain(pool) {
         return why;
     }
@@ -100,20 +117,34 @@ fn pool(state: &State<'_, '_>, index: usize, data: &PoolData, shape: &PodShape) 
     let mut failing = Failing::default();
     for instance_type in &catalog.instance_types {
         for offering in &instance_type.offerings {
-            failing.look(pool, instance_type, offering, shape);
+            failing.look(pool, instance_type, offering, group);
         }
     }
     if failing.fitting == 0 {
-        return failing.explain(shape);
+        return failing.explain(group);
+    }
+    for (index, (key, wanted)) in pool.min_values.iter().enumerate() {
+        let possible = failing.values.get(index).map_or(0, BTreeSet::len);
+        if let Some(why) = min_values::explain(key, possible, *wanted) {
+            return why;
+        }
     }
     let limit = catalog.instance_types.iter().find_map(|machine| {
-        shape.requests.fits(&machine.allocatable()).then(|| {
+        resources::check(&shape.requests, &machine.allocatable()).then(|| {
             let price = machine.offerings.iter().map(|offering| offering.price).min();
             let usage = &state.usage[index];
             pool_limits::explain(pool, usage, &machine.capacity, price.unwrap_or_default())
         })
     });
-    match limit.flatten() {
+    let used_up = || {
+        let reserved = state.problem.reservations.iter().enumerate();
+        let mut whys = reserved.filter_map(|(index, reservation)| {
+            let used = reservation.count.saturating_sub(state.reserved_left(index));
+            reservations::explain(&reservation.key, reservation.count, used)
+        });
+        whys.next()
+    };
+    match limit.flatten().or_else(used_up) {
         Some(why) => why,
         None => "spread, affinity, daemons or host ports leave no room on its nodes".to_owned(),
     }
@@ -126,6 +157,8 @@ struct Failing<'a> {
     fitting: usize,
     unavailable: usize,
     largest: Option<(&'a InstanceType, Resources)>,
+    /// Of those, the values of the keys of the pool's `minValues`.
+    values: Vec<BTreeSet<Name>>,
     labels: Option<String>,
     requirements: Option<String>,
 }
@@ -136,9 +169,10 @@ impl<'a> Failing<'a> {
         pool: &NodePool,
         instance_type: &'a InstanceType,
         offering: &crate::model::Offering,
-        shape: &PodShape,
+        group: &GroupData,
     ) {
-        let choices = node_affinity::alternatives(shape)
+        let shape = &group.shape;
+        let choices = node_affinity::alternatives(&group.needs)
             .iter()
             .flat_map(|term| {
                 term.iter()
@@ -153,14 +187,13 @@ impl<'a> Failing<'a> {
             }
             return;
         };
-        if let Some(why) = node_affinity::explain(shape, &labels) {
+        if let Some(why) = not_there(group, &labels) {
             self.labels.get_or_insert(why);
             return;
         }
         let free = instance_type.allocatable();
-        let short = shape.requests.first_exceeding(&free);
-        if let Some(resource) = short {
-            let has = |resources: &Resources| resources::amount(resources, resource);
+        if let Some(resource) = resources::first_short(&shape.requests, &free) {
+            let has = |resources: &Resources| resources::available(resources, &resource);
             if self.largest.as_ref().is_none_or(|(_, largest)| has(&free) > has(largest)) {
                 self.largest = Some((instance_type, free));
             }
@@ -168,21 +201,26 @@ impl<'a> Failing<'a> {
             self.unavailable += 1;
         } else {
             self.fitting += 1;
+            self.values.resize(pool.min_values.len(), BTreeSet::new());
+            for ((key, _), seen) in pool.min_values.iter().zip(&mut self.values) {
+                seen.extend(min_values::values(key, pool, instance_type, offering));
+            }
         }
     }
 
-    fn explain(self, shape: &PodShape) -> String {
+    fn explain(self, group: &GroupData) -> String {
+        let requests = &group.shape.requests;
         if self.unavailable > 0 {
             return "the cloud has no capacity now for what would hold it".to_owned();
         }
         if let Some((machine, free)) = self.largest
-            && let Some(name) = shape.requests.first_exceeding(&free)
+            && let Some(name) = resources::first_short(requests, &free)
         {
             return format!(
                 "largest type {} has {}, the pod asks for {}",
                 machine.name,
-                resources::quantity(name, resources::amount(&free, name)),
-                resources::quantity(name, resources::amount(&shape.requests, name))
+                resources::quantity(&name, resources::available(&free, &name)),
+                resources::quantity(&name, resources::amount(requests, &name))
             );
         }
         self.labels.or(self.requirements).unwrap_or_else(|| "its cloud sells nothing".to_owned())

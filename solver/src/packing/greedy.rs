@@ -264,7 +264,7 @@ fn grow(state: &mut State<'_, '_>, node: usize, class: &Class) {
     }
     let mut best: Option<(u32, usize, super::bins::Load)> = None;
     for (index, candidate) in problem.candidates.iter().enumerate() {
-        if candidate.cell != cell {
+        if candidate.cell != cell || !state.may_become(old, index) {
             continue;
         }
         let Some(load) = moved(state, &state.nodes[node].load, old, index) else { continue };
@@ -302,12 +302,14 @@ pub fn moved(
         dimensions::take(&mut free, demand, *count);
     }
     let daemons = &problem.cells[problem.candidates[to].cell].daemons;
-    Some(super::bins::Load {
+    let load = super::bins::Load {
         free,
         ports: daemons.ports.clone(),
         counts: daemons.counts.clone(),
+        shares: daemons.shares.clone(),
         contents: load.contents.clone(),
-    })
+    };
+    load.devices_hold(problem).then_some(load)
 }
 
 /// The first pods of those that must share a host: all on the one node that takes most of them.

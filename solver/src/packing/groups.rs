@@ -3,17 +3,50 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::constraints::{attachments, volumes};
 use crate::model::{Name, Pod, PodShape, Snapshot, Unschedulable};
 
-use super::Settings;
+use super::{Settings, headroom};
 
 /// Pods of one shape that wait for a place, by namespace and name.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// What they have in common.
     pub shape: Arc<PodShape>,
+    /// The same with what their volumes ask of a node: where they can be used among the node
+    /// affinity, attachments among the requests. Other pods' rules look at `shape`.
+    pub needs: Arc<PodShape>,
+    /// What their volumes ask, if they have any that ask something.
+    pub volumes: Option<Arc<volumes::Needs>>,
     /// The pods.
     pub pods: Vec<Arc<Pod>>,
+}
+
+impl Group {
+    /// A group without pods yet.
+    pub fn new(shape: Arc<PodShape>, volumes: Option<Arc<volumes::Needs>>) -> Self {
+        let needs = match &volumes {
+            None => Arc::clone(&shape),
+            Some(volumes) => Arc::new(with_volumes(&shape, volumes)),
+        };
+        Self { shape, needs, volumes, pods: Vec::new() }
+    }
+}
+
+/// A shape that asks of a node what its pods' volumes do.
+fn with_volumes(shape: &PodShape, needs: &volumes::Needs) -> PodShape {
+    let mut shape = shape.clone();
+    if shape.node_affinity.is_empty() {
+        shape.node_affinity = needs.nodes.clone().into();
+    } else if !needs.nodes.is_empty() {
+        let own = shape.node_affinity.iter();
+        let pairs = own.flat_map(|one| needs.nodes.iter().map(|other| one.intersection(other)));
+        shape.node_affinity = pairs.collect();
+    }
+    for (driver, count) in &needs.attachments {
+        shape.requests.set_extended(attachments::resource(driver), i64::from(*count));
+    }
+    shape
 }
 
 /// A pod that a claim was launched for.
@@ -39,42 +72,43 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Looks through the unbound pods.
+    /// Looks through the unbound pods, and the room to keep.
     pub fn of(snapshot: &Snapshot, settings: &Settings) -> Self {
         let planned = planned_pods(snapshot);
         let mut pending = Self::default();
-        let mut by_address: HashMap<*const PodShape, usize> = HashMap::new();
-        let mut by_shape: HashMap<Arc<PodShape>, usize> = HashMap::new();
+        let mut grouping = Grouping::new(snapshot);
         for pod in snapshot.unbound.values() {
-            let wanted = pod.needs_node() && !pod.belongs_to_node();
+            let wanted = pod.needs_node() && !pod.belongs_to_node() && !snapshot.is_nominated(pod);
             if !wanted || !settings.serves(&pod.shape.scheduler) {
                 continue;
             }
-            if let Some(defect) = &pod.defect {
-                pending.defective.push(Unschedulable {
-                    pod: pod.key.clone(),
-                    uid: pod.uid.clone(),
-                    reason: defect.to_string(),
-                });
-                continue;
-            }
-            let groups = &mut pending.groups;
-            let group = *by_address.entry(Arc::as_ptr(&pod.shape)).or_insert_with(|| {
-                *by_shape.entry(Arc::clone(&pod.shape)).or_insert_with(|| {
-                    groups.push(Group { shape: Arc::clone(&pod.shape), pods: Vec::new() });
-                    groups.len() - 1
-                })
-            });
+            let defect = pod.defect.as_ref().map(Name::to_string);
+            let group = match defect {
+                Some(defect) => Err(defect),
+                None => grouping.group_of(pod, &mut pending.groups),
+            };
+            let group = match group {
+                Ok(group) => group,
+                Err(reason) => {
+                    pending.defective.push(Unschedulable {
+                        pod: pod.key.clone(),
+                        uid: pod.uid.clone(),
+                        reason,
+                    });
+                    continue;
+                }
+            };
             match planned.get(&pod.uid) {
                 Some(claim) => {
                     pending.held.push(Held { claim: (*claim).clone(), group, pod: Arc::clone(pod) })
                 }
-                None => groups[group].pods.push(Arc::clone(pod)),
+                None => pending.groups[group].pods.push(Arc::clone(pod)),
             }
         }
         pending.held.sort_by(|left, right| {
             (&left.claim, &left.pod.key).cmp(&(&right.claim, &right.pod.key))
         });
+        pending.groups.extend(headroom::groups(snapshot));
         pending
     }
 
@@ -83,6 +117,51 @@ impl Pending {
         let pods = &mut self.groups[held.group].pods;
         let at = pods.partition_point(|pod| pod.key < held.pod.key);
         pods.insert(at, held.pod);
+    }
+}
+
+/// Finds the group of each pod.
+struct Grouping<'a> {
+    snapshot: &'a Snapshot,
+    by_address: HashMap<*const PodShape, usize>,
+    by_shape: HashMap<Arc<PodShape>, usize>,
+    /// Of pods whose volumes ask something.
+    by_volumes: HashMap<(Arc<PodShape>, Arc<volumes::Needs>), usize>,
+    /// Who has claims that are for one pod; looked up when the first pod has a claim.
+    holders: Option<volumes::Holders>,
+}
+
+impl<'a> Grouping<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        Self {
+            snapshot,
+            by_address: HashMap::new(),
+            by_shape: HashMap::new(),
+            by_volumes: HashMap::new(),
+            holders: None,
+        }
+    }
+
+    /// The group of a pod, a new one if it is the first of its kind; or why it can have no place.
+    fn group_of(&mut self, pod: &Pod, groups: &mut Vec<Group>) -> Result<usize, String> {
+        let mut add = |volumes| {
+            groups.push(Group::new(Arc::clone(&pod.shape), volumes));
+            groups.len() - 1
+        };
+        if !pod.volume_claims.is_empty() {
+            let holders = self.holders.get_or_insert_with(|| volumes::holders(self.snapshot));
+            let needs = volumes::needs(pod, self.snapshot, holders)?;
+            volumes::hold(holders, self.snapshot, pod);
+            if needs != volumes::Needs::default() {
+                let needs = Arc::new(needs);
+                let key = (Arc::clone(&pod.shape), Arc::clone(&needs));
+                return Ok(*self.by_volumes.entry(key).or_insert_with(|| add(Some(needs))));
+            }
+        }
+        let by_shape = &mut self.by_shape;
+        Ok(*self.by_address.entry(Arc::as_ptr(&pod.shape)).or_insert_with(|| {
+            *by_shape.entry(Arc::clone(&pod.shape)).or_insert_with(|| add(None))
+        }))
     }
 }
 

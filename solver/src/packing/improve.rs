@@ -33,6 +33,7 @@ fn downsize(state: &mut State<'_, '_>, node: usize) -> bool {
         if candidate.cell == cell
             && candidate.cost < problem.candidates[best].cost
             && smaller()
+            && state.may_become(old, index)
             && let Some(load) = greedy::moved(state, &state.nodes[node].load, old, index)
         {
             best = index;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::constraints::{daemons, node_state, pool_limits::Usage};
+use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
     Catalog, Labels, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources,
     Snapshot, well_known,
@@ -124,12 +124,22 @@ pub fn bins(
         .filter(|claim| claim.deleted.is_none() && !joined.contains(&claim.name))
         .map(|claim| claim_bin(snapshot, claim));
     let prepared: Vec<_> = bins.into_iter().chain(coming).collect();
+    let nominated = nominated(snapshot);
     prepared
         .into_iter()
-        .map(|(mut bin, free, pods)| {
+        .map(|(mut bin, free, state)| {
             bin.tuple = tuple_index(tuples, topology.domains_of(&bin.labels));
             bin.load.free = dimensions.supply(&free);
+            if let Some(state) = state {
+                take_in_use(snapshot, dimensions, &mut bin, state);
+                for pod in nominated.get(&state.node.name).into_iter().flatten() {
+                    let demand = dimensions.demand(&pod.shape.requests);
+                    dimensions::take(&mut bin.load.free, &demand, 1);
+                    bin.load.ports.extend(pod.shape.host_ports.iter().cloned());
+                }
+            }
             if bin.open {
+                let pods = state.map(|state| &state.pods);
                 keep_for_daemons(snapshot, dimensions, topology, &mut bin, pods);
             }
             bin
@@ -137,7 +147,7 @@ pub fn bins(
         .collect()
 }
 
-type Prepared<'a> = (Bin, Resources, Option<&'a BTreeMap<crate::model::PodKey, Arc<Pod>>>);
+type Prepared<'a> = (Bin, Resources, Option<&'a NodeState>);
 
 fn node_bin<'a>(state: &'a NodeState, claim: Option<&Arc<NodeClaim>>) -> Prepared<'a> {
     let node = &state.node;
@@ -168,7 +178,7 @@ fn node_bin<'a>(state: &'a NodeState, claim: Option<&Arc<NodeClaim>>) -> Prepare
             allocatable = fill_zeros(&allocatable, promised);
         }
     }
-    (bin, &allocatable - &state.used, Some(&state.pods))
+    (bin, &allocatable - &state.used, Some(state))
 }
 
 /// What a kubelet has not reported yet (devices, often), as the cloud promised it.
@@ -212,6 +222,27 @@ fn claim_bin<'a>(snapshot: &'a Snapshot, claim: &NodeClaim) -> Prepared<'a> {
         load: Load::default(),
     };
     (bin, allocatable, None)
+}
+
+/// Pods that kube-scheduler makes room for by evicting others, by their nodes.
+fn nominated(snapshot: &Snapshot) -> BTreeMap<&Name, Vec<&Pod>> {
+    let mut nominated: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
+    for pod in snapshot.unbound.values().filter(|pod| snapshot.is_nominated(pod)) {
+        if let Some(node) = &pod.nominated_node {
+            nominated.entry(node).or_default().push(pod);
+        }
+    }
+    nominated
+}
+
+/// Takes off what the pods on a node have of its attachments, and notes their shares of GPUs.
+fn take_in_use(snapshot: &Snapshot, dimensions: &Dimensions, bin: &mut Bin, state: &NodeState) {
+    for (index, driver) in dimensions.attachments() {
+        bin.load.free[index] = attachments::free(snapshot, state, driver);
+    }
+    if dimensions.shares().is_some() {
+        bin.load.shares = gpu_shares::shares_on(state);
+    }
 }
 
 /// Keeps room for the daemons that will run on a node and are not there yet.

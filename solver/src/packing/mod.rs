@@ -19,13 +19,17 @@ mod explain;
 mod fill;
 mod greedy;
 pub(crate) mod groups;
+mod headroom;
 mod held;
 mod improve;
 pub(crate) mod inventory;
+mod min_values;
 pub(crate) mod names;
 pub(crate) mod offerings;
+mod priorities;
 mod problem;
 mod queue;
+mod reserved;
 mod settings;
 mod stages;
 mod state;
@@ -35,7 +39,7 @@ pub(crate) mod topology;
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
-pub use settings::{Never, Settings, Stop};
+pub use settings::{MinValuesPolicy, Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
 
@@ -60,7 +64,7 @@ pub fn plan(
     let problem = problem::Problem::new(snapshot, settings, &pending);
     let mut state = state::State::new(&problem);
     held::keep(&mut state, &mut pending);
-    let (mut leftovers, classes) = stages::run(&mut state, &pending);
+    let (mut leftovers, classes) = priorities::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;
     if improve::improve(&mut state, &classes, seed, stop) {

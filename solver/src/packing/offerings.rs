@@ -16,6 +16,7 @@ use super::bins::Load;
 use super::dimensions::{self, Amounts, Dimensions};
 use super::groups::Group;
 use super::inventory::{self, PoolData};
+use super::min_values;
 use super::problem::{Signature, project, tuple_index};
 use super::topology::Topology;
 
@@ -93,6 +94,10 @@ pub struct Candidate {
     pub room: Amounts,
     /// What the machine has, as the pool's limits count it.
     pub capacity: Amounts,
+    /// The reservation that it is of, if there are only so many.
+    pub reservation: Option<usize>,
+    /// Whether the pool's `minValues` are not kept for it.
+    pub min_values_relaxed: bool,
 }
 
 /// The offerings of all pools that can launch, by the labels that somebody looks at.
@@ -146,7 +151,7 @@ fn keys_looked_at(snapshot: &Snapshot, groups: &[Group], topology: &Topology) ->
     let mut keys: BTreeSet<Name> = topology.keys.iter().cloned().collect();
     let shapes = groups
         .iter()
-        .map(|group| &group.shape)
+        .map(|group| &group.needs)
         .chain(snapshot.daemon_sets.values().map(|daemon| &daemon.shape));
     for shape in shapes {
         keys.extend(shape.node_selector.iter().map(|(key, _)| key.clone()));
@@ -166,8 +171,8 @@ fn label_choices(data: &PoolData, groups: &[Group]) -> Vec<Arc<Choices>> {
     if !open.is_empty() {
         for group in groups {
             let preferred =
-                group.shape.preferred_node_affinity.iter().map(|weighted| weighted.term.clone());
-            for term in node_affinity::alternatives(&group.shape).into_iter().chain(preferred) {
+                group.needs.preferred_node_affinity.iter().map(|weighted| weighted.term.clone());
+            for term in node_affinity::alternatives(&group.needs).into_iter().chain(preferred) {
                 if found.len() >= MOST_CHOICES {
                     break;
                 }
@@ -262,7 +267,7 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             .or_insert(raw);
     }
     let demands: Vec<Amounts> =
-        build.groups.iter().map(|group| build.dimensions.demand(&group.shape.requests)).collect();
+        build.groups.iter().map(|group| build.dimensions.demand(&group.needs.requests)).collect();
     let (mut cells, mut candidates) = (Vec::new(), Vec::new());
     for ((pool, tuple, allowed, running), raw) in merged {
         let mut load = Load { free: vec![0; build.dimensions.len()], ..Load::default() };
@@ -281,7 +286,8 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             .offerings
             .iter()
             .filter_map(|offering| candidate(&build, data, cells.len(), offering, &load.free));
-        let kept = prune(found.collect(), data.limited);
+        let found = min_values::keep(data, build.settings.min_values, &demands, found.collect());
+        let kept = prune(found, data.limited);
         candidates.extend(kept.into_iter().filter(|candidate| {
             demands.iter().any(|demand| dimensions::room(demand, &candidate.room) > 0)
         }));
@@ -306,7 +312,8 @@ fn candidate(
     overhead: &[i64],
 ) -> Option<Candidate> {
     let instance_type = data.catalog.as_ref()?.instance_types.get(raw.instance_type)?;
-    let price = instance_type.offerings.get(raw.offering)?.price;
+    let offering = instance_type.offerings.get(raw.offering)?;
+    let price = offering.price;
     let mut room = build.dimensions.supply(&instance_type.allocatable());
     for (has, used) in room.iter_mut().zip(overhead) {
         *has = has.saturating_add(*used);
@@ -322,6 +329,8 @@ fn candidate(
         cost: (price + build.settings.price_per_node).as_f64().max(1e-9),
         room,
         capacity: build.dimensions.supply(&instance_type.capacity),
+        reservation: offering.reserved_count.map(|_| usize::MAX),
+        min_values_relaxed: false,
     })
 }
 
@@ -339,7 +348,10 @@ fn prune(mut candidates: Vec<Candidate>, limited: bool) -> Vec<Candidate> {
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in candidates {
         let beaten = kept.iter().any(|other| {
-            other.room.iter().zip(&candidate.room).all(|(theirs, ours)| theirs >= ours)
+            // Of what is reserved there may not be enough.
+            other.reservation.is_none()
+                && other.min_values_relaxed <= candidate.min_values_relaxed
+                && other.room.iter().zip(&candidate.room).all(|(theirs, ours)| theirs >= ours)
                 && (!limited || other.capacity.iter().zip(&candidate.capacity).all(|(a, b)| a <= b))
         });
         if !beaten {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::constraints::{node_affinity, preferences, taints};
+use crate::constraints::{gpu_shares, node_affinity, preferences, taints, volumes};
 use crate::model::{Labels, Name, PodShape, Snapshot, Taint, TaintEffect};
 
 use super::Settings;
@@ -13,6 +13,7 @@ use super::dimensions::{Amounts, Dimensions};
 use super::groups::{Group, Pending};
 use super::inventory::{self, PoolData};
 use super::offerings::{self, Candidate, Cell, RawCell};
+use super::reserved::{self, Reservation};
 use super::topology::Topology;
 
 /// A group as the packer sees it.
@@ -20,8 +21,14 @@ use super::topology::Topology;
 pub struct GroupData {
     /// What its pods have in common.
     pub shape: Arc<PodShape>,
+    /// The same with what their volumes ask of a node: for node requirements and resources.
+    pub needs: Arc<PodShape>,
+    /// What their volumes ask, if they have any that ask something.
+    pub volumes: Option<Arc<volumes::Needs>>,
     /// What one of them takes.
     pub demand: Amounts,
+    /// What one of them takes of GPUs, if somebody asks for shares of them.
+    pub devices: gpu_shares::Ask,
     /// Its node requirements, by index, its preferences as far as they can be kept.
     pub signature: usize,
     /// The same without preferences.
@@ -71,6 +78,8 @@ pub struct Problem<'a> {
     pub cells: Vec<Cell>,
     /// What can be launched, dominated offerings left out.
     pub candidates: Vec<Candidate>,
+    /// What is reserved.
+    pub reservations: Vec<Reservation>,
 }
 
 impl<'a> Problem<'a> {
@@ -78,7 +87,12 @@ impl<'a> Problem<'a> {
     pub fn new(snapshot: &'a Snapshot, settings: &Settings, pending: &Pending) -> Self {
         let groups = &pending.groups;
         let daemons = snapshot.daemon_sets.values().map(|daemon| &*daemon.shape);
-        let dimensions = Dimensions::of(groups.iter().map(|group| &*group.shape).chain(daemons));
+        let are_shared = snapshot.nodes.values().any(|state| gpu_shares::are_shared(&state.used));
+        let shapes = groups.iter().map(|group| &*group.needs).chain(daemons);
+        let mut dimensions = Dimensions::of(shapes);
+        if are_shared {
+            dimensions = dimensions.beside_shares();
+        }
         let mut topology = Topology::of(snapshot, groups);
         let pools = inventory::pools(snapshot);
         let mut tuples = Vec::new();
@@ -90,7 +104,7 @@ impl<'a> Problem<'a> {
             .map(|group| signatures.of_group(group, &dimensions, &bins, &raw))
             .collect();
         let signatures = signatures.list;
-        let (cells, candidates) = offerings::cells(offerings::Build {
+        let (cells, mut candidates) = offerings::cells(offerings::Build {
             snapshot,
             settings,
             dimensions: &dimensions,
@@ -101,6 +115,7 @@ impl<'a> Problem<'a> {
             groups,
             raw,
         });
+        let reservations = reserved::settle(snapshot, &pools, &cells, &mut candidates);
         topology.settle_domains();
         inventory::count_pods(snapshot, &mut bins, &mut topology, &tuples);
         let bin_allowed = signatures
@@ -113,12 +128,22 @@ impl<'a> Problem<'a> {
             .iter()
             .zip(chosen)
             .enumerate()
-            .map(|(index, (group, (signature, relaxed)))| GroupData {
-                demand: dimensions.demand(&group.shape.requests),
-                signature,
-                relaxed,
-                plain: topology.host_rules[index].is_empty() && group.shape.host_ports.is_empty(),
-                shape: Arc::clone(&group.shape),
+            .map(|(index, (group, (signature, relaxed)))| {
+                let devices =
+                    dimensions.shares().map(|_| gpu_shares::Ask::of(&group.needs.requests));
+                let devices = devices.unwrap_or_default();
+                GroupData {
+                    demand: dimensions.demand(&group.needs.requests),
+                    devices,
+                    signature,
+                    relaxed,
+                    plain: topology.host_rules[index].is_empty()
+                        && group.shape.host_ports.is_empty()
+                        && devices.is_nothing(),
+                    shape: Arc::clone(&group.shape),
+                    needs: Arc::clone(&group.needs),
+                    volumes: group.volumes.clone(),
+                }
             })
             .collect();
         Self {
@@ -132,6 +157,7 @@ impl<'a> Problem<'a> {
             pools,
             cells,
             candidates,
+            reservations,
         }
     }
 }
@@ -168,7 +194,7 @@ impl Signatures {
         bins: &[Bin],
         raw: &[RawCell],
     ) -> (usize, usize) {
-        let shape = &group.shape;
+        let shape = &group.needs;
         let last = preferences::steps(shape);
         let soft =
             |list: &[Taint]| list.iter().any(|taint| taint.effect == TaintEffect::PreferNoSchedule);

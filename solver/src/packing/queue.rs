@@ -73,6 +73,8 @@ pub struct Queue {
     first: Timestamp,
     /// When the last of them came.
     last: Timestamp,
+    /// When there was a plan last, or should have been.
+    planned_at: Option<Timestamp>,
 }
 
 impl Queue {
@@ -100,7 +102,7 @@ impl Queue {
             pending.into_iter().filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
         if waiting.is_empty() {
             self.waiting = waiting;
-            return Due::Never;
+            return self.look_at_headroom(snapshot, now);
         }
         if self.waiting.is_empty() {
             self.first = now;
@@ -114,6 +116,17 @@ impl Queue {
         if due <= now { Due::Now } else { Due::At(due) }
     }
 
+    /// Room to keep free is looked after every so often, though nobody waits.
+    fn look_at_headroom(&self, snapshot: &Snapshot, now: Timestamp) -> Due {
+        if snapshot.buffers.is_empty() {
+            return Due::Never;
+        }
+        match self.planned_at.map(|at| at + self.settings.retry_after) {
+            Some(due) if due > now => Due::At(due),
+            _ => Due::Now,
+        }
+    }
+
     /// Takes note of a plan that is going to be carried out.
     pub fn record(&mut self, plan: &Plan, now: Timestamp) {
         let placed = plan.placements.iter().map(|one| (&one.uid, Some(&one.target)));
@@ -121,6 +134,7 @@ impl Queue {
         for (uid, target) in placed.chain(unplaced) {
             self.planned.insert(uid.clone(), Planned { target: target.cloned(), at: now });
         }
+        self.planned_at = Some(now);
         self.waiting.clear();
     }
 
@@ -129,6 +143,7 @@ impl Queue {
         for uid in pending(snapshot) {
             self.planned.insert(uid.clone(), Planned { target: None, at: now });
         }
+        self.planned_at = Some(now);
         self.waiting.clear();
     }
 
@@ -171,7 +186,10 @@ impl Queue {
 
 /// The UIDs of the pods that kube-scheduler found no node for.
 fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
-    let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
+    let pods = snapshot
+        .unbound
+        .values()
+        .filter(|pod| pod.needs_node() && pod.unschedulable && !snapshot.is_nominated(pod));
     pods.map(|pod| &pod.uid).collect()
 }
 
@@ -188,7 +206,9 @@ fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ClusterState, NodeClaim, Pod, Unschedulable, well_known};
+    use crate::model::{
+        Buffer, Change, ClusterEvent, ClusterState, NodeClaim, Pod, Unschedulable, well_known,
+    };
     use crate::testing::*;
 
     use super::*;
@@ -283,6 +303,38 @@ mod tests {
         let snapshot = base().node(node_of_claim(&coming)).snapshot();
         queue.look(&snapshot, at(10_000));
         assert_eq!(queue.waiting(), 2, "its node is there, and it is not on it");
+    }
+
+    #[test]
+    fn room_to_keep_free_is_looked_after_though_nobody_waits() {
+        let spare = Buffer {
+            key: waiting_pod("spare").key,
+            uid: "uid-spare".into(),
+            shape: shape(100, 64).build(),
+            replicas: 1,
+        };
+        let event = ClusterEvent::Buffer(Change::Applied(spare));
+        let snapshot = cluster().event(event).snapshot();
+        let mut queue = Queue::default();
+        assert_eq!(queue.look(&snapshot, at(0)), Due::Now);
+        queue.record(&empty_plan(), at(0));
+        assert_eq!(queue.look(&snapshot, at(1)), Due::At(at(10_000)));
+        assert_eq!(queue.look(&snapshot, at(10_000)), Due::Now);
+    }
+
+    #[test]
+    fn a_pod_that_was_promised_a_node_does_not_wait() {
+        let promised = |node: &str| {
+            let pod = Pod { nominated_node: Some(node.into()), ..waiting_pod("a") };
+            let snapshot = cluster().node(node_named("n")).pod(pod).snapshot();
+            Queue::default().look(&snapshot, at(0))
+        };
+        assert_eq!(promised("n"), Due::Never);
+        assert_eq!(promised("gone"), Due::At(at(1_000)));
+    }
+
+    fn node_named(name: &str) -> crate::model::Node {
+        node(name, 1_000, 1_000)
     }
 
     #[test]

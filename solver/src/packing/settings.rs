@@ -2,6 +2,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Price};
 
+/// What becomes of a node for which the pool's `minValues` cannot be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MinValuesPolicy {
+    /// It is not launched.
+    #[default]
+    Strict,
+    /// It is, and marked.
+    BestEffort,
+}
+
 /// What the packer goes by, beside the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -12,6 +22,8 @@ pub struct Settings {
     pub price_per_node: Price,
     /// Names of the schedulers whose pods are planned for (`spec.schedulerName`).
     pub scheduler_names: Box<[Name]>,
+    /// What becomes of nodes that NodePools' `minValues` forbid (Karpenter's `MIN_VALUES_POLICY`).
+    pub min_values: MinValuesPolicy,
     /// How many rounds of column generation may follow the greedy plan, 0 for none.
     pub column_rounds: u32,
     /// How many neighbourhoods the local search may try, 0 for none.
@@ -23,6 +35,7 @@ impl Default for Settings {
         Self {
             price_per_node: Price::ZERO,
             scheduler_names: Box::from([Name::from("default-scheduler")]),
+            min_values: MinValuesPolicy::Strict,
             column_rounds: 60,
             search_rounds: 400,
         }

@@ -84,7 +84,8 @@ impl<'p, 'a> State<'p, 'a> {
     pub fn within_limits(&self, candidate: &Candidate) -> bool {
         let pool = self.problem.cells[candidate.cell].pool;
         let data = &self.problem.pools[pool];
-        !data.limited
+        let left = candidate.reservation.is_none_or(|index| self.reserved_left(index) > 0);
+        left && (!data.limited
             || self.instance_type(candidate).is_some_and(|machine| {
                 pool_limits::check(
                     &data.pool,
@@ -92,7 +93,23 @@ impl<'p, 'a> State<'p, 'a> {
                     &machine.capacity,
                     candidate.price,
                 )
-            })
+            }))
+    }
+
+    /// Whether reservations let a planned node become another candidate.
+    pub fn may_become(&self, old: usize, new: usize) -> bool {
+        let reservation = |candidate: usize| self.problem.candidates[candidate].reservation;
+        reservation(new) == reservation(old)
+            || reservation(new).is_none_or(|index| self.reserved_left(index) > 0)
+    }
+
+    /// How many machines of a reservation the plan leaves.
+    pub fn reserved_left(&self, reservation: usize) -> u32 {
+        let launched = self.nodes.iter().filter(|node| {
+            self.problem.candidates[node.candidate].reservation == Some(reservation)
+        });
+        let launched = u32::try_from(launched.count()).unwrap_or(u32::MAX);
+        self.problem.reservations[reservation].left.saturating_sub(launched)
     }
 
     /// Launches a candidate with that load.
@@ -115,6 +132,7 @@ impl<'p, 'a> State<'p, 'a> {
             free: data.room.clone(),
             ports: daemons.ports.clone(),
             counts: daemons.counts.clone(),
+            shares: daemons.shares.clone(),
             contents: Vec::new(),
         }
     }

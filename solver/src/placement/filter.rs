@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::leaving::is_leaving;
 use super::{Placer, PodInQuestion};
+use crate::constraints::resources;
 use crate::model::{
     ConditionStatus, Name, Node, NodeClaim, Pod, Snapshot, Taint, TaintEffect, Target, Timestamp,
     well_known,
@@ -174,7 +175,7 @@ impl Placer<'_> {
                 stays = true;
                 let held = held.get(&state.node.name)?;
                 let left = &state.free() - held;
-                (!known?.shape.requests.fits(&left)).then_some(Refusal::Held)
+                (!resources::check(&known?.shape.requests, &left)).then_some(Refusal::Held)
             })
             .collect();
         if !stays && tolerates_disruption(known) {

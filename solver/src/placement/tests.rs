@@ -132,6 +132,7 @@ fn pod(pod_name: &str, on: Option<&str>, requests: Resources) -> Pod {
         key: PodKey { namespace: name("shop"), name: name(pod_name) },
         uid: name(&format!("uid-{pod_name}")),
         shape: Arc::new(shape),
+        volume_claims: Box::default(),
         node: on.map(name),
         nominated_node: None,
         phase: PodPhase::Pending,

@@ -10,7 +10,13 @@ pub fn price(per_hour: f64) -> Price {
 
 /// An offering that is available.
 pub fn offering(zone: &str, capacity_type: CapacityType, per_hour: f64) -> Offering {
-    Offering { zone: zone.into(), capacity_type, price: price(per_hour), available: true }
+    Offering {
+        zone: zone.into(),
+        capacity_type,
+        price: price(per_hour),
+        available: true,
+        reserved_count: None,
+    }
 }
 
 /// An amd64 Linux type with room for 110 pods and no overhead.

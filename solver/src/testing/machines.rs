@@ -95,6 +95,7 @@ pub fn launch(name: &str, pool: &NodePool, kind: &InstanceType, offering: &Offer
         labels,
         requirements,
         taints: pool.taints.clone(),
+        min_values_relaxed: false,
         reason: "a test".to_owned(),
     }
 }
@@ -121,6 +122,7 @@ pub fn claim(name: &str, pool: &NodePool, kind: &InstanceType) -> NodeClaim {
         capacity_type: CapacityType::OnDemand,
         price: Price::ZERO,
         available: true,
+        reserved_count: None,
     });
     let launch = launch(name, pool, kind, &offering);
     NodeClaim {

@@ -24,6 +24,7 @@ mod catalogs;
 mod machines;
 mod pods;
 mod random;
+mod storage;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub use machines::{
 };
 pub use pods::{ShapeBuilder, bound, daemon_set, pod, pods, shape};
 pub use random::random_problem;
+pub use storage::{storage_class, volume, volume_claim};
 
 use crate::model::{
     Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, Node, NodeClaim,

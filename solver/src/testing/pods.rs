@@ -202,6 +202,7 @@ pub fn pod(name: &str, shape: &Arc<PodShape>) -> Pod {
         key: PodKey { namespace: shape.namespace.clone(), name: name.into() },
         uid: Name::from(format!("uid-{}-{name}", shape.namespace)),
         shape: Arc::clone(shape),
+        volume_claims: Box::default(),
         node: None,
         nominated_node: None,
         phase: PodPhase::Pending,

@@ -8,10 +8,13 @@ use super::{Code, Findings};
 
 pub(super) fn check(snapshot: &Snapshot, plan: &Plan, findings: &mut Findings) {
     let mut names: BTreeMap<&Name, u32> = BTreeMap::new();
+    let headroom = plan.headroom.iter().filter_map(|headroom| headroom.target.as_ref());
     let used: BTreeSet<&Name> = plan
         .placements
         .iter()
-        .filter_map(|placement| match &placement.target {
+        .map(|placement| &placement.target)
+        .chain(headroom)
+        .filter_map(|target| match target {
             Target::Claim(name) => Some(name),
             Target::Node(_) => None,
         })

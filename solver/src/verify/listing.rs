@@ -23,7 +23,10 @@ pub(super) fn check(
     }
     for pod in snapshot.unbound.values() {
         let ours = schedulers.contains(&pod.shape.scheduler);
-        let must = pod.needs_node() && !pod.belongs_to_node() && pod.defect.is_none();
+        // One that has been promised a node needs no other.
+        let promised =
+            pod.nominated_node.as_ref().is_some_and(|node| snapshot.nodes.contains_key(node));
+        let must = pod.needs_node() && !pod.belongs_to_node() && pod.defect.is_none() && !promised;
         if must && ours && !listed.contains_key(&pod.key) {
             findings.add(
                 Code::PodForgotten,

@@ -8,19 +8,24 @@
 
 mod affinity;
 mod anti_affinity;
+mod devices;
+mod headroom;
 mod host_ports;
 mod launches;
 mod limits;
 mod listing;
+mod min_values;
 mod picture;
 mod prices;
 mod removals;
+mod reservations;
 mod resources;
 mod selection;
 mod spread;
 mod targets;
 #[cfg(test)]
 mod testing;
+mod volumes;
 
 use std::fmt;
 
@@ -56,6 +61,14 @@ pub enum Code {
     TargetCapacityUnknown,
     /// The pods (and daemons) planned for a node do not fit.
     TooLittleRoom,
+    /// A share of a GPU would not lie on one device.
+    GpuShare,
+    /// A PersistentVolumeClaim of the pod is not there, cannot be bound, or is another pod's.
+    VolumeUnready,
+    /// A volume of the pod cannot be used on the node.
+    VolumePlace,
+    /// More volumes would be attached to the node than it can have.
+    VolumeLimit,
     /// The pod's node selector does not select the node.
     NodeSelector,
     /// The pod's required node affinity does not allow the node.
@@ -90,6 +103,12 @@ pub enum Code {
     LaunchRequests,
     /// A limit of the pool would be exceeded.
     PoolLimit,
+    /// More reserved machines would be launched than there are.
+    ReservationExceeded,
+    /// Too few values of a label would have been possible for the launch (`minValues`).
+    MinValues,
+    /// Room is kept for a buffer that is not there, or not as much as the plan says.
+    Headroom,
     /// The plan's price is not the sum of its launches'.
     PriceSum,
     /// The lower bound is over the price.
@@ -140,12 +159,17 @@ pub fn verify(snapshot: &Snapshot, schedulers: &[Name], plan: &Plan) -> Vec<Viol
     targets::check(&picture, plan, &mut findings);
     selection::check(&picture, &mut findings);
     resources::check(&picture, &mut findings);
+    devices::check(&picture, &mut findings);
+    volumes::check(snapshot, &picture, &mut findings);
     host_ports::check(&picture, &mut findings);
     spread::check(&picture, &mut findings);
     affinity::check(&picture, &mut findings);
     anti_affinity::check(&picture, &mut findings);
+    headroom::check(snapshot, &picture, plan, &mut findings);
     launches::check(snapshot, plan, &mut findings);
+    min_values::check(snapshot, &picture, &mut findings);
     limits::check(snapshot, plan, &mut findings);
+    reservations::check(snapshot, plan, &mut findings);
     prices::check(plan, &mut findings);
     removals::check(snapshot, plan, &mut findings);
     findings.0

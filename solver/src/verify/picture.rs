@@ -38,6 +38,8 @@ pub(super) struct Host<'a> {
     pub title: String,
     /// The launch, if it is one.
     pub launch: Option<&'a Launch>,
+    /// The node, if it is there.
+    pub node: Option<&'a NodeState>,
     /// Labels that it will have.
     pub labels: Labels,
     /// Taints that it will keep.
@@ -110,6 +112,15 @@ impl<'a> Picture<'a> {
             let pod = snapshot.pods.get(&placement.pod).filter(|pod| pod.uid == placement.uid);
             if let (Some(pod), Some(host)) = (pod, picture.host_of(&placement.target)) {
                 picture.place(pod, host);
+            }
+        }
+        for headroom in &plan.headroom {
+            let buffer = snapshot.buffers.get(&headroom.buffer);
+            let host = headroom.target.as_ref().and_then(|target| picture.host_of(target));
+            if let (Some(buffer), Some(host)) = (buffer, host) {
+                let mut asked = asked_for(&buffer.shape);
+                asked.pods = asked.pods.max(1);
+                picture.hosts[host].planned += &asked.times(i64::from(headroom.places));
             }
         }
         picture
@@ -190,6 +201,7 @@ impl<'a> Picture<'a> {
         let host = Host {
             title: format!("node {}", node.name),
             launch: None,
+            node: Some(state),
             labels: node.labels.clone(),
             taints: node.taints.iter().filter(kept).cloned().collect(),
             leaving,
@@ -230,6 +242,7 @@ impl<'a> Picture<'a> {
         let id = self.add(Host {
             title: format!("NodeClaim {}", claim.name),
             launch: None,
+            node: None,
             labels: with_host_name(&claim.node_labels(), &claim.name),
             taints: claim.taints.to_vec(),
             leaving: claim.deleted.map(|_| "is being deleted"),
@@ -248,6 +261,7 @@ impl<'a> Picture<'a> {
         let id = self.add(Host {
             title: format!("launch {}", launch.name),
             launch: Some(launch),
+            node: None,
             labels: with_host_name(&launch.labels, &launch.name),
             taints: launch.taints.to_vec(),
             leaving: None,

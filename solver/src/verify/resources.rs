@@ -3,6 +3,7 @@
 
 use crate::model::Resources;
 
+use super::devices;
 use super::{Code, Findings, Picture};
 
 pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
@@ -16,7 +17,8 @@ pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
                 ),
                 Some(allocatable) => {
                     let free = allocatable - &host.taken;
-                    if let Some(resource) = host.planned.first_exceeding(&free) {
+                    let planned = devices::without_shares(&host.planned);
+                    if let Some(resource) = planned.first_exceeding(&free) {
                         findings.add(
                             Code::TooLittleRoom,
                             format!(

@@ -5,6 +5,7 @@
 
 mod pod;
 mod policy;
+mod storage;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -15,10 +16,14 @@ use serde::de::{self, Deserialize, Deserializer};
 pub use pod::{
     Affinity, Container, ContainerStatus, NodeAffinity, NodeSelector, NodeSelectorTerm, Pod,
     PodAffinity, PodAffinityTerm, PodSpec, PodStatus, Port, PreferredSchedulingTerm,
-    ResourceRequirements, SchedulingGate, Toleration, TopologySpreadConstraint,
+    ResourceRequirements, SchedulingGate, Toleration, TopologySpreadConstraint, VolumeSource,
     WeightedPodAffinityTerm,
 };
 pub use policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus};
+pub use storage::{
+    CsiNode, PersistentVolume, PersistentVolumeClaim, StorageClass, TopologySelectorTerm,
+    VolumeNodeAffinity,
+};
 pub use workload::{DaemonSet, Node, NodeSpec, NodeStatus, PodTemplate, Taint};
 
 /// Decodes one object out of a JSON or YAML value.

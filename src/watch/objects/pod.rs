@@ -39,6 +39,8 @@ compact! {
         resources: ResourceRequirements,
         /// `overhead`.
         overhead: Amounts,
+        /// `volumes`.
+        volumes: Vec<VolumeSource>,
         /// `schedulingGates`.
         scheduling_gates: Vec<SchedulingGate>,
     }
@@ -75,6 +77,25 @@ compact! {
         /// `protocol`.
         protocol: String,
     }
+
+    /// `spec.volumes[]`.
+    struct VolumeSource {
+        /// `name`.
+        name: String,
+        /// `persistentVolumeClaim`.
+        persistent_volume_claim: Option<ClaimSource>,
+        /// `ephemeral`: a claim that is made with the pod.
+        ephemeral: Option<EphemeralSource>,
+    }
+
+    /// `persistentVolumeClaim`.
+    struct ClaimSource {
+        /// `claimName`.
+        claim_name: String,
+    }
+
+    /// `ephemeral`: of its template nothing matters, the claim made from it does.
+    struct EphemeralSource {}
 
     /// `spec.schedulingGates[]`.
     struct SchedulingGate {

@@ -27,19 +27,7 @@ impl Reader<'_> {
         defects: &mut Defects,
     ) -> Box<[Requirements]> {
         let Some(selector) = &affinity.required else { return Box::default() };
-        // A term without expressions matches no node.
-        let mut terms: Vec<Requirements> = selector
-            .node_selector_terms
-            .iter()
-            .filter_map(|term| self.node_term(term, "required", defects))
-            .collect();
-        if terms.is_empty() {
-            let impossible = (Name::from(well_known::NODE_NAME_FIELD), ValueSet::nothing());
-            terms.push(Requirements::from_iter([impossible]));
-        }
-        terms.sort_unstable();
-        terms.dedup();
-        terms.into()
+        node_selector(selector, "spec.affinity.nodeAffinity (required)", self.interner, defects)
     }
 
     /// Preferred node affinity.
@@ -49,38 +37,11 @@ impl Reader<'_> {
         defects: &mut Defects,
     ) -> Box<[Weighted<Requirements>]> {
         let terms = affinity.preferred.iter().filter_map(|preferred| {
-            let term = self.node_term(&preferred.preference, "preferred", defects)?;
+            let place = "spec.affinity.nodeAffinity (preferred)";
+            let term = node_term(&preferred.preference, place, self.interner, defects)?;
             Some(Weighted { weight: preferred.weight, term })
         });
         sorted(terms.collect())
-    }
-
-    fn node_term(
-        &self,
-        term: &objects::NodeSelectorTerm,
-        which: &str,
-        defects: &mut Defects,
-    ) -> Option<Requirements> {
-        if term.match_expressions.is_empty() && term.match_fields.is_empty() {
-            return None;
-        }
-        let mut requirements = Requirements::default();
-        for expression in term.match_expressions.iter().chain(&term.match_fields) {
-            let Some(operator) = operator(&expression.operator) else {
-                defects.add(|| {
-                    format!(
-                        "spec.affinity.nodeAffinity ({which}): operator {:?} of key {:?} is \
-                         unknown: expected In, NotIn, Exists, DoesNotExist, Gt or Lt",
-                        expression.operator, expression.key
-                    )
-                });
-                return None;
-            };
-            let values = expression.values.iter().map(|value| self.interner.name(value));
-            let set = ValueSet::of(operator, values);
-            requirements.require(self.interner.name(&expression.key), &set);
-        }
-        Some(requirements)
     }
 
     /// Required pod affinity or anti-affinity.
@@ -193,6 +154,56 @@ impl Reader<'_> {
             node_taints_policy: inclusion(&constraint.node_taints_policy, NodeInclusion::Ignore),
         }
     }
+}
+
+/// A node selector, as alternatives: one of them must hold.
+pub(super) fn node_selector(
+    selector: &objects::NodeSelector,
+    place: &str,
+    interner: &Interner,
+    defects: &mut Defects,
+) -> Box<[Requirements]> {
+    // A term without expressions matches no node.
+    let mut terms: Vec<Requirements> = selector
+        .node_selector_terms
+        .iter()
+        .filter_map(|term| node_term(term, place, interner, defects))
+        .collect();
+    if terms.is_empty() {
+        let impossible = (Name::from(well_known::NODE_NAME_FIELD), ValueSet::nothing());
+        terms.push(Requirements::from_iter([impossible]));
+    }
+    terms.sort_unstable();
+    terms.dedup();
+    terms.into()
+}
+
+fn node_term(
+    term: &objects::NodeSelectorTerm,
+    place: &str,
+    interner: &Interner,
+    defects: &mut Defects,
+) -> Option<Requirements> {
+    if term.match_expressions.is_empty() && term.match_fields.is_empty() {
+        return None;
+    }
+    let mut requirements = Requirements::default();
+    for expression in term.match_expressions.iter().chain(&term.match_fields) {
+        let Some(operator) = operator(&expression.operator) else {
+            defects.add(|| {
+                format!(
+                    "{place}: operator {:?} of key {:?} is unknown: expected In, NotIn, Exists, \
+                     DoesNotExist, Gt or Lt",
+                    expression.operator, expression.key
+                )
+            });
+            return None;
+        };
+        let values = expression.values.iter().map(|value| interner.name(value));
+        let set = ValueSet::of(operator, values);
+        requirements.require(interner.name(&expression.key), &set);
+    }
+    Some(requirements)
 }
 
 fn require_topology_key(key: &str, place: impl Fn() -> String, defects: &mut Defects) {

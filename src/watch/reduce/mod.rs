@@ -13,6 +13,7 @@ mod pdb;
 mod pod;
 mod requirement;
 mod selector;
+mod storage;
 
 use berth_solver::model::{Name, Taint, TaintEffect, Timestamp};
 
@@ -23,6 +24,7 @@ pub use nodeclaim::node_claim;
 pub use nodepool::node_pool;
 pub use pdb::pod_disruption_budget;
 pub use pod::{pod, pod_of_template};
+pub use storage::{csi_node, storage_class, volume, volume_claim};
 
 use super::Interner;
 use super::objects;

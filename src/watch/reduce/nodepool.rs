@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use berth_solver::model::{
     ConsolidateAfter, ConsolidationPolicy, DisruptionBudget, DisruptionReason, ExpireAfter, Limits,
-    Name, NodeClassReference, NodePool, NodesLimit, Price,
+    Name, NodeClassReference, NodePool, NodesLimit, Price, well_known,
 };
 
 use super::Defects;
@@ -22,6 +22,7 @@ pub fn node_pool(pool: &api::NodePool, interner: &Interner) -> NodePool {
     let (meta, spec) = (&pool.metadata, &pool.spec);
     let (template, disruption) = (&spec.template, &spec.disruption);
     let within = |field: &str| format!("{TEMPLATE}.{field}");
+    let limits = limits(spec.limits.as_ref(), interner, &mut defects);
     NodePool {
         name: optional(meta.name.as_ref(), interner).unwrap_or_default(),
         uid: optional(meta.uid.as_ref(), interner).unwrap_or_default(),
@@ -52,7 +53,10 @@ pub fn node_pool(pool: &api::NodePool, interner: &Interner) -> NodePool {
             &within("terminationGracePeriod"),
             &mut defects,
         ),
-        limits: limits(spec.limits.as_ref(), interner, &mut defects),
+        limits: Limits {
+            price: price_limit(meta.annotations.as_ref(), &mut defects).or(limits.price),
+            ..limits
+        },
         consolidate_after: never(
             &disruption.consolidate_after,
             &format!("{DISRUPTION}.consolidateAfter"),
@@ -141,6 +145,25 @@ fn limits(
     }
     limits.extended = extended.into();
     limits
+}
+
+/// The most that the pool's nodes may cost together in an hour, from its annotation.
+fn price_limit(
+    annotations: Option<&BTreeMap<String, String>>,
+    defects: &mut Defects,
+) -> Option<Price> {
+    let text = annotations?.get(well_known::PRICE_LIMIT_ANNOTATION)?;
+    let limit = text.trim().parse::<f64>().ok().and_then(|limit| Price::per_hour(limit).ok());
+    if limit.is_none() {
+        defects.add(|| {
+            format!(
+                "metadata.annotations.{}: {text:?} is no price per hour: expected a number such as \
+                 1.25, 0 or more",
+                well_known::PRICE_LIMIT_ANNOTATION
+            )
+        });
+    }
+    limit
 }
 
 fn price(amount: Quantity) -> Price {
@@ -340,6 +363,33 @@ status:
             },
         ];
         assert_eq!(*pool.budgets, expected);
+    }
+
+    #[test]
+    fn an_annotation_limits_what_the_nodes_cost_together() {
+        let with =
+            |limit: &str| {
+                let text = minimal("  limits: { price: \"9\" }", "      requirements: []");
+                let annotation =
+                    format!("annotations: {{ berth.sh/limit-price-per-hour: \"{limit}\" }}");
+                reduced(&text.replace(
+                    "name: default }\nspec",
+                    &format!("name: default, {annotation} }}\nspec"),
+                ))
+            };
+        let pool = with("1.25");
+        assert_eq!(pool.defect, None);
+        assert_eq!(pool.limits.price, Some(Price::from_nanos(1_250_000_000)));
+        for wrong in ["much", "-1", "NaN", "inf", ""] {
+            let defect = with(wrong).defect.unwrap();
+            assert_eq!(
+                &*defect,
+                format!(
+                    "metadata.annotations.berth.sh/limit-price-per-hour: {wrong:?} is no price per \
+                     hour: expected a number such as 1.25, 0 or more"
+                )
+            );
+        }
     }
 
     #[test]

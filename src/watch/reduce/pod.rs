@@ -23,6 +23,7 @@ pub fn pod(pod: &objects::Pod, interner: &Interner) -> Pod {
     Pod {
         key: PodKey { namespace: shape.namespace.clone(), name: Name::from(meta.name.as_str()) },
         uid: Name::from(meta.uid.as_str()),
+        volume_claims: volume_claims(pod, interner),
         node: named(&pod.spec.node_name, interner),
         nominated_node: named(&status.nominated_node_name, interner),
         phase: phase(&status.phase),
@@ -103,6 +104,21 @@ pub(super) fn shape(
         priority: spec.priority,
         scheduler: interner.name(scheduler),
     })
+}
+
+/// The claims that it uses, sorted; one of an ephemeral volume is named after pod and volume.
+fn volume_claims(pod: &objects::Pod, interner: &Interner) -> Box<[Name]> {
+    let claims = pod.spec.volumes.iter().filter_map(|volume| {
+        if let Some(source) = &volume.persistent_volume_claim {
+            return Some(interner.name(&source.claim_name));
+        }
+        let own = || Name::from(format!("{}-{}", pod.metadata.name, volume.name));
+        volume.ephemeral.as_ref().map(|_| own())
+    });
+    let mut claims: Vec<Name> = claims.collect();
+    claims.sort_unstable();
+    claims.dedup();
+    claims.into()
 }
 
 fn phase(text: &str) -> PodPhase {

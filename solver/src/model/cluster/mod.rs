@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use super::{
-    Catalog, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod, PodDisruptionBudget, PodKey,
+    Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
+    PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeClaim,
 };
 
 mod links;
@@ -47,6 +48,16 @@ pub enum ClusterEvent {
     Namespace(Change<Name, (Name, Labels)>),
     /// PodDisruptionBudgets, by namespace and name.
     PodDisruptionBudget(Change<PodKey, PodDisruptionBudget>),
+    /// PersistentVolumeClaims, by namespace and name.
+    PersistentVolumeClaim(Change<PodKey, VolumeClaim>),
+    /// PersistentVolumes, by name.
+    PersistentVolume(Change<Name, Volume>),
+    /// StorageClasses, by name.
+    StorageClass(Change<Name, StorageClass>),
+    /// CSINodes, by name.
+    CsiNode(Change<Name, CsiNode>),
+    /// Room to keep free, by namespace and name.
+    Buffer(Change<PodKey, Buffer>),
     /// What a NodePool's cloud sells: the pool's name and the catalog.
     Catalog(Change<Name, (Name, Arc<Catalog>)>),
 }

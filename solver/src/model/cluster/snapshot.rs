@@ -5,8 +5,8 @@ use imbl::OrdMap;
 
 use super::links::Links;
 use crate::model::{
-    Catalog, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod, PodDisruptionBudget, PodKey,
-    Resources,
+    Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
+    PodDisruptionBudget, PodKey, Resources, StorageClass, Volume, VolumeClaim,
 };
 
 /// A node and what runs on it.
@@ -52,6 +52,16 @@ pub struct Snapshot {
     pub namespaces: OrdMap<Name, Labels>,
     /// All PodDisruptionBudgets, by namespace and name.
     pub pod_disruption_budgets: OrdMap<PodKey, Arc<PodDisruptionBudget>>,
+    /// All PersistentVolumeClaims, by namespace and name.
+    pub volume_claims: OrdMap<PodKey, Arc<VolumeClaim>>,
+    /// All PersistentVolumes, by name.
+    pub volumes: OrdMap<Name, Arc<Volume>>,
+    /// All StorageClasses, by name.
+    pub storage_classes: OrdMap<Name, Arc<StorageClass>>,
+    /// All CSINodes, by the node's name.
+    pub csi_nodes: OrdMap<Name, Arc<CsiNode>>,
+    /// Room to keep free, by namespace and name.
+    pub buffers: OrdMap<PodKey, Arc<Buffer>>,
     /// Who belongs to whom.
     pub(super) links: Links,
 }
@@ -67,6 +77,12 @@ impl Snapshot {
             .chain(by_provider)
             .filter_map(|name| self.claims.get(name))
             .find(|claim| !contradict(node, claim))
+    }
+
+    /// Whether kube-scheduler has evicted pods to make room for this one on a node that is there:
+    /// it will go there, and nothing has to be planned for it.
+    pub fn is_nominated(&self, pod: &Pod) -> bool {
+        pod.nominated_node.as_ref().is_some_and(|node| self.nodes.contains_key(node))
     }
 
     /// The node of a claim, if it has joined.

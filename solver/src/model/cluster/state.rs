@@ -49,6 +49,21 @@ impl ClusterState {
             ClusterEvent::PodDisruptionBudget(change) => {
                 apply(&mut self.picture.pod_disruption_budgets, change, |budget| budget.key.clone())
             }
+            ClusterEvent::PersistentVolumeClaim(change) => {
+                apply(&mut self.picture.volume_claims, change, |claim| claim.key.clone())
+            }
+            ClusterEvent::PersistentVolume(change) => {
+                apply(&mut self.picture.volumes, change, |volume| volume.name.clone())
+            }
+            ClusterEvent::StorageClass(change) => {
+                apply(&mut self.picture.storage_classes, change, |class| class.name.clone())
+            }
+            ClusterEvent::CsiNode(change) => {
+                apply(&mut self.picture.csi_nodes, change, |node| node.name.clone())
+            }
+            ClusterEvent::Buffer(change) => {
+                apply(&mut self.picture.buffers, change, |buffer| buffer.key.clone())
+            }
             ClusterEvent::Namespace(change) => apply_pairs(&mut self.picture.namespaces, change),
             ClusterEvent::Catalog(change) => apply_pairs(&mut self.picture.catalogs, change),
         };
