@@ -13,6 +13,7 @@ mod assemble;
 mod assign;
 mod bins;
 mod bound;
+mod columns;
 mod dimensions;
 mod duals;
 mod explain;
@@ -22,10 +23,16 @@ mod groups;
 mod held;
 mod improve;
 mod inventory;
+mod knapsack;
+mod master;
+mod models;
 mod names;
 mod offerings;
 mod problem;
 mod queue;
+mod repack;
+mod rounding;
+mod search;
 mod settings;
 mod stages;
 mod state;
@@ -35,7 +42,7 @@ mod topology;
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
-pub use settings::{Never, Settings, Stop};
+pub use settings::{Budget, Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
 
@@ -63,10 +70,10 @@ pub fn plan(
     let (mut leftovers, classes) = stages::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;
-    if improve::improve(&mut state, &classes, seed, stop) {
-        plan.method = Method::LocalSearch;
-    }
+    let improved = improve::improve(&mut state, &classes, settings, seed, stop);
+    plan.method = improved.method.unwrap_or(plan.method);
+    let bound = bound::lower_bound(&state).max(improved.bound.unwrap_or_default());
     assemble::assemble(&state, pending, &leftovers, &mut plan);
-    plan.lower_bound = bound::lower_bound(&state).min(plan.price);
+    plan.lower_bound = bound.min(plan.price);
     plan
 }

@@ -23,6 +23,7 @@
 mod catalogs;
 mod machines;
 mod pods;
+mod workloads;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use machines::{
     place_on_node, pool,
 };
 pub use pods::{ShapeBuilder, bound, daemon_set, pod, pods, shape};
+pub use workloads::Workload;
 
 use crate::model::{
     Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, Node, NodeClaim,
