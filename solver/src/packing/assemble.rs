@@ -110,13 +110,7 @@ fn launch(
         labels,
         taints: pool.taints.clone(),
         min_values_relaxed: data.min_values_relaxed,
-        reason: reason(
-            problem.snapshot,
-            pods,
-            &machine.name,
-            offering.price.as_f64(),
-            &pool.name,
-        ),
+        reason: reason(problem.snapshot, pods, &machine.name, offering.price.as_f64(), &pool.name),
     })
 }
 

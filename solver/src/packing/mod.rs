@@ -13,6 +13,7 @@ pub(crate) mod assemble;
 mod assign;
 pub(crate) mod bins;
 mod bound;
+mod columns;
 pub(crate) mod dimensions;
 mod duals;
 mod explain;
@@ -23,13 +24,19 @@ mod headroom;
 mod held;
 mod improve;
 pub(crate) mod inventory;
+mod knapsack;
+mod master;
 mod min_values;
+mod models;
 pub(crate) mod names;
 pub(crate) mod offerings;
 mod priorities;
 mod problem;
 mod queue;
+mod repack;
 mod reserved;
+mod rounding;
+mod search;
 mod settings;
 mod stages;
 mod state;
@@ -39,7 +46,7 @@ pub(crate) mod topology;
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
-pub use settings::{MinValuesPolicy, Never, Settings, Stop};
+pub use settings::{Budget, MinValuesPolicy, Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
 
@@ -67,10 +74,10 @@ pub fn plan(
     let (mut leftovers, classes) = priorities::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;
-    if improve::improve(&mut state, &classes, seed, stop) {
-        plan.method = Method::LocalSearch;
-    }
+    let improved = improve::improve(&mut state, &classes, settings, seed, stop);
+    plan.method = improved.method.unwrap_or(plan.method);
+    let bound = bound::lower_bound(&state).max(improved.bound.unwrap_or_default());
     assemble::assemble(&state, pending, &leftovers, &mut plan);
-    plan.lower_bound = bound::lower_bound(&state).min(plan.price);
+    plan.lower_bound = bound.min(plan.price);
     plan
 }

@@ -36,8 +36,8 @@ impl Default for Settings {
             price_per_node: Price::ZERO,
             scheduler_names: Box::from([Name::from("default-scheduler")]),
             min_values: MinValuesPolicy::Strict,
-            column_rounds: 60,
-            search_rounds: 400,
+            column_rounds: 400,
+            search_rounds: 4_000,
         }
     }
 }
@@ -54,6 +54,26 @@ impl Settings {
 pub trait Stop {
     /// Whether to stop now. Asked often: it must be cheap.
     fn should_stop(&self) -> bool;
+
+    /// The share of the time that is over, from 0 to 1, for dividing it among methods. Whoever
+    /// knows only whether to stop says 0 until then.
+    fn spent(&self) -> f64 {
+        if self.should_stop() { 1.0 } else { 0.0 }
+    }
+}
+
+/// A budget of which a function says what share is spent.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget<F>(pub F);
+
+impl<F: Fn() -> f64> Stop for Budget<F> {
+    fn should_stop(&self) -> bool {
+        self.spent() >= 1.0
+    }
+
+    fn spent(&self) -> f64 {
+        (self.0)()
+    }
 }
 
 /// Lets the planner go on until its work limits are reached.

@@ -25,6 +25,7 @@ mod machines;
 mod pods;
 mod random;
 mod storage;
+mod workloads;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use machines::{
 pub use pods::{ShapeBuilder, bound, daemon_set, pod, pods, shape};
 pub use random::random_problem;
 pub use storage::{storage_class, volume, volume_claim};
+pub use workloads::Workload;
 
 use crate::model::{
     Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, Node, NodeClaim,

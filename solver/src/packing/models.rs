@@ -1,0 +1,133 @@
+//! Groups and candidates as the models of column generation see them.
+//!
+//! Rules between pods on one host become resources of which a machine has few: of pods that keep
+//! each other away there is room for one, of a host port too, of pods spread over hosts for as
+//! many as the skew allows. What cannot be said so is left out; a content is checked in full
+//! when it is put on a node.
+
+use std::collections::BTreeMap;
+
+use super::columns::{Item, Machine, Model};
+use super::dimensions::{self, Amounts};
+use super::problem::Problem;
+use super::topology::Key;
+
+/// Groups of which a host holds only so many pods together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostSet {
+    groups: Vec<usize>,
+    most: i64,
+}
+
+/// The host sets of a problem.
+pub fn host_sets(problem: &Problem<'_>) -> Vec<HostSet> {
+    let topology = &problem.topology;
+    let mut sets: Vec<HostSet> = Vec::new();
+    let mut add = |groups: Vec<usize>, most: u32| {
+        let set = HostSet { groups, most: i64::from(most) };
+        if !set.groups.is_empty() && !sets.contains(&set) {
+            sets.push(set);
+        }
+    };
+    let with = |test: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        (0..problem.groups.len()).filter(|group| test(*group)).collect()
+    };
+    for (counter, data) in topology.counters.iter().enumerate() {
+        if data.key == Key::Host {
+            let avoids = |group: usize| topology.host_rules[group].anti.contains(&(counter, true));
+            add(with(&avoids), 1);
+        }
+    }
+    for group in 0..problem.groups.len() {
+        for rule in topology.host_rules[group].spread.iter().filter(|rule| rule.hard && rule.own) {
+            let shape = &problem.groups[group].shape;
+            let alike = |other: usize| {
+                problem.groups[other].shape.namespace == shape.namespace
+                    && topology.host_rules[other].spread.iter().any(|theirs| {
+                        theirs.hard && theirs.own && theirs.constraint == rule.constraint
+                    })
+            };
+            add(with(&alike), rule.constraint.max_skew);
+        }
+        for port in &problem.groups[group].shape.host_ports {
+            let takes = |other: usize| problem.groups[other].shape.host_ports.contains(port);
+            add(with(&takes), 1);
+        }
+    }
+    sets
+}
+
+/// Some pods of a group, as an item of a model.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Their group.
+    pub group: usize,
+    /// How many.
+    pub count: u32,
+}
+
+/// The model in which `members` are packed onto the problem's candidates. `goes` says which
+/// members may go onto nodes of a candidate's cell, by the index of the member and the cell.
+/// `cost` says what a candidate costs. Candidates that no member tells apart are one machine;
+/// reserved ones are left out.
+pub fn model(
+    problem: &Problem<'_>,
+    sets: &[HostSet],
+    members: &[Member],
+    goes: &dyn Fn(usize, usize) -> bool,
+    cost: &dyn Fn(usize) -> f64,
+) -> Model {
+    let used: Vec<usize> = (0..problem.dimensions.len())
+        .filter(|dimension| {
+            members.iter().any(|member| problem.groups[member.group].demand[*dimension] > 0)
+        })
+        .collect();
+    // A set with one member is a bound on that item; others are a resource each.
+    let sets_of = |group: usize| sets.iter().filter(move |set| set.groups.contains(&group));
+    let shared: Vec<&HostSet> = sets
+        .iter()
+        .filter(|set| members.iter().filter(|one| set.groups.contains(&one.group)).count() > 1)
+        .collect();
+    let items: Vec<Item> = members
+        .iter()
+        .map(|member| {
+            let demand = &problem.groups[member.group].demand;
+            let plain = used.iter().map(|dimension| demand[*dimension]);
+            let ruled = shared.iter().map(|set| i64::from(set.groups.contains(&member.group)));
+            Item { demand: plain.chain(ruled).collect(), count: member.count }
+        })
+        .collect();
+    let most: Vec<u32> = members
+        .iter()
+        .map(|member| {
+            let least = sets_of(member.group).map(|set| set.most).min().unwrap_or(i64::MAX);
+            member.count.min(u32::try_from(least).unwrap_or(u32::MAX))
+        })
+        .collect();
+    let allowed: Vec<Vec<usize>> = (0..problem.cells.len())
+        .map(|cell| (0..members.len()).filter(|member| goes(*member, cell)).collect())
+        .collect();
+    let mut seen: BTreeMap<(&[usize], u64, Amounts), ()> = BTreeMap::new();
+    let mut machines = Vec::new();
+    for (index, candidate) in problem.candidates.iter().enumerate() {
+        let members_there = &allowed[candidate.cell];
+        let plain = used.iter().map(|dimension| candidate.room[*dimension]);
+        let room: Amounts = plain.chain(shared.iter().map(|set| set.most)).collect();
+        let cost = cost(index);
+        let key = (members_there.as_slice(), cost.to_bits(), room.clone());
+        // Reserved machines are too few for a model in which there is any number of each.
+        let reserved = candidate.reservation.is_some();
+        if reserved || members_there.is_empty() || seen.insert(key, ()).is_some() {
+            continue;
+        }
+        let fitting: Vec<(usize, u32)> = members_there
+            .iter()
+            .map(|item| (*item, dimensions::room(&items[*item].demand, &room).min(most[*item])))
+            .filter(|(_, most)| *most > 0)
+            .collect();
+        if !fitting.is_empty() {
+            machines.push(Machine { candidate: index, cost, room, items: fitting });
+        }
+    }
+    Model { items, machines }
+}
