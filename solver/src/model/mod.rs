@@ -21,7 +21,7 @@ mod time;
 pub mod well_known;
 
 pub use claim::{Condition, ConditionStatus, NodeClaim};
-pub use cluster::{Change, ClusterEvent, ClusterState, NodeState, Snapshot};
+pub use cluster::{Change, ClusterEvent, ClusterState, NodeFigures, NodeState, Snapshot};
 pub use labels::{LabelSelector, Labels, SelectorOperator, SelectorRequirement};
 pub use name::Name;
 pub use node::{Node, Taint, TaintEffect};

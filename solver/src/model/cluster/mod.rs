@@ -4,10 +4,12 @@ use super::{
     Catalog, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod, PodDisruptionBudget, PodKey,
 };
 
+mod figures;
 mod links;
 mod snapshot;
 mod state;
 
+pub use figures::NodeFigures;
 pub use snapshot::{NodeState, Snapshot};
 pub use state::ClusterState;
 
