@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use berth_solver::placement::{self, StandingPlan};
@@ -13,17 +14,20 @@ use tokio_util::sync::CancellationToken;
 use crate::autoscaler::{self, Autoscaler, ClusterWriter, Reporter};
 use crate::cache::{self, Cache, CacheSender, Kind};
 use crate::clock::Clock;
-use crate::extender::{Extender, ExtenderState};
+use crate::extender::{Binder, Extender, ExtenderState};
 use crate::leader::Leadership;
 use crate::metrics::{KindLabels, Metrics};
 use crate::provider::CloudProvider;
-use crate::server::{self, BindError, Handler, HealthHandler, Limits, MetricsHandler};
+use crate::server::{self, BindError, Handler, HealthHandler, Limits, MetricsHandler, Tls};
 use crate::watch;
+
+/// How soon a new certificate is taken up: well within the time that one is valid beside the next.
+const TLS_FILES_READ_EVERY: Duration = Duration::from_secs(10);
 
 /// Where the appliance listens. Port 0 is any free one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// The extender's; a loopback address.
+    /// The extender's; a loopback address unless it is secured.
     pub extender: SocketAddr,
     /// `/metrics`.
     pub metrics: SocketAddr,
@@ -57,6 +61,10 @@ pub struct Parts {
     pub autoscaler: autoscaler::Settings,
     /// How patient the extender is.
     pub placement: placement::Settings,
+    /// How the extender's port is secured; without it its address must be a loopback address.
+    pub extender_tls: Option<Tls>,
+    /// Who carries out the extender's verb `bind`, if it is served.
+    pub binder: Option<Arc<dyn Binder>>,
 }
 
 /// The appliance while it runs.
@@ -80,7 +88,10 @@ impl Appliance {
     /// # Errors
     /// When a port cannot be opened; nothing runs then.
     pub async fn start(parts: Parts) -> Result<(Self, CacheSender), BindError> {
-        let extender = server::bind_loopback(parts.addresses.extender).await?;
+        let extender = match &parts.extender_tls {
+            Some(tls) => server::bind_tls(parts.addresses.extender, tls).await?,
+            None => server::bind_loopback(parts.addresses.extender).await?,
+        };
         let status = server::bind(parts.addresses.metrics).await?;
         let health = server::bind(parts.addresses.health).await?;
         let addresses = Addresses {
@@ -94,6 +105,9 @@ impl Appliance {
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(cache_writer.run());
+        if let Some(tls) = parts.extender_tls {
+            tasks.spawn(tls.keep_fresh(TLS_FILES_READ_EVERY, stopping.clone()));
+        }
         let handlers: [(_, Arc<dyn Handler>); 3] = [
             (
                 extender,
@@ -103,6 +117,7 @@ impl Appliance {
                     settings: parts.placement,
                     clock: parts.clock.clone(),
                     metrics: Arc::clone(&metrics),
+                    binder: parts.binder,
                 })),
             ),
             (status, Arc::new(MetricsHandler::new(Arc::clone(&metrics)))),

@@ -37,7 +37,7 @@ pub(super) fn of_cluster(metrics: &Metrics, snapshot: &Snapshot, inputs: &Inputs
     metrics.nodepools_limit.clear();
     metrics.nodepools_allowed_disruptions.clear();
     for pool in snapshot.pools.values() {
-        total = total + of_pool(metrics, snapshot, pool, inputs);
+        total += of_pool(metrics, snapshot, pool, inputs);
     }
     metrics.cluster_price.set(total.as_f64());
     of_utilization(metrics, snapshot);
@@ -52,7 +52,7 @@ fn of_pool(metrics: &Metrics, snapshot: &Snapshot, pool: &NodePool, inputs: &Inp
     for claim in claims {
         nodes += 1;
         usage = &usage + &node_capacity(claim, catalog.map(AsRef::as_ref));
-        cost = cost + price_of(snapshot, pool, claim);
+        cost += price_of(snapshot, pool, claim);
     }
     metrics
         .nodepools_cost

@@ -64,6 +64,8 @@ pub struct Settings {
     pub plan_budget: Duration,
     /// How often machines are listed and held against the claims.
     pub list_every: Duration,
+    /// Whether planned pods are nominated for their nodes (`status.nominatedNodeName`).
+    pub steer: bool,
 }
 
 impl Default for Settings {
@@ -75,6 +77,7 @@ impl Default for Settings {
             seed: 0,
             plan_budget: Duration::from_millis(300),
             list_every: Duration::from_secs(60),
+            steer: true,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_solver::disruption::{self, Emptiness, Inputs};
-use berth_solver::lifecycle::{Effect, Write, new_claim, steps};
+use berth_solver::lifecycle::{Effect, Nominated, Write, new_claim, nominations, steps};
 use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
 use berth_solver::packing::{Due, Queue};
 use tokio::sync::mpsc;
@@ -64,6 +64,7 @@ struct Memory {
     under_way: UnderWay,
     pod_events: PodEvents,
     pool_statuses: PoolStatuses,
+    nominated: Nominated,
     told: Notices,
     listed_at: Option<Timestamp>,
 }
@@ -197,6 +198,7 @@ impl Autoscaler {
         self.advance_claims(&snapshot, now);
         let wait = self.plan_if_due(&snapshot, now);
         self.publish(now);
+        self.steer(&snapshot);
         let inputs = self.inputs();
         self.remove_empty_nodes(&snapshot, &inputs, now);
         for write in self.memory.pool_statuses.look(&snapshot) {
@@ -228,6 +230,7 @@ impl Autoscaler {
         self.memory.machines.keep_known(snapshot);
         self.memory.under_way.keep_unseen(snapshot);
         self.memory.pool_statuses.keep_known(snapshot);
+        self.memory.nominated.keep_unbound(snapshot);
         self.memory.creating.retain(|name, _| !snapshot.claims.contains_key(name));
     }
 
@@ -342,6 +345,17 @@ impl Autoscaler {
         self.parts.plan.store(Arc::new(standing));
     }
 
+    /// Nominates planned pods for their nodes. The extender has the plan by now.
+    fn steer(&mut self, snapshot: &Snapshot) {
+        if !self.settings.steer {
+            return;
+        }
+        let plan = self.parts.plan.load();
+        for write in nominations(snapshot, &plan.targets, &self.memory.nominated) {
+            self.executor.start(write.into());
+        }
+    }
+
     fn inputs(&self) -> Inputs {
         Inputs {
             targets: self.memory.queue.targets(),
@@ -430,6 +444,9 @@ impl Autoscaler {
             ) => {
                 // Nobody listens only when everything is about to end.
                 let _ = self.exhausted.send(offering_of(request));
+            }
+            (Effect::Write(Write::NominatePod { pod, node }), Ok(_)) => {
+                self.memory.nominated.record(pod, node.as_ref());
             }
             (Effect::Write(Write::RecordPoolStatus(status)), Ok(_)) => {
                 self.memory.pool_statuses.written(&snapshot, status);

@@ -1,5 +1,7 @@
 //! `berth serve`: the daemon.
 
+mod extender;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +17,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::extender::ExtenderArguments;
 use super::Failure;
 use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
 use crate::autoscaler::{self, KubeWriter};
 use crate::catalog;
 use crate::clock::Clock;
+use crate::extender::{Binder, KubeBinder};
 use crate::leader::{Candidate, Leadership};
 use crate::provider::CloudProvider;
 use crate::provider::kwok::{KwokProvider, KwokSettings};
+use crate::server::Tls;
 use crate::telemetry::{self, LogArguments};
 use crate::watch::{self, Interner, Observer};
 
@@ -43,14 +48,8 @@ pub struct Arguments {
     /// built-in list of Exoscale]
     #[arg(long, value_name = "FILE", env = "BERTH_CATALOG")]
     catalog: Option<PathBuf>,
-    /// Where kube-scheduler asks; a loopback address
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BERTH_EXTENDER_ADDRESS",
-        default_value = "127.0.0.1:8888"
-    )]
-    extender_address: SocketAddr,
+    #[command(flatten)]
+    extender: ExtenderArguments,
     /// Where Prometheus asks, at /metrics
     #[arg(
         long,
@@ -85,6 +84,16 @@ pub struct Arguments {
     /// How long a round may look for a better plan
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
     plan_budget: Duration,
+    /// Tell kube-scheduler by `status.nominatedNodeName` where planned pods go, once their node is
+    /// up: it then asks about that one node only
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BERTH_STEER_NOMINATED_NODE",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    steer_nominated_node: bool,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -187,7 +196,17 @@ async fn serve(
     let candidate = Candidate::new(client.clone(), &arguments.namespace, "berth", identity.clone());
     let leadership = candidate.leadership();
     let writer = Arc::new(KubeWriter::new(client.clone(), clock.clone(), identity));
-    let parts = parts(arguments, writer, provider, leadership, clock);
+    let binder: Option<Arc<dyn Binder>> = match arguments.extender.bind {
+        true => Some(Arc::new(KubeBinder::new(client.clone()))),
+        false => None,
+    };
+    let tls = arguments.extender.tls().map(Tls::load).transpose();
+    let tls = tls.map_err(|error| Failure::BadInput(anyhow!("the extender's TLS: {error}")))?;
+    let parts = Parts {
+        extender_tls: tls,
+        binder,
+        ..parts(arguments, writer, provider, leadership, clock)
+    };
     let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
     let addresses = appliance.addresses;
     tracing::info!(
@@ -234,7 +253,7 @@ fn parts(
         clock,
         reporter: Arc::new(()),
         addresses: Addresses {
-            extender: arguments.extender_address,
+            extender: arguments.extender.address,
             metrics: arguments.metrics_address,
             health: arguments.health_address,
         },
@@ -247,9 +266,12 @@ fn parts(
             },
             seed: arguments.seed,
             plan_budget: arguments.plan_budget,
+            steer: arguments.steer_nominated_node,
             ..autoscaler::Settings::default()
         },
         placement: placement::Settings::default(),
+        extender_tls: None,
+        binder: None,
     }
 }
 

@@ -1,14 +1,17 @@
 //! The scheduler extender: what kube-scheduler asks about every pod.
 //!
-//! `POST /filter` and `POST /prioritize` (or under `/v1`), in the wire format of
-//! `k8s.io/kube-scheduler/extender/v1`. What to answer is decided in
+//! `POST /filter`, `/prioritize`, `/preempt` and, if it is asked for, `/bind` (or under `/v1`), in
+//! the wire format of `k8s.io/kube-scheduler/extender/v1`. What to answer is decided in
 //! [`berth_solver::placement`]; here requests are read and answers written. An answer never waits
-//! for anything: it comes out of the latest snapshot and the standing plan.
+//! for anything: it comes out of the latest snapshot and the standing plan. Only `bind`, which is
+//! a write to the API server, takes its time.
 //!
 //! kube-scheduler must send names only (`nodeCacheCapable: true`). A request with whole `Nodes`
 //! is taken for a simulation, as Cluster Autoscaler makes them with nodes that don't exist, and
 //! gets them all back.
 
+mod bind;
+mod preemption;
 mod wire;
 
 use std::collections::HashSet;
@@ -22,14 +25,16 @@ use berth_solver::placement::{
     StandingPlan,
 };
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
-use crate::server::{Handler, json, text};
+use crate::server::{Handler, Reply, json, text};
+pub use bind::{Binder, Binding, KubeBinder};
 use wire::{FilterResult, HostPriority, Question};
 
 const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
@@ -49,6 +54,8 @@ pub struct ExtenderState {
     pub clock: Clock,
     /// Counts calls and verdicts.
     pub metrics: Arc<Metrics>,
+    /// Who binds; without one `bind` is not served, and kube-scheduler binds itself.
+    pub binder: Option<Arc<dyn Binder>>,
 }
 
 /// Answers kube-scheduler.
@@ -70,6 +77,8 @@ struct ExpectedBy {
 enum Verb {
     Filter,
     Prioritize,
+    Preempt,
+    Bind,
 }
 
 impl Verb {
@@ -77,6 +86,8 @@ impl Verb {
         match path.strip_prefix("/v1").unwrap_or(path) {
             "/filter" => Some(Self::Filter),
             "/prioritize" => Some(Self::Prioritize),
+            "/preempt" => Some(Self::Preempt),
+            "/bind" => Some(Self::Bind),
             _ => None,
         }
     }
@@ -85,46 +96,27 @@ impl Verb {
         match self {
             Self::Filter => "filter",
             Self::Prioritize => "prioritize",
+            Self::Preempt => "preempt",
+            Self::Bind => "bind",
         }
     }
 }
 
 impl Handler for Extender {
-    fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let Some(verb) = Verb::of_path(request.uri().path()) else {
-            let message = format!(
-                "{}: this extender serves /filter and /prioritize; take other verbs out of the \
-                 scheduler's configuration",
-                request.uri().path()
-            );
-            return text(StatusCode::NOT_FOUND, message);
-        };
-        if request.method() != Method::POST {
-            let message = format!("{}: expected POST", request.method());
-            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, message);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-            return response;
+    fn handle(&self, request: Request<Bytes>) -> Reply {
+        let path = request.uri().path();
+        let Some(verb) = Verb::of_path(path) else { return not_served(path).into() };
+        if let Some(refused) = refuse(&request) {
+            return refused.into();
         }
-        if let Some(encoding) = request.headers().get(CONTENT_ENCODING)
-            && encoding != "identity"
-        {
-            let message = "the body is compressed: expected plain JSON";
-            return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message);
+        let body = request.body();
+        match verb {
+            Verb::Filter => read(body, |question| answer(&self.filter(&question))),
+            Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question))),
+            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question))),
+            Verb::Bind => return self.bind(body),
         }
-        match serde_json::from_slice(request.body()) {
-            Ok(question) => match verb {
-                Verb::Filter => answer(&self.filter(&question)),
-                Verb::Prioritize => match self.prioritize(&question) {
-                    Ok(scores) => answer(&scores),
-                    // A bare list has no room for an error.
-                    Err(missing) => text(StatusCode::BAD_REQUEST, missing),
-                },
-            },
-            Err(error) => {
-                let message = format!("the body is no ExtenderArgs: {error}");
-                text(StatusCode::BAD_REQUEST, message)
-            }
-        }
+        .into()
     }
 
     fn answered(&self, path: &str, status: StatusCode, took: Duration) {
@@ -185,6 +177,53 @@ impl Extender {
         }
     }
 
+    fn preempt<'a>(
+        &self,
+        question: &'a preemption::Question<'a>,
+    ) -> Result<preemption::Answer<'a>, &'static str> {
+        let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
+        let proposed = question.proposed();
+        let proposals: Vec<_> = proposed.iter().map(|one| one.proposal.clone()).collect();
+        let preempted = self.decide(|placer| placer.preempt(&pod, &proposals));
+        tracing::debug!(
+            pod = %format_args!("{}/{}", pod.namespace, pod.name),
+            uid = pod.uid,
+            verdict = preempted.outcome.as_str(),
+            proposals = proposals.len(),
+            stand = preempted.stands.iter().filter(|stands| **stands).count(),
+            "preempt"
+        );
+        let kept = proposed.into_iter().zip(preempted.stands).filter(|(_, stands)| *stands);
+        Ok(preemption::Answer::of(kept.map(|(proposed, _)| proposed).collect()))
+    }
+
+    fn bind(&self, body: &[u8]) -> Reply {
+        let Some(binder) = self.state.binder.clone() else {
+            let message = "this extender does not bind (--extender-bind is not given): take \
+                           bindVerb out of the scheduler's configuration";
+            return text(StatusCode::NOT_FOUND, message).into();
+        };
+        let binding: Binding = match serde_json::from_slice(body) {
+            Ok(binding) => binding,
+            Err(error) => return broken(&error).into(),
+        };
+        if let Some(field) = binding.missing() {
+            let error = format!("{field} is empty: expected the pod and its node");
+            return answer(&bind::Answer { error }).into();
+        }
+        Reply::Later(Box::pin(async move {
+            let error = binder.bind(&binding).await.err().unwrap_or_default();
+            let Binding { pod, namespace, node, uid } = &binding;
+            let pod = format_args!("{namespace}/{pod}");
+            if error.is_empty() {
+                tracing::debug!(%pod, uid, node, "bound");
+            } else {
+                tracing::warn!(%pod, uid, node, error, "not bound");
+            }
+            answer(&bind::Answer { error })
+        }))
+    }
+
     /// Asks the solver with everything as it is now.
     fn decide<T>(&self, ask: impl FnOnce(&Placer<'_>) -> T) -> T {
         let state = &self.state;
@@ -229,6 +268,53 @@ impl Extender {
     }
 }
 
+/// Says what this extender does not serve.
+fn not_served(path: &str) -> Response<Bytes> {
+    let message = format!(
+        "{path}: this extender serves /filter, /prioritize, /preempt and /bind; take other verbs \
+         out of the scheduler's configuration"
+    );
+    text(StatusCode::NOT_FOUND, message)
+}
+
+/// Says what is wrong with the way in which it is asked, if something is.
+fn refuse(request: &Request<Bytes>) -> Option<Response<Bytes>> {
+    if request.method() != Method::POST {
+        let message = format!("{}: expected POST", request.method());
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, message);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return Some(response);
+    }
+    let encoding = request.headers().get(CONTENT_ENCODING)?;
+    (encoding != "identity").then(|| {
+        let message = "the body is compressed: expected plain JSON";
+        text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+    })
+}
+
+/// Reads a question and answers it.
+fn read<'a, T: Deserialize<'a>>(
+    body: &'a [u8],
+    answer: impl FnOnce(T) -> Response<Bytes>,
+) -> Response<Bytes> {
+    match serde_json::from_slice(body) {
+        Ok(question) => answer(question),
+        Err(error) => broken(&error),
+    }
+}
+
+fn broken(error: &serde_json::Error) -> Response<Bytes> {
+    text(StatusCode::BAD_REQUEST, format!("the body is no ExtenderArgs: {error}"))
+}
+
+/// The answers of some verbs have no room for an error.
+fn or_refuse(result: Result<impl Serialize, &'static str>) -> Response<Bytes> {
+    match result {
+        Ok(result) => answer(&result),
+        Err(missing) => text(StatusCode::BAD_REQUEST, missing),
+    }
+}
+
 fn answer(result: &impl Serialize) -> Response<Bytes> {
     match serde_json::to_vec(result) {
         Ok(body) => json(StatusCode::OK, body.into()),
@@ -239,7 +325,7 @@ fn answer(result: &impl Serialize) -> Response<Bytes> {
 /// The names in their order, each once: kube-scheduler would count a name that comes back twice
 /// as two nodes.
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = HashSet::with_capacity(names.size_hint().0);
+    let mut seen = HashSet::with_capacity_and_hasher(names.size_hint().0, RandomState::default());
     names.filter(|name| seen.insert(*name)).collect()
 }
 

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cache::{self, Kind};
 
+mod hazards;
+mod protocol;
+
 const ELSEWHERE: &str = "the plan has another node for this pod";
 const WAITING: &str = "waiting for the node that the plan launches for this pod";
 
@@ -45,6 +48,7 @@ fn extender_at(cache: Cache, seconds: i64) -> Extender {
         settings: Settings::default(),
         clock,
         metrics: Arc::new(Metrics::new()),
+        binder: None,
     })
 }
 
@@ -64,9 +68,17 @@ fn ask(uid: &str, names: Value) -> Value {
     json!({"Pod": pod(uid), "Nodes": null, "NodeNames": names})
 }
 
+/// The answer, if it comes at once.
+fn now(reply: Reply) -> Response<Bytes> {
+    match reply {
+        Reply::Now(response) => response,
+        Reply::Later(_) => panic!("an answer that takes its time"),
+    }
+}
+
 fn post(extender: &Extender, path: &str, body: impl Into<Bytes>) -> (u16, String) {
     let request = Request::post(path).body(body.into()).unwrap();
-    let response = extender.handle(request);
+    let response = now(extender.handle(request));
     (response.status().as_u16(), String::from_utf8(response.into_body().into()).unwrap())
 }
 
@@ -270,25 +282,27 @@ fn nesting_in_fields_that_are_not_read_does_no_harm() {
 
 #[test]
 fn other_verbs_paths_and_methods_are_refused_with_a_clear_text() {
-    for path in ["/bind", "/preempt", "/", "/v1", "/v2/filter", "/filter/", "/v1filter"] {
+    for path in ["/scheduler/filter", "/", "/v1", "/v2/filter", "/filter/", "/v1filter"] {
         let (status, text) = post(&extender(), path, "{}");
         assert_eq!(status, 404, "{path}");
-        assert!(text.contains("serves /filter and /prioritize"), "{text}");
+        assert!(text.contains("serves /filter, /prioritize, /preempt and /bind"), "{text}");
     }
     let extender = extender();
     assert_eq!(post(&extender, "/v1/filter", ask("to-b", json!(["a"])).to_string()).0, 200);
     let get = Request::get("/filter").body(Bytes::new()).unwrap();
-    let response = extender.handle(get);
+    let response = now(extender.handle(get));
     assert_eq!(response.status(), 405);
     assert_eq!(response.headers()[ALLOW], "POST");
     let zipped = Request::post("/filter").header("Content-Encoding", "gzip");
-    assert_eq!(extender.handle(zipped.body(Bytes::new()).unwrap()).status(), 415);
+    let zipped = zipped.body(Bytes::new()).unwrap();
+    assert_eq!(now(extender.handle(zipped)).status(), 415);
 }
 
 #[test]
 fn answers_say_that_they_are_json() {
     let body = ask("to-b", json!(["a"])).to_string();
-    let response = extender().handle(Request::post("/filter").body(body.into()).unwrap());
+    let request = Request::post("/filter").body(body.into()).unwrap();
+    let response = now(extender().handle(request));
     assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
 }
 
@@ -300,7 +314,7 @@ fn calls_and_verdicts_are_counted() {
     }
     post(&extender, "/prioritize", ask("to-b", json!(["a", "b"])).to_string());
     extender.answered("/v1/filter", StatusCode::OK, Duration::from_millis(2));
-    extender.answered("/bind", StatusCode::NOT_FOUND, Duration::ZERO);
+    extender.answered("/nowhere", StatusCode::NOT_FOUND, Duration::ZERO);
     let text = extender.state.metrics.encode().unwrap();
     for line in [
         r#"berth_extender_verdicts_total{verdict="planned"} 2"#,

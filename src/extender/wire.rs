@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A string that is borrowed from the request unless it holds escapes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(Cow<'a, str>);
 
 impl AsRef<str> for Text<'_> {
@@ -72,13 +72,13 @@ pub(super) struct PodObject<'a> {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Metadata<'a> {
+pub(super) struct Metadata<'a> {
     #[serde(default, borrow)]
     namespace: Option<Text<'a>>,
     #[serde(default, borrow)]
     name: Option<Text<'a>>,
     #[serde(default, borrow)]
-    uid: Option<Text<'a>>,
+    pub(super) uid: Option<Text<'a>>,
     #[serde(default, borrow)]
     owner_references: Option<Vec<OwnerReference<'a>>>,
 }

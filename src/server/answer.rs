@@ -1,4 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -6,9 +7,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, EXPECT, HeaderValue};
 use hyper::{Request, Response, StatusCode, Version};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::Shared;
 use super::stream::Progress;
+use super::{Reply, Shared};
 
 /// How much of a body that is too large is still read (and dropped), in multiples of the limit:
 /// a client that is cut off while it sends never sees the answer.
@@ -50,22 +52,45 @@ pub(super) async fn answer(
 ) -> Response<Full<Bytes>> {
     progress.head_read(request.version() == Version::HTTP_2);
     let path = request.uri().path().to_owned();
-    let (response, took) = match read(shared, request).await {
-        Ok(request) => {
-            progress.body_read();
-            handle(shared, request)
+    let (response, took) = match Arc::clone(&shared.requests).try_acquire_owned() {
+        Ok(slot) => match read(shared, request).await {
+            Ok(request) => {
+                progress.body_read();
+                handle(shared, request, slot).await
+            }
+            Err(response) => (response, Duration::ZERO),
+        },
+        Err(_) => {
+            let message = format!("busy: at most {} requests at a time", shared.limits.requests);
+            (text(StatusCode::SERVICE_UNAVAILABLE, message), Duration::ZERO)
         }
-        Err(response) => (response, Duration::ZERO),
     };
     shared.handler.answered(&path, response.status(), took);
     response.map(Full::new)
 }
 
-fn handle(shared: &Shared, request: Request<Bytes>) -> (Response<Bytes>, Duration) {
+async fn handle(
+    shared: &Shared,
+    request: Request<Bytes>,
+    slot: OwnedSemaphorePermit,
+) -> (Response<Bytes>, Duration) {
     let began = Instant::now();
     let path = request.uri().path().to_owned();
-    let response = catch_unwind(AssertUnwindSafe(|| shared.handler.handle(request)));
-    let response = response.unwrap_or_else(|_| {
+    let reply = catch_unwind(AssertUnwindSafe(|| shared.handler.handle(request)));
+    let response = match reply {
+        Ok(Reply::Now(response)) => Some(response),
+        // A task of its own: this future is dropped when the client goes away.
+        Ok(Reply::Later(work)) => {
+            let work = tokio::spawn(async move {
+                let response = work.await;
+                drop(slot);
+                response
+            });
+            work.await.ok()
+        }
+        Err(_) => None,
+    };
+    let response = response.unwrap_or_else(|| {
         tracing::error!(path, "a handler panicked");
         text(StatusCode::INTERNAL_SERVER_ERROR, "internal error: see the daemon's log")
     });
@@ -77,10 +102,6 @@ async fn read(
     request: Request<Incoming>,
 ) -> Result<Request<Bytes>, Response<Bytes>> {
     let limits = &shared.limits;
-    let Ok(_slot) = shared.requests.try_acquire() else {
-        let message = format!("busy: at most {} requests at a time", limits.requests);
-        return Err(text(StatusCode::SERVICE_UNAVAILABLE, message));
-    };
     let (parts, body) = request.into_parts();
     let waits_for_permission = parts.headers.contains_key(EXPECT);
     match tokio::time::timeout(

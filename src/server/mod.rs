@@ -1,16 +1,18 @@
 //! The listeners: small, bounded HTTP servers on hyper.
 //!
-//! One accept loop serves the extender, the metrics and the health checks. Everything that a
-//! client can use up is bounded by [`Limits`]: connections, requests at a time, the size of
+//! One accept loop serves the extender, the metrics and the health checks, each on a port of its
+//! own, and speaks HTTP/1.1 and HTTP/2, over TLS where that is asked for. Everything that a client can use up is bounded by [`Limits`]: connections, requests at a time, the size of
 //! headers and bodies, and the time that each step may take. A [`Handler`] gets a request with
 //! its whole body and answers at once; if it panics the client gets a 500 and the process lives.
 
 mod answer;
 mod status;
 mod stream;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -27,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 pub use answer::{json, text};
 pub use status::{HealthHandler, MetricsHandler};
 use stream::{Guarded, Progress};
+use tls::Acceptor;
+pub use tls::{Tls, TlsError, TlsFiles};
 
 /// How long to wait before the next accept when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,6 +49,8 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request's body; more are answered 413.
     pub body: usize,
+    /// From the connection until the TLS handshake is done.
+    pub handshake_timeout: Duration,
     /// From the connection, or the first byte of a request, until its headers are complete.
     pub header_timeout: Duration,
     /// From the headers until the body is complete.
@@ -66,6 +73,7 @@ impl Default for Limits {
             streams: 128,
             headers: 64 << 10,
             body: 4 << 20,
+            handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(120),
@@ -75,13 +83,28 @@ impl Default for Limits {
     }
 }
 
+/// What a handler makes of a request.
+pub enum Reply {
+    /// The answer.
+    Now(Response<Bytes>),
+    /// Work with an answer at its end. It is done to its end even if the client goes away.
+    Later(Pin<Box<dyn Future<Output = Response<Bytes>> + Send>>),
+}
+
+impl From<Response<Bytes>> for Reply {
+    fn from(response: Response<Bytes>) -> Self {
+        Self::Now(response)
+    }
+}
+
 /// What answers.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers a request, whose body has been read. Must not block for long.
-    fn handle(&self, request: Request<Bytes>) -> Response<Bytes>;
+    /// Answers a request, whose body has been read. Must not block for long: what has to wait is
+    /// [`Reply::Later`].
+    fn handle(&self, request: Request<Bytes>) -> Reply;
 
     /// Is told of every answer: also of those that the server gave itself (413, 503, 500 after a
-    /// panic, ...). The time is what [`Handler::handle`] took.
+    /// panic, ...). The time is what [`Handler::handle`] and the work after it took.
     fn answered(&self, _path: &str, _status: StatusCode, _took: Duration) {}
 }
 
@@ -91,7 +114,9 @@ pub enum BindError {
     /// Plain HTTP is for the machine itself.
     #[error(
         "cannot serve the extender on {0}: it speaks plain HTTP without authentication, so its \
-         address must be a loopback address (127.0.0.1 or [::1]) with kube-scheduler beside it"
+         address must be a loopback address (127.0.0.1 or [::1]) with kube-scheduler beside it; \
+         for any other address give --extender-tls-cert, --extender-tls-key, \
+         --extender-tls-client-ca and --extender-tls-client-subject"
     )]
     NotLoopback(SocketAddr),
     /// The system refused.
@@ -109,6 +134,7 @@ pub enum BindError {
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    tls: Option<Acceptor>,
 }
 
 /// Opens a port. Port 0 is any free one: [`Listener::address`] tells which.
@@ -119,7 +145,7 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, BindError> {
     let refused = |source| BindError::Refused { address, source };
     let socket = TcpListener::bind(address).await.map_err(refused)?;
     let address = socket.local_addr().map_err(refused)?;
-    Ok(Listener { socket, address })
+    Ok(Listener { socket, address, tls: None })
 }
 
 /// Opens a port that only this machine can reach, for what is served without authentication.
@@ -132,6 +158,14 @@ pub async fn bind_loopback(address: SocketAddr) -> Result<Listener, BindError> {
         return Err(BindError::NotLoopback(address));
     }
     bind(address).await
+}
+
+/// Opens a port that serves over TLS.
+///
+/// # Errors
+/// [`BindError::Refused`] when the system refuses.
+pub async fn bind_tls(address: SocketAddr, tls: &Tls) -> Result<Listener, BindError> {
+    Ok(Listener { tls: Some(tls.acceptor()), ..bind(address).await? })
 }
 
 impl Listener {
@@ -150,7 +184,7 @@ impl Listener {
     ) {
         let shared = Arc::new(Shared {
             builder: builder(&limits),
-            requests: Semaphore::new(limits.requests),
+            requests: Arc::new(Semaphore::new(limits.requests)),
             handler,
             limits,
         });
@@ -164,7 +198,8 @@ impl Listener {
             };
             match accepted {
                 Ok((stream, slot)) => {
-                    let connection = serve_connection(stream, shared.clone(), shutdown.clone());
+                    let connection =
+                        begin(stream, self.tls.clone(), Arc::clone(&shared), shutdown.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(slot);
@@ -187,7 +222,7 @@ impl Listener {
 /// What the connections of a listener have in common.
 struct Shared {
     builder: Builder<TokioExecutor>,
-    requests: Semaphore,
+    requests: Arc<Semaphore>,
     handler: Arc<dyn Handler>,
     limits: Limits,
 }
@@ -224,7 +259,30 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn serve_connection(stream: TcpStream, shared: Arc<Shared>, shutdown: CancellationToken) {
+/// Serves a connection, once it is secured if it has to be.
+async fn begin(
+    stream: TcpStream,
+    tls: Option<Acceptor>,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+) {
+    let Some(tls) = tls else { return serve_connection(stream, shared, shutdown).await };
+    let handshake = tls.latest().accept(stream);
+    let secured = tokio::select! {
+        secured = tokio::time::timeout(shared.limits.handshake_timeout, handshake) => secured,
+        () = shutdown.cancelled() => return,
+    };
+    match secured {
+        Ok(Ok(stream)) => serve_connection(stream, shared, shutdown).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn serve_connection<S>(stream: S, shared: Arc<Shared>, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let progress = Arc::new(Progress::default());
     let io = TokioIo::new(Guarded::new(stream, &shared.limits, Arc::clone(&progress)));
     let service = service_fn(|request| {

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::Handler;
 use super::answer::{text, with_type};
+use super::{Handler, Reply};
 use crate::cache::Cache;
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
@@ -23,7 +23,13 @@ impl MetricsHandler {
 }
 
 impl Handler for MetricsHandler {
-    fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+    fn handle(&self, request: Request<Bytes>) -> Reply {
+        self.answer(&request).into()
+    }
+}
+
+impl MetricsHandler {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         if request.uri().path() != "/metrics" {
             return not_found("/metrics");
         }
@@ -52,7 +58,13 @@ impl HealthHandler {
 }
 
 impl Handler for HealthHandler {
-    fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+    fn handle(&self, request: Request<Bytes>) -> Reply {
+        self.answer(&request).into()
+    }
+}
+
+impl HealthHandler {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let is_readiness = match request.uri().path() {
             "/healthz" => false,
             "/readyz" => true,

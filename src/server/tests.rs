@@ -53,6 +53,7 @@ fn extender_state() -> ExtenderState {
         settings: placement::Settings::default(),
         clock: Clock::system(),
         metrics: Arc::new(Metrics::new()),
+        binder: None,
     }
 }
 
@@ -345,10 +346,47 @@ async fn connections_and_requests_over_the_limit_wait_or_are_503() {
 struct Panics;
 
 impl Handler for Panics {
-    fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
+    fn handle(&self, request: Request<Bytes>) -> Reply {
         assert!(!request.uri().path().contains("panic"), "as asked");
-        text(StatusCode::OK, "fine")
+        text(StatusCode::OK, "fine").into()
     }
+}
+
+/// Waits until it is told to go on, and tells when it is done.
+struct Slow {
+    begun: Arc<tokio::sync::Notify>,
+    go_on: Arc<tokio::sync::Notify>,
+    done: Arc<tokio::sync::Notify>,
+}
+
+impl Handler for Slow {
+    fn handle(&self, _: Request<Bytes>) -> Reply {
+        let (begun, go_on, done) = (self.begun.clone(), self.go_on.clone(), self.done.clone());
+        Reply::Later(Box::pin(async move {
+            begun.notify_one();
+            go_on.notified().await;
+            done.notify_one();
+            text(StatusCode::OK, "done")
+        }))
+    }
+}
+
+#[tokio::test]
+async fn work_that_was_begun_is_done_though_the_client_has_gone_away() {
+    let notify = || Arc::new(tokio::sync::Notify::new());
+    let (begun, go_on, done) = (notify(), notify(), notify());
+    let slow = Slow { begun: begun.clone(), go_on: go_on.clone(), done: done.clone() };
+    let server = serve(slow, Limits::default()).await;
+    let mut client = Client::connect(&server).await;
+    client.send(post(ASK)).await;
+    within("begin", begun.notified()).await;
+    drop(client);
+    go_on.notify_one();
+    within("the end of the work", done.notified()).await;
+    let mut patient = Client::connect(&server).await;
+    patient.send(post(ASK)).await;
+    go_on.notify_one();
+    assert_eq!(patient.status().await, Some(200));
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ const NEEDED: &[Right] = &[
     (&["get"], "karpenter.kwok.sh/kwoknodeclasses", "", ""),
     (&["create"], "/pods/eviction", ANY, ""),
     (&["delete"], "/pods", ANY, ""),
+    (&["patch"], "/pods/status", ANY, ""),
     (&["create", "patch"], "events.k8s.io/events", ANY, ""),
     (&["create"], "coordination.k8s.io/leases", NAMESPACE, ""),
     (&["get", "update"], "coordination.k8s.io/leases", NAMESPACE, "berth"),

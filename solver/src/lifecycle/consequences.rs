@@ -82,6 +82,14 @@ pub fn consequences(
             pod.deleted = Some(now + *grace);
             Ok(vec![ClusterEvent::Pod(Change::Applied(pod))])
         }
+        Write::NominatePod { pod, node } => {
+            let mut pod = find_pod(snapshot, pod)?;
+            if pod.node.is_some() {
+                return Ok(Vec::new());
+            }
+            pod.nominated_node = node.clone();
+            Ok(vec![ClusterEvent::Pod(Change::Applied(pod))])
+        }
         Write::RecordPoolStatus(_) => Ok(Vec::new()),
     }
 }

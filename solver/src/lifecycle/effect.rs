@@ -146,6 +146,15 @@ pub enum Write {
         /// How long it may still take to stop.
         grace: Duration,
     },
+    /// Status of a pod that is not bound: `nominatedNodeName`. kube-scheduler tries that node first
+    /// and alone. (From 1.30 on, the oldest version that Berth is for, it always honours a name
+    /// that somebody else wrote; it clears it when the pod does not fit there.)
+    NominatePod {
+        /// The pod.
+        pod: PodRef,
+        /// The node; `None` takes the name away.
+        node: Option<Name>,
+    },
     /// Status of a claim: `Drained` true.
     RecordDrained {
         /// The claim.
@@ -394,6 +403,7 @@ impl Write {
             Self::DeleteClaim { .. } => "DeleteClaim",
             Self::EvictPod { .. } => "EvictPod",
             Self::DeletePod { .. } => "DeletePod",
+            Self::NominatePod { .. } => "NominatePod",
             Self::RecordDrained { .. } => "RecordDrained",
             Self::RecordTerminating { .. } => "RecordTerminating",
             Self::DeleteNode { .. } => "DeleteNode",
@@ -424,7 +434,9 @@ impl Write {
             | Self::UntaintNode { node }
             | Self::DeleteNode { node }
             | Self::ReleaseNode { node } => format!("node/{}", node.name),
-            Self::EvictPod { pod, .. } | Self::DeletePod { pod, .. } => format!("pod/{}", pod.key),
+            Self::EvictPod { pod, .. }
+            | Self::DeletePod { pod, .. }
+            | Self::NominatePod { pod, .. } => format!("pod/{}", pod.key),
             Self::RecordPoolStatus(status) => format!("nodepool/{}", status.pool),
         }
     }

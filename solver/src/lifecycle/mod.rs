@@ -39,6 +39,7 @@
 mod consequences;
 mod effect;
 mod launch;
+mod nominate;
 mod steps;
 mod termination;
 
@@ -48,6 +49,7 @@ pub use effect::{
     PoolStatus, Registration, Write,
 };
 pub use launch::{launch_request, new_claim, node_capacity};
+pub use nominate::{Nominated, nominations};
 pub use steps::{Settings, steps};
 pub use termination::{disrupted_taint, unregistered_taint};
 

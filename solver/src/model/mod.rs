@@ -24,7 +24,7 @@ pub mod well_known;
 
 pub use buffer::{Buffer, Headroom};
 pub use claim::{Condition, ConditionStatus, NodeClaim};
-pub use cluster::{Change, ClusterEvent, ClusterState, NodeState, Snapshot};
+pub use cluster::{Change, ClusterEvent, ClusterState, NodeFigures, NodeState, Snapshot};
 pub use labels::{LabelSelector, Labels, SelectorOperator, SelectorRequirement};
 pub use name::Name;
 pub use node::{Node, Taint, TaintEffect};

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::leaving::is_leaving;
+use super::leaving::{is_leaving, leaving};
 use super::{Placer, PodInQuestion};
 use crate::constraints::resources;
 use crate::model::{
@@ -98,7 +98,7 @@ pub struct Filtered {
 }
 
 /// What became of the node that a pod was planned for.
-enum Place {
+pub(super) enum Place {
     /// It is up, and kube-scheduler knows.
     Up(Name),
     /// It is there, but startup taints, its kubelet or the like still keep pods away, or did a
@@ -163,18 +163,17 @@ impl Placer<'_> {
     ) -> Vec<Option<Refusal>> {
         let known = snapshot.pods.get(&pod.key());
         let held = known.map(|pod| self.held(snapshot, pod)).unwrap_or_default();
+        let leaving = leaving(snapshot);
         let mut stays = false;
         let verdicts = candidates
             .iter()
             .map(|candidate| {
-                let state = snapshot.nodes.get(*candidate);
-                let Some(state) = state.filter(|state| !is_leaving(snapshot, state)) else {
-                    stays |= state.is_none();
-                    return state.map(|_| Refusal::Leaving);
-                };
+                if leaving.contains(candidate) {
+                    return Some(Refusal::Leaving);
+                }
                 stays = true;
-                let held = held.get(&state.node.name)?;
-                let left = &state.free() - held;
+                let held = held.get(candidate)?;
+                let left = &snapshot.nodes.get(*candidate)?.free() - held;
                 (!resources::check(&known?.shape.requests, &left)).then_some(Refusal::Held)
             })
             .collect();
@@ -202,7 +201,7 @@ impl Placer<'_> {
         }
     }
 
-    fn place(&self, snapshot: &Snapshot, target: &Target) -> Place {
+    pub(super) fn place(&self, snapshot: &Snapshot, target: &Target) -> Place {
         match target {
             Target::Node(name) => match snapshot.nodes.get(name) {
                 Some(state) if is_leaving(snapshot, state) => Place::Lost(name.clone()),

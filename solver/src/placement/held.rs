@@ -1,29 +1,34 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::{Placer, StandingPlan};
-use crate::model::{Name, Pod, PodKey, Resources, Snapshot, Target};
+use crate::model::{Pod, Resources, Snapshot, Target};
 
 /// A standing plan the other way round: which pods go to a place.
 ///
 /// Made once for each standing plan, since it takes a walk over all pending pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    pods: BTreeMap<Target, Vec<PodKey>>,
+    pods: BTreeMap<Target, Vec<Arc<Pod>>>,
 }
 
 impl Expected {
     /// Of the pods that were pending when the snapshot was taken, those that the plan speaks of.
     pub fn of(plan: &StandingPlan, snapshot: &Snapshot) -> Self {
-        let mut pods: BTreeMap<Target, Vec<PodKey>> = BTreeMap::new();
-        for (key, pod) in &snapshot.unbound {
+        let mut pods: BTreeMap<Target, Vec<Arc<Pod>>> = BTreeMap::new();
+        for pod in snapshot.unbound.values() {
             if let Some(target) = plan.targets.get(&pod.uid) {
-                pods.entry(target.clone()).or_default().push(key.clone());
+                pods.entry(target.clone()).or_default().push(Arc::clone(pod));
             }
         }
         Self { pods }
     }
 }
+
+/// What is to be kept free on nodes, by name. Looked up, never walked over.
+pub(super) type Held<'a> = HashMap<&'a str, Resources, RandomState>;
 
 impl Placer<'_> {
     /// What is to be kept free on each node for pods that the plan sends there and that are not
@@ -31,9 +36,9 @@ impl Placer<'_> {
     ///
     /// A pod counts here until a watch shows it bound, and from then on among the pods of the
     /// node: never twice, never not at all.
-    pub(super) fn held(&self, snapshot: &Snapshot, pod: &Arc<Pod>) -> BTreeMap<Name, Resources> {
-        let mut held: BTreeMap<Name, Resources> = BTreeMap::new();
-        for (target, keys) in self.expected.into_iter().flat_map(|expected| &expected.pods) {
+    pub(super) fn held<'a>(&self, snapshot: &'a Snapshot, pod: &Arc<Pod>) -> Held<'a> {
+        let mut held = Held::default();
+        for (target, pods) in self.expected.into_iter().flat_map(|expected| &expected.pods) {
             let node = match target {
                 Target::Node(name) => snapshot.nodes.get(name),
                 Target::Claim(name) => {
@@ -41,14 +46,18 @@ impl Placer<'_> {
                 }
             };
             let Some(node) = node else { continue };
-            let requests = keys
+            let requests: Resources = pods
                 .iter()
-                .filter_map(|key| snapshot.unbound.get(key))
+                .filter_map(|pod| {
+                    snapshot.unbound.get(&pod.key).filter(|still| still.uid == pod.uid)
+                })
                 .filter(|other| other.uid != pod.uid && other.deleted.is_none())
                 .filter(|other| other.shape.priority >= pod.shape.priority)
-                .filter(|other| self.plan.targets.get(&other.uid) == Some(target))
-                .map(|other| &other.shape.requests);
-            *held.entry(node.node.name.clone()).or_default() += &requests.sum::<Resources>();
+                .map(|other| &other.shape.requests)
+                .sum();
+            if requests != Resources::default() {
+                *held.entry(&node.node.name).or_default() += &requests;
+            }
         }
         held
     }

@@ -1,10 +1,14 @@
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
 use crate::model::{NodeState, Snapshot, well_known};
 
 /// Whether a node is on its way out: nothing new should land on it.
 ///
 /// A node's taint and its own deletion show at once; before they are there, the deletion of its
 /// claim tells.
-pub(super) fn is_leaving(snapshot: &Snapshot, state: &NodeState) -> bool {
+pub(crate) fn is_leaving(snapshot: &Snapshot, state: &NodeState) -> bool {
     let node = &state.node;
     if node.deleted.is_some() || node.has_taint(well_known::DISRUPTED_TAINT) {
         return true;
@@ -18,4 +22,10 @@ pub(super) fn is_leaving(snapshot: &Snapshot, state: &NodeState) -> bool {
         _ => snapshot.claim_of_node(node),
     };
     claim.is_some_and(|claim| claim.deleted.is_some())
+}
+
+/// The names of all nodes that are leaving.
+pub(super) fn leaving(snapshot: &Snapshot) -> HashSet<&str, RandomState> {
+    let said = snapshot.nodes_said_to_leave();
+    said.filter(|state| is_leaving(snapshot, state)).map(|state| state.node.name.as_str()).collect()
 }

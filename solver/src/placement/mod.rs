@@ -19,12 +19,16 @@
 //! 5. Nor does it take room that other pods need, which the plan sends to that node and which are
 //!    not bound yet, unless it has a higher priority.
 //!
+//! When kube-scheduler would evict pods for another one, [`Placer::preempt`] takes those of its
+//! proposals away that would lead nowhere.
+//!
 //! Nothing here looks again at whether the pod fits: kube-scheduler has done that for every
 //! candidate, with the pods that it assumes bound and that no watch has shown yet.
 
 mod filter;
 mod held;
 mod leaving;
+mod preempt;
 mod score;
 
 use std::collections::BTreeMap;
@@ -36,6 +40,8 @@ use crate::model::{Name, PodKey, Snapshot, Target, Timestamp};
 
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
+pub(crate) use leaving::is_leaving;
+pub use preempt::{Preempted, Proposal};
 pub use score::{HIGHEST_SCORE, LOWEST_SCORE};
 
 /// `spec.priority` from which on a pod is one that the system cannot live without: the lower of

@@ -1,6 +1,6 @@
-use super::leaving::is_leaving;
+use super::leaving::leaving;
 use super::{Placer, PodInQuestion};
-use crate::model::{Name, NodeState, Price, Snapshot};
+use crate::model::{Name, NodeFigures, Snapshot};
 
 /// The score of a node that nothing new should land on.
 pub const LOWEST_SCORE: i64 = 0;
@@ -10,7 +10,9 @@ pub const HIGHEST_SCORE: i64 = 10;
 /// Unmanaged nodes cost the same whether they are used or not.
 const UNMANAGED_SCORE: i64 = 9;
 /// How many points fullness is worth.
-const FULLNESS_POINTS: i64 = 6;
+const FULLNESS_POINTS: u16 = 4;
+/// How many points a low price is worth.
+const PRICE_POINTS: u64 = 3;
 
 impl Placer<'_> {
     /// A score from 0 to 10 for each candidate, in their order.
@@ -18,40 +20,38 @@ impl Placer<'_> {
     /// * 10: the node that the plan has for the pod.
     /// * 9: a node that is in no NodePool. It stays and costs the same whatever runs on it, and
     ///   what runs there needs no node of Berth's.
-    /// * 1 to 8: a node of a NodePool, `1 + floor(6 × fullness) + c`. Fullness is the larger used
-    ///   share of its CPU and memory, at most 1: full nodes get fuller, so that others run empty
-    ///   and can go. `c` is 1 if no candidate's price per CPU is lower: among equally full nodes
-    ///   the dearer one runs empty. Nodes whose price is not known, and nodes that are not known
-    ///   at all, have `c` = 0.
+    /// * 1 to 8: a node of a NodePool, `1 + floor(4 × fullness) + floor(3 × cheapest / price)`.
+    ///   Fullness is the larger used share of its CPU and memory, at most 1: full nodes get
+    ///   fuller, so that others run empty and can go. The price is that of a core, held against
+    ///   the cheapest candidate's: a node at twice the price of another gets new pods only when it
+    ///   is much fuller, and so the dear ones run empty first. Nodes whose price is not known,
+    ///   and nodes that are not known at all, get no point for it.
     /// * 0: a node that is leaving. Without a complete picture of the cluster every node has 0.
     pub fn prioritize(&self, pod: &PodInQuestion<'_>, candidates: &[&str]) -> Vec<i64> {
         let Some(snapshot) = self.snapshot else {
             return candidates.iter().map(|_| LOWEST_SCORE).collect();
         };
         let planned = self.planned_node(snapshot, pod);
-        let nodes: Vec<Option<&NodeState>> = candidates
+        let leaving = leaving(snapshot);
+        let figures: Vec<Option<NodeFigures>> = candidates
             .iter()
-            .map(|candidate| snapshot.nodes.get(*candidate).map(AsRef::as_ref))
+            .map(|candidate| snapshot.figures_of_node(candidate).copied())
             .collect();
-        let rates: Vec<Option<Rate>> =
-            nodes.iter().map(|state| rate(snapshot, (*state)?)).collect();
-        let cheapest = rates.iter().flatten().copied().min_by(Rate::compare);
-        nodes
-            .into_iter()
-            .zip(rates)
-            .map(|(state, rate)| {
-                let Some(state) = state else { return 1 };
-                if planned.as_ref() == Some(&state.node.name) {
+        let cheapest = figures.iter().flatten().filter_map(|figures| figures.rate).min();
+        candidates
+            .iter()
+            .zip(figures)
+            .map(|(candidate, figures)| {
+                let Some(figures) = figures else { return 1 };
+                if planned.as_ref().is_some_and(|planned| *planned == **candidate) {
                     HIGHEST_SCORE
-                } else if is_leaving(snapshot, state) {
+                } else if leaving.contains(candidate) {
                     LOWEST_SCORE
-                } else if state.node.pool().is_none() {
+                } else if !figures.is_managed {
                     UNMANAGED_SCORE
                 } else {
-                    let is_cheapest = rate
-                        .zip(cheapest)
-                        .is_some_and(|(rate, cheapest)| rate.compare(&cheapest).is_le());
-                    1 + fullness_points(state) + i64::from(is_cheapest)
+                    let fullness = i64::from(figures.fullness * FULLNESS_POINTS / 1_000);
+                    1 + fullness + price_points(figures.rate, cheapest)
                 }
             })
             .collect()
@@ -65,38 +65,9 @@ impl Placer<'_> {
     }
 }
 
-/// `floor(6 × the larger used share of CPU and memory)`, from 0 to 6.
-fn fullness_points(state: &NodeState) -> i64 {
-    let points = |used: i64, of: i64| {
-        if of <= 0 {
-            return 0;
-        }
-        let points = i128::from(FULLNESS_POINTS) * i128::from(used) / i128::from(of);
-        i64::try_from(points).unwrap_or(FULLNESS_POINTS).clamp(0, FULLNESS_POINTS)
-    };
-    let (used, all) = (&state.used, &state.node.allocatable);
-    points(used.cpu.0, all.cpu.0).max(points(used.memory.0, all.memory.0))
-}
-
-/// What a node's CPU costs.
-#[derive(Clone, Copy)]
-struct Rate {
-    price: Price,
-    cpu: u64,
-}
-
-impl Rate {
-    /// Compares price ÷ CPU exactly.
-    fn compare(&self, other: &Self) -> std::cmp::Ordering {
-        let cross = |one: &Self, two: &Self| u128::from(one.price.as_nanos()) * u128::from(two.cpu);
-        cross(self, other).cmp(&cross(other, self))
-    }
-}
-
-fn rate(snapshot: &Snapshot, state: &NodeState) -> Option<Rate> {
-    state.node.pool()?;
-    // Only the look-up by name: a node under another name than its claim's does without.
-    let price = snapshot.claims.get(&state.node.name)?.price?;
-    let cpu = u64::try_from(state.node.allocatable.cpu.0).ok().filter(|cpu| *cpu > 0)?;
-    Some(Rate { price, cpu })
+/// `floor(3 × cheapest / rate)`, from 0 to 3. What costs nothing has all of them.
+fn price_points(rate: Option<u64>, cheapest: Option<u64>) -> i64 {
+    let (Some(rate), Some(cheapest)) = (rate, cheapest) else { return 0 };
+    let points = PRICE_POINTS.saturating_mul(cheapest).checked_div(rate).unwrap_or(PRICE_POINTS);
+    i64::try_from(points.min(PRICE_POINTS)).unwrap_or(0)
 }

@@ -481,27 +481,130 @@ fn the_planned_node_scores_ten_a_leaving_one_nothing_an_unmanaged_one_nine() {
 }
 
 #[test]
-fn fuller_nodes_score_more_and_of_two_equally_full_ones_the_cheaper() {
+fn fuller_nodes_score_more_and_so_do_cheaper_ones() {
     let priced = |claim_name: &str, price: u64| NodeClaim {
         price: Some(Price::from_nanos(price)),
         ..joined(claim_name)
     };
     let mut big = node("big");
     big.allocatable = resources(8_000, 16);
-    let nodes = vec![big, node("dear"), node("free"), node("full"), node("half"), node("over")];
-    let claims = vec![priced("big", 200), priced("dear", 101), priced("half", 100)];
+    let names = ["dear", "dear-empty", "dear-fuller", "empty", "free", "full", "half", "over"];
+    let nodes = names.into_iter().map(node).chain([big]).collect();
+    let prices = [("big", 200), ("dear", 200), ("dear-empty", 200), ("dear-fuller", 150)];
+    let cheap = [("empty", 100), ("half", 100), ("nothing", 0)];
+    let claims = prices.into_iter().chain(cheap).map(|(name, price)| priced(name, price));
     let pods = vec![
         pod("1", Some("big"), resources(4_000, 0)),
         pod("2", Some("dear"), resources(0, 8)),
-        pod("3", Some("full"), resources(4_000, 1)),
-        pod("4", Some("half"), resources(2_000, 1)),
-        pod("5", Some("over"), resources(9_000, 1)),
+        pod("3", Some("dear-fuller"), resources(0, 12)),
+        pod("4", Some("full"), resources(4_000, 1)),
+        pod("5", Some("half"), resources(2_000, 1)),
+        pod("6", Some("over"), resources(9_000, 1)),
     ];
-    let picture = snapshot(nodes, claims, pods);
-    let candidates = ["big", "dear", "free", "full", "half", "over"];
+    let picture = snapshot(nodes, claims.collect(), pods);
+    let scores = |candidates: &[&str]| {
+        let scores = placer(&picture, &plan([])).prioritize(&POD, candidates);
+        candidates.iter().map(|candidate| candidate.to_string()).zip(scores).collect::<Vec<_>>()
+    };
+    let expected = |pairs: &[(&str, i64)]| {
+        pairs.iter().map(|(name, score)| (name.to_string(), *score)).collect::<Vec<_>>()
+    };
     assert_eq!(
-        placer(&picture, &plan([])).prioritize(&POD, &candidates),
-        [5, 4, 1, 7, 5, 7],
-        "big and half cost 25 a CPU, dear 25.25; the others' prices are not known"
+        scores(&["big", "half", "dear", "dear-fuller", "empty", "dear-empty"]),
+        expected(&[
+            ("big", 6),
+            ("half", 6),
+            ("dear", 4),
+            ("dear-fuller", 6),
+            ("empty", 4),
+            ("dear-empty", 2),
+        ]),
+        "big, half and empty cost 25 a core, dear-fuller 37, the others 50"
     );
+    assert_eq!(
+        scores(&["free", "full", "over"]),
+        expected(&[("free", 1), ("full", 5), ("over", 5)]),
+        "nobody knows their prices"
+    );
+    // It is the candidates that are compared, and nobody else.
+    assert_eq!(scores(&["dear", "dear-empty"]), expected(&[("dear", 6), ("dear-empty", 4)]));
+}
+
+fn proposed<'a>(node: &'a str, victims: &[&'a str]) -> Proposal<'a> {
+    Proposal { node, victims: victims.to_vec() }
+}
+
+#[test]
+fn preemption_proposals_stand_save_those_on_nodes_that_leave() {
+    let nodes = vec![node("a"), disrupted("b"), unmanaged("infra"), node("c")];
+    let mut deleted = joined("c");
+    deleted.deleted = Some(NOW);
+    let picture = snapshot(nodes, vec![deleted], vec![pod("web-1", None, resources(1, 1))]);
+    let proposals: Vec<_> =
+        ["a", "b", "infra", "c", "unknown"].map(|node| proposed(node, &["uid-1"])).into();
+    let of = |plan: &StandingPlan, pod: &PodInQuestion<'_>| {
+        placer(&picture, plan).preempt(pod, &proposals)
+    };
+    let kept = |outcome, stands: [bool; 5]| Preempted { outcome, stands: stands.into() };
+    let staying = [true, false, true, false, true];
+    assert_eq!(of(&plan([]), &POD), kept(Outcome::Unplanned, staying));
+    assert_eq!(of(&to_node("a"), &POD), kept(Outcome::FellOpen(name("a")), staying));
+    assert_eq!(of(&to_node("b"), &POD), kept(Outcome::Overtaken(name("b")), staying));
+    assert_eq!(of(&StandingPlan::default(), &POD), kept(Outcome::Stale, staying));
+    let all = [true; 5];
+    let exempt = kept(Outcome::Exempt, all);
+    assert_eq!(of(&plan([]), &PodInQuestion { critical: true, ..POD }), exempt);
+    assert_eq!(of(&plan([]), &PodInQuestion { of_daemon_set: true, ..POD }), exempt);
+    assert_eq!(of(&plan([]), &PodInQuestion { node: Some("a"), ..POD }), kept(Outcome::Bound, all));
+    let unsynced = Placer { snapshot: None, ..placer(&picture, &DEFAULT_PLAN) };
+    assert_eq!(unsynced.preempt(&POD, &proposals), kept(Outcome::Unsynced, all));
+}
+
+static DEFAULT_PLAN: StandingPlan = StandingPlan {
+    confirmed_at: Timestamp::from_seconds(0),
+    expires_at: Timestamp::from_seconds(0),
+    targets: std::collections::BTreeMap::new(),
+};
+
+#[test]
+fn nobody_is_evicted_for_a_pod_whose_planned_node_is_on_its_way() {
+    let picture = snapshot(
+        vec![node("a"), starting("default-y")],
+        vec![claim("default-x"), joined("default-y")],
+        vec![],
+    );
+    for target in ["default-x", "default-y"] {
+        let preempted = placer(&picture, &to_claim(target))
+            .preempt(&POD, &[proposed("a", &["uid-1"]), proposed("unknown", &["uid-2"])]);
+        let expected =
+            Preempted { outcome: Outcome::Waiting(name(target)), stands: vec![false, false] };
+        assert_eq!(preempted, expected);
+    }
+}
+
+#[test]
+fn nobody_is_evicted_where_the_filter_would_refuse_the_pod_all_the_same() {
+    let low = |pod_name, on| {
+        let pod = pod(pod_name, Some(on), resources(2_000, 1));
+        let mut shape = (*pod.shape).clone();
+        shape.priority = -1;
+        Pod { shape: Arc::new(shape), ..pod }
+    };
+    // 2,000 are free on each node, 1,500 of them are for pod 1 on `a`.
+    let pods = vec![
+        pod("web-1", None, resources(3_000, 1)),
+        pod("1", None, resources(1_500, 1)),
+        low("low-a", "a"),
+        low("low-b", "b"),
+    ];
+    let picture = snapshot(vec![node("a"), node("b")], vec![], pods);
+    let plan = plan([("uid-1", Target::Node(name("a")))]);
+    let expected = Expected::of(&plan, &picture);
+    let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
+    let stands = |proposals: &[Proposal<'_>]| placer.preempt(&POD, proposals).stands;
+    let (on_a, on_b) = (proposed("a", &["uid-low-a"]), proposed("b", &["uid-low-b"]));
+    assert_eq!(stands(&[on_a, on_b]), [false, true]);
+    assert_eq!(placer.filter(&POD, &["a"]).verdicts, [Some(Refusal::Held)]);
+    // A victim that no watch has shown: kube-scheduler is believed.
+    assert_eq!(stands(&[proposed("a", &["uid-low-a", "uid-unknown"])]), [true]);
 }

@@ -1,7 +1,7 @@
 //! What writes change in objects, as JSON: pure, and idempotent.
 
 use berth_solver::lifecycle::{Instance, PoolStatus, Registration, Write, disrupted_taint};
-use berth_solver::model::{Labels, Taint, Timestamp, well_known, well_known::condition};
+use berth_solver::model::{Labels, Name, Taint, Timestamp, well_known, well_known::condition};
 use serde_json::{Map, Value, json};
 
 use super::objects::{amounts, map, taint as taint_object, time};
@@ -202,6 +202,21 @@ pub(super) fn claim_status(object: &mut Value, write: &Write, now: Timestamp) {
     }
 }
 
+/// `status.nominatedNodeName` of a pod that is not bound.
+pub(super) fn nominate(object: &mut Value, node: Option<&Name>) {
+    if object.pointer("/spec/nodeName").is_some_and(|bound| bound != "") {
+        return;
+    }
+    match node {
+        Some(node) => object["status"]["nominatedNodeName"] = json!(node.as_str()),
+        None => {
+            if let Some(status) = object["status"].as_object_mut() {
+                status.remove("nominatedNodeName");
+            }
+        }
+    }
+}
+
 /// The status of a NodePool.
 pub(super) fn pool_status(object: &mut Value, status: &PoolStatus, now: Timestamp) {
     // A merge patch would keep what a pool has no more of.
@@ -273,6 +288,22 @@ mod tests {
             .collect();
         assert_eq!(kinds, ["Registered", "Initialized", "Ready", "Drained", "InstanceTerminating"]);
         assert_eq!(once["status"]["conditions"][0]["observedGeneration"], 3);
+    }
+
+    #[test]
+    fn a_pod_is_nominated_and_denominated_but_never_once_it_is_bound() {
+        let waiting = json!({ "spec": {}, "status": { "phase": "Pending" } });
+        let mut pod = waiting.clone();
+        nominate(&mut pod, Some(&"n1".into()));
+        let patch = json!({ "status": { "nominatedNodeName": "n1" } });
+        assert_eq!(merge_patch(&waiting, &pod), Some(patch));
+        let nominated = pod.clone();
+        nominate(&mut pod, None);
+        let patch = json!({ "status": { "nominatedNodeName": null } });
+        assert_eq!(merge_patch(&nominated, &pod), Some(patch));
+        let mut bound = json!({ "spec": { "nodeName": "n2" }, "status": {} });
+        nominate(&mut bound, Some(&"n1".into()));
+        assert_eq!(bound["status"], json!({}));
     }
 
     #[test]

@@ -180,6 +180,16 @@ impl KubeWriter {
         gone_is_done(pods.delete(&pod.key.name, &params).await.map(|_| ()).map_err(refused))
     }
 
+    /// Only while it is not bound: the patch holds on condition that the pod has not changed since
+    /// it was looked at.
+    async fn nominate(&self, pod: &PodRef, node: Option<&Name>) -> Result<(), WriteError> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Pod"));
+        let pods = Api::namespaced_with(self.client.clone(), &pod.key.namespace, &resource);
+        let nominate = |object: &mut Value| changes::nominate(object, node);
+        let uid = Some(pod.uid.as_str());
+        gone_is_done(self.change(&pods, &pod.key.name, uid, Part::Status, &nominate).await)
+    }
+
     async fn carry_out(&self, write: &Write) -> Result<(), WriteError> {
         let now = self.clock.now();
         match write {
@@ -205,6 +215,7 @@ impl KubeWriter {
             }
             Write::EvictPod { pod, .. } => self.evict(pod).await,
             Write::DeletePod { pod, grace, .. } => self.delete_pod(pod, *grace).await,
+            Write::NominatePod { pod, node } => self.nominate(pod, node.as_ref()).await,
             Write::DeleteNode { node } => self.delete(&self.nodes(), &node.name, &node.uid).await,
             Write::ReleaseNode { node } => {
                 gone_is_done(self.change_node(node, &changes::release).await)

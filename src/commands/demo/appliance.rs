@@ -36,6 +36,8 @@ pub async fn start(
         addresses: Addresses::any(),
         autoscaler: Settings { seed, ..Settings::default() },
         placement: placement::Settings::default(),
+        extender_tls: None,
+        binder: None,
     })
     .await
 }

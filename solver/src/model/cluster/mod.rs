@@ -5,10 +5,12 @@ use super::{
     PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeClaim,
 };
 
+mod figures;
 mod links;
 mod snapshot;
 mod state;
 
+pub use figures::NodeFigures;
 pub use snapshot::{NodeState, Snapshot};
 pub use state::ClusterState;
 

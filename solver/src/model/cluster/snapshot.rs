@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::figures::{Figures, NodeFigures};
 use super::links::Links;
 use crate::model::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub buffers: OrdMap<PodKey, Arc<Buffer>>,
     /// Who belongs to whom.
     pub(super) links: Links,
+    /// What scoring wants to know of each node.
+    pub(super) figures: Figures,
 }
 
 impl Snapshot {
@@ -83,6 +86,23 @@ impl Snapshot {
     /// it will go there, and nothing has to be planned for it.
     pub fn is_nominated(&self, pod: &Pod) -> bool {
         pod.nominated_node.as_ref().is_some_and(|node| self.nodes.contains_key(node))
+    }
+
+    /// What scoring wants to know of a node.
+    pub fn figures_of_node(&self, name: &str) -> Option<&NodeFigures> {
+        self.figures.get(name)
+    }
+
+    /// The nodes of which something says that they go: their taint, their deletion, or that of a
+    /// claim that names them. Found without a walk over all nodes; a node may come twice.
+    pub fn nodes_said_to_leave(&self) -> impl Iterator<Item = &Arc<NodeState>> {
+        let claims = self.links.leaving_claims().filter_map(|name| self.claims.get(name));
+        let of_claims = claims.flat_map(|claim| {
+            let of_provider = claim.provider_id.iter();
+            let of_provider = of_provider.flat_map(|id| self.links.nodes_of_provider(id));
+            claim.node_name.iter().chain(of_provider)
+        });
+        self.links.leaving_nodes().chain(of_claims).filter_map(|name| self.nodes.get(name))
     }
 
     /// The node of a claim, if it has joined.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::figures::NodeFigures;
 use super::{Change, ClusterEvent, NodeState, Snapshot};
 use crate::model::{Name, Node, NodeClaim, Pod, PodKey, Resources};
 
@@ -113,6 +114,7 @@ impl ClusterState {
                     let state = Arc::make_mut(state);
                     state.used += &pod.shape.requests;
                     state.pods.insert(pod.key.clone(), Arc::clone(&pod));
+                    self.refresh(node);
                 }
                 None => {
                     self.stray
@@ -136,6 +138,7 @@ impl ClusterState {
                     let state = Arc::make_mut(state);
                     if state.pods.remove(key).is_some() {
                         state.used = without(state, &pod.shape.requests);
+                        self.refresh(node);
                     }
                 }
                 None => {
@@ -173,7 +176,30 @@ impl ClusterState {
         }
     }
 
+    /// Works out anew what scoring wants to know of a node.
+    fn refresh(&mut self, node: &Name) {
+        let Snapshot { nodes, claims, figures, .. } = &mut self.picture;
+        match nodes.get(node) {
+            Some(state) => {
+                let claim = claims.get(node).map(AsRef::as_ref);
+                figures.insert(node.clone(), NodeFigures::of(state, claim));
+            }
+            None => {
+                figures.remove(node);
+            }
+        }
+    }
+
     fn set_node(&mut self, node: Arc<Node>) -> bool {
+        let name = node.name.clone();
+        let changed = self.put_node(node);
+        if changed {
+            self.refresh(&name);
+        }
+        changed
+    }
+
+    fn put_node(&mut self, node: Arc<Node>) -> bool {
         match self.picture.nodes.get_mut(&node.name) {
             Some(state) if same(&state.node, &node) => false,
             Some(state) => {
@@ -197,6 +223,7 @@ impl ClusterState {
     fn remove_node(&mut self, name: &Name) -> bool {
         let Some(state) = self.picture.nodes.remove(name) else { return false };
         self.picture.links.remove_node(&state.node);
+        self.refresh(name);
         if !state.pods.is_empty() {
             // Their own deletions are still to come; until then a node of the same name that
             // joins has them.
@@ -228,6 +255,9 @@ impl ClusterState {
         let changed = apply(claims, change, |claim| claim.name.clone());
         for claim in touched.iter().filter_map(|name| claims.get(name)) {
             links.add_claim(claim);
+        }
+        for name in &touched {
+            self.refresh(name);
         }
         changed
     }

@@ -1,11 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Bytes, MilliCpu, PodPhase, PodShape, Resources};
-use crate::testing::{bound, exoscale_catalog, pod, pool, shape};
+use crate::model::{Bytes, MilliCpu, PodPhase, PodShape, Resources, Timestamp, well_known};
+use crate::testing::{bound, exoscale_catalog, labels, pod, pool, shape, taint};
 
 fn pod_applied(pod: Pod) -> ClusterEvent {
     ClusterEvent::Pod(Change::Applied(pod))
@@ -315,6 +315,22 @@ fn change<T: Clone + std::fmt::Debug + 'static, K: std::fmt::Debug + 'static>(
     ]
 }
 
+/// What is kept up to date with every event is what a walk over all nodes finds.
+fn check_figures(picture: &Snapshot) {
+    assert_eq!(picture.figures.len(), picture.nodes.len());
+    for (name, state) in &picture.nodes {
+        let claim = picture.claims.get(name).map(AsRef::as_ref);
+        let figures = NodeFigures::of(state, claim);
+        assert_eq!(picture.figures_of_node(name), Some(&figures), "{name}");
+    }
+    let is_leaving = |state: &&Arc<NodeState>| crate::placement::is_leaving(picture, state);
+    let by_walk: BTreeSet<&Name> =
+        picture.nodes.values().filter(is_leaving).map(|state| &state.node.name).collect();
+    let said: BTreeSet<&Name> =
+        picture.nodes_said_to_leave().filter(is_leaving).map(|state| &state.node.name).collect();
+    assert_eq!(said, by_walk);
+}
+
 fn any_event() -> impl Strategy<Value = ClusterEvent> {
     let amount = prop_oneof![4 => 0..2_000_i64, 1 => Just(i64::MAX)];
     let pods = (0..6_u8, 0..3_u8, prop::option::of(0..3_u8), amount, 0..3_i64, 0..6_u8).prop_map(
@@ -333,17 +349,27 @@ fn any_event() -> impl Strategy<Value = ClusterEvent> {
         },
     );
     let provider = || prop::option::of((0..3_u8).prop_map(|id| Name::from(format!("id-{id}"))));
-    let nodes = (0..3_u8, 0..2_u8, provider()).prop_map(|(name, uid, provider_id)| Node {
+    let nodes = (0..3_u8, 0..2_u8, provider(), 0..4_u8);
+    let nodes = nodes.prop_map(|(name, uid, provider_id, state)| Node {
         uid: Name::from(format!("uid-{uid}")),
         provider_id,
+        labels: labels(&[(well_known::NODEPOOL_LABEL, "default")]),
+        taints: if state == 1 {
+            Box::from([taint(well_known::DISRUPTED_TAINT, "")])
+        } else {
+            Box::default()
+        },
+        deleted: (state == 2).then(|| Timestamp::from_seconds(1)),
         ..machine(&format!("n{name}"))
     });
     let catalog = exoscale_catalog(&["ch-gva-2"]);
     let kind = crate::testing::type_of(&catalog, "standard.medium").clone();
     let template = crate::testing::claim("template", &pool("default"), &kind);
-    let claims = (0..4_u8, prop::option::of(0..3_u8), provider()).prop_map(
-        move |(name, node, provider_id)| NodeClaim {
-            name: Name::from(format!("c{name}")),
+    let claims = (0..4_u8, prop::option::of(0..3_u8), provider(), any::<bool>()).prop_map(
+        move |(name, node, provider_id, deleted)| NodeClaim {
+            // Some have the name of a node.
+            name: Name::from(format!("{}{name}", if name % 2 == 0 { "n" } else { "c" })),
+            deleted: deleted.then(|| Timestamp::from_seconds(1)),
             node_name: node.map(|node| Name::from(format!("n{node}"))),
             provider_id,
             ..template.clone()
@@ -370,6 +396,7 @@ proptest! {
             prop_assert_eq!(state.picture().generation, generation + u64::from(changed));
             prop_assert_eq!(Snapshot { generation, ..state.snapshot() } != before, changed);
             naive.check(state.picture());
+            check_figures(state.picture());
         }
     }
 }

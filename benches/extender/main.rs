@@ -1,0 +1,195 @@
+//! How long the extender's answers take, on loopback, as kube-scheduler would ask.
+//!
+//! 5,000 nodes and 150,000 pods in the cache, which takes 1,000 events a second meanwhile, while
+//! the solver plans without a pause on another thread. Half of the calls are about a planned pod
+//! (everything but its node is refused, with a text), half about one that the plan does not speak
+//! of. Measured in the server (from the whole body to the whole answer) and by the client, and
+//! beside it a server that answers canned bytes of the same size: what no extender can beat.
+//!
+//! `make bench-extender` writes `target/bench/extender.md` and `.json`.
+
+#![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
+
+mod client;
+mod report;
+mod world;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use berth::server::Handler;
+use bytes::Bytes;
+use hyper::{Request, Response, StatusCode};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use client::{Protocol, Secrets};
+use report::{Quantiles, Row};
+use world::World;
+
+const NAMES: [usize; 5] = [1, 100, 500, 1_000, 5_000];
+const CONNECTIONS: [usize; 2] = [1, 64];
+/// How long one case is measured.
+const CASE: Duration = Duration::from_secs(2);
+
+/// Answers, and remembers how long each answer took.
+struct Measured<H> {
+    inner: H,
+    took: Mutex<Vec<Duration>>,
+}
+
+impl<H> Measured<H> {
+    fn new(inner: H) -> Arc<Self> {
+        Arc::new(Self { inner, took: Mutex::default() })
+    }
+
+    fn drain(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.took.lock())
+    }
+}
+
+impl<H: Handler> Handler for Measured<H> {
+    fn handle(&self, request: Request<Bytes>) -> berth::server::Reply {
+        self.inner.handle(request)
+    }
+
+    fn answered(&self, path: &str, status: StatusCode, took: Duration) {
+        self.inner.answered(path, status, took);
+        assert_eq!(status, StatusCode::OK, "{path}");
+        self.took.lock().push(took);
+    }
+}
+
+/// Always the same bytes.
+struct Canned(Mutex<Bytes>);
+
+impl Handler for Canned {
+    fn handle(&self, _: Request<Bytes>) -> berth::server::Reply {
+        Response::new(self.0.lock().clone()).into()
+    }
+}
+
+fn main() {
+    // Under `cargo test --benches` there is nothing to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let serving = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let asking = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    println!("filling the cache: {} nodes, {} pods", world::NODES, world::PODS);
+    let world = serving.block_on(World::new());
+    let stop = Arc::new(AtomicBool::new(false));
+    let solving = std::thread::spawn({
+        let (cache, stop) = (world.cache.clone(), Arc::clone(&stop));
+        move || world::solve_on_and_on(&cache, &stop)
+    });
+    let events = serving.spawn(world::events_on_and_on(world.sender.clone()));
+
+    let secrets = Secrets::new();
+    let shutdown = CancellationToken::new();
+    let extender = Measured::new(world.extender());
+    let canned = Arc::new(Canned(Mutex::default()));
+    let (extenders, floors) = serving.block_on(async {
+        let handler: Arc<dyn Handler> = extender.clone();
+        let extenders = client::serve(&handler, &secrets, &shutdown).await;
+        let handler: Arc<dyn Handler> = canned.clone();
+        (extenders, client::serve(&handler, &secrets, &shutdown).await)
+    });
+
+    let mut rows = Vec::new();
+    for verb in ["filter", "prioritize"] {
+        for names in NAMES {
+            for protocol in [Protocol::Http1, Protocol::Http2] {
+                for connections in CONNECTIONS {
+                    let bodies = world.questions(names);
+                    let measure = |addresses, for_long| {
+                        asking.block_on(client::ask(
+                            addresses,
+                            &secrets,
+                            protocol,
+                            connections,
+                            verb,
+                            &bodies,
+                            for_long,
+                        ))
+                    };
+                    // Once without looking: connections and caches are warm then.
+                    let warm = measure(&extenders, Duration::from_millis(200));
+                    extender.drain();
+                    let asked = measure(&extenders, CASE);
+                    let ours = Quantiles::of(extender.drain());
+                    *canned.0.lock() = warm.last_answer;
+                    let floor = measure(&floors, CASE / 4);
+                    let row = Row {
+                        verb,
+                        names,
+                        protocol: protocol.as_str(),
+                        connections,
+                        load: "1,000 events/s, solver planning",
+                        ours,
+                        client: Quantiles::of(asked.took),
+                        floor: Quantiles::of(floor.took),
+                    };
+                    println!("{row}");
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    rows.push(during_relists(&world, &extender, &extenders, &secrets, &serving, &asking));
+    stop.store(true, Ordering::Relaxed);
+    events.abort();
+    let plans = solving.join().expect("the solver");
+    println!("{plans} plans were made meanwhile");
+    shutdown.cancel();
+    report::write("extender", &rows);
+}
+
+/// Calls of filter for 500 names while the cache takes whole lists of all pods again and again.
+fn during_relists(
+    world: &World,
+    extender: &Measured<berth::extender::Extender>,
+    extenders: &client::Addresses,
+    secrets: &Secrets,
+    serving: &tokio::runtime::Runtime,
+    asking: &tokio::runtime::Runtime,
+) -> Row {
+    let relists = serving.spawn(world::relists(world.sender.clone(), world.pods()));
+    let bodies = world.questions(500);
+    extender.drain();
+    let began = Instant::now();
+    let mut took = Vec::new();
+    while !relists.is_finished() && began.elapsed() < Duration::from_secs(60) {
+        let asked = asking.block_on(client::ask(
+            extenders,
+            secrets,
+            Protocol::Http1,
+            1,
+            "filter",
+            &bodies,
+            Duration::from_millis(200),
+        ));
+        took.extend(asked.took);
+    }
+    let row = Row {
+        verb: "filter",
+        names: 500,
+        protocol: Protocol::Http1.as_str(),
+        connections: 1,
+        load: "relists of all pods",
+        ours: Quantiles::of(extender.drain()),
+        client: Quantiles::of(took),
+        floor: Quantiles::default(),
+    };
+    println!("{row}");
+    row
+}

@@ -1,0 +1,45 @@
+use foldhash::fast::RandomState;
+use imbl::GenericHashMap;
+use imbl::shared_ptr::DefaultSharedPtr;
+
+use super::NodeState;
+use crate::model::{Name, NodeClaim};
+
+/// What scoring wants to know of each node, by name. Kept up to date with every event, so that a
+/// question about thousands of nodes walks over none of their objects.
+pub(super) type Figures = GenericHashMap<Name, NodeFigures, RandomState, DefaultSharedPtr>;
+
+/// What scoring wants to know of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeFigures {
+    /// Whether it is in a NodePool.
+    pub is_managed: bool,
+    /// The larger used share of its CPU and memory, in thousandths, 1,000 at most.
+    pub fullness: u16,
+    /// What a core of it costs in an hour, in billionths; `None` if nobody knows. Only the price
+    /// of a claim of the node's own name counts.
+    pub rate: Option<u64>,
+}
+
+impl NodeFigures {
+    pub(super) fn of(state: &NodeState, claim: Option<&NodeClaim>) -> Self {
+        let (used, all) = (&state.used, &state.node.allocatable);
+        let fullness =
+            thousandths(used.cpu.0, all.cpu.0).max(thousandths(used.memory.0, all.memory.0));
+        let is_managed = state.node.pool().is_some();
+        let rate = claim.filter(|_| is_managed).and_then(|claim| {
+            let cpu = u128::try_from(all.cpu.0).ok().filter(|cpu| *cpu > 0)?;
+            let rate = u128::from(claim.price?.as_nanos()) * 1_000 / cpu;
+            Some(u64::try_from(rate).unwrap_or(u64::MAX))
+        });
+        Self { is_managed, fullness, rate }
+    }
+}
+
+fn thousandths(used: i64, of: i64) -> u16 {
+    if of <= 0 {
+        return 0;
+    }
+    let share = i128::from(used) * 1_000 / i128::from(of);
+    u16::try_from(share.clamp(0, 1_000)).unwrap_or(0)
+}
