@@ -126,3 +126,25 @@ fn nothing_to_place_is_an_empty_plan() {
     assert_eq!((&plan["pricePerHour"], &plan["gap"]), (&0.0.into(), &0.0.into()));
     assert_eq!(plan["method"], "nothing");
 }
+
+#[test]
+fn the_baselines_plan_for_the_same_pods_against_the_same_bound() {
+    let folder = shop();
+    let of = |policy: &str| folder.json(&["--manifests", "shop", "--policy", policy]);
+    let own = of("berth");
+    for policy in ["karpenter", "cluster-autoscaler"] {
+        let plan = of(policy);
+        assert_eq!(plan["method"], policy);
+        let nodes = plan["nodes"].as_array().unwrap();
+        let sum: f64 = nodes.iter().map(|node| price(&node["pricePerHour"])).sum();
+        assert!((sum - price(&plan["pricePerHour"])).abs() < 1e-9, "{plan}");
+        let pods = |plan: &Value| -> BTreeSet<String> {
+            let without = plan["unschedulable"].as_array().unwrap().iter();
+            without.map(|one| one["pod"].as_str().unwrap().to_owned()).collect()
+        };
+        if pods(&plan) == pods(&own) {
+            let (bound, total) = (price(&plan["lowerBoundPerHour"]), price(&plan["pricePerHour"]));
+            assert!(bound > 0.0 && bound <= total, "{plan}");
+        }
+    }
+}

@@ -15,6 +15,7 @@ use anyhow::{Context, anyhow};
 use berth_solver::model::{Name, Plan, Snapshot};
 use berth_solver::packing;
 use berth_solver::verify::verify;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::Failure;
@@ -44,7 +45,12 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Who plans
-    #[arg(long, value_enum, default_value_t = Policy::Berth)]
+    #[arg(
+        long,
+        default_value_t = Policy::Berth,
+        value_parser = PossibleValuesParser::new(Policy::ALL.map(Policy::as_str))
+            .try_map(|text| text.parse::<Policy>())
+    )]
     policy: Policy,
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
@@ -72,7 +78,14 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     let progress = Progress::start("reading");
     let input = Input::read(arguments)?;
     progress.say(&format!("planning {} pods", input.pending()));
-    let made = make(arguments.policy, &input, arguments)?;
+    let mut made = make(arguments.policy, &input, arguments)?;
+    if arguments.policy != Policy::Berth {
+        progress.say("looking for a bound");
+        let settings = settings(&input);
+        let started = Instant::now();
+        let over = || started.elapsed() >= arguments.budget;
+        policy::bound(&mut made.plan, &input, &settings, arguments.seed, &over);
+    }
     let text = match arguments.output {
         Output::Json => document::json(&input, &made)?,
         Output::Table => {
@@ -93,15 +106,17 @@ struct Made {
     took: Duration,
 }
 
+fn settings(input: &Input) -> packing::Settings {
+    let scheduler_names = input.schedulers.clone();
+    packing::Settings { scheduler_names, ..packing::Settings::default() }
+}
+
 /// Has a policy plan, and its plan checked.
 fn make(policy: Policy, input: &Input, arguments: &Arguments) -> Result<Made, Failure> {
-    let settings = packing::Settings {
-        scheduler_names: input.schedulers.clone(),
-        ..packing::Settings::default()
-    };
+    let settings = settings(input);
     let started = Instant::now();
     let over = || started.elapsed() >= arguments.budget;
-    let plan = policy.plan(&input.snapshot, &settings, input.now, arguments.seed, &over)?;
+    let plan = policy::plan(policy, input, &settings, arguments.seed, &over);
     let took = started.elapsed();
     check(&input.snapshot, &input.schedulers, &plan)?;
     Ok(Made { plan, took })
@@ -124,10 +139,10 @@ fn check(snapshot: &Snapshot, schedulers: &[Name], plan: &Plan) -> Result<(), Fa
 /// A policy, and its plan or what is wrong with it.
 type Compared = (Policy, Result<Made, String>);
 
-/// What the other policies would do, as far as this build has them. One whose plan breaks a rule
+/// What the peers' policies would do. One whose plan breaks a rule
 /// has no price to compare with: it comes with what is wrong instead.
 fn compare(arguments: &Arguments, input: &Input, progress: &Progress) -> Vec<Compared> {
-    let others = Policy::baselines().into_iter().filter(|policy| *policy != arguments.policy);
+    let others = policy::BASELINES.into_iter().filter(|policy| *policy != arguments.policy);
     others
         .map(|policy| {
             progress.say(&format!("comparing with {policy}"));

@@ -1,55 +1,42 @@
-use std::fmt;
+//! Who plans.
 
-use anyhow::anyhow;
-use berth_solver::model::{Plan, Snapshot, Timestamp};
-use berth_solver::packing::{self, Settings, Stop};
-use clap::ValueEnum;
+use std::collections::BTreeSet;
 
-use crate::commands::Failure;
+use berth_solver::baselines;
+pub(super) use berth_solver::baselines::Policy;
+use berth_solver::model::{Plan, PodKey, Price};
+use berth_solver::packing::{self, Never, Settings, Stop};
 
-/// Who plans (`--policy`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Policy {
-    /// Berth
-    Berth,
-    /// As Karpenter does
-    Karpenter,
-    /// As Cluster Autoscaler does
-    ClusterAutoscaler,
+use super::input::Input;
+
+/// The peers' policies, which a plan is compared with.
+pub(super) const BASELINES: [Policy; 2] = [Policy::Karpenter, Policy::ClusterAutoscaler];
+
+/// Has a policy plan. A baseline is not stopped: cut short, it would not be what the peer does.
+pub(super) fn plan(
+    policy: Policy,
+    input: &Input,
+    settings: &Settings,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Plan {
+    let stop: &dyn Stop = if policy == Policy::Berth { stop } else { &Never };
+    baselines::plan(policy, &input.snapshot, settings, input.now, seed, stop)
 }
 
-impl Policy {
-    /// The policies that this build has to compare with.
-    pub(super) const fn baselines() -> [Self; 0] {
-        []
-    }
-
-    /// Has it plan.
-    pub(super) fn plan(
-        self,
-        snapshot: &Snapshot,
-        settings: &Settings,
-        now: Timestamp,
-        seed: u64,
-        stop: &dyn Stop,
-    ) -> Result<Plan, Failure> {
-        match self {
-            Self::Berth => Ok(packing::plan(snapshot, settings, now, seed, stop)),
-            Self::Karpenter | Self::ClusterAutoscaler => {
-                let message =
-                    anyhow!("--policy {self}: this build does not have it: expected berth");
-                Err(Failure::BadInput(message))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Policy {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Berth => "berth",
-            Self::Karpenter => "karpenter",
-            Self::ClusterAutoscaler => "cluster-autoscaler",
-        })
-    }
+/// Gives a baseline's plan the bound that Berth proves, if both place the same pods. It is nothing
+/// otherwise: a bound for other pods says nothing about these.
+pub(super) fn bound(
+    plan: &mut Plan,
+    input: &Input,
+    settings: &Settings,
+    seed: u64,
+    stop: &dyn Stop,
+) {
+    let own = packing::plan(&input.snapshot, settings, input.now, seed, stop);
+    let without = |plan: &Plan| {
+        plan.unschedulable.iter().map(|one| one.pod.clone()).collect::<BTreeSet<PodKey>>()
+    };
+    let same = without(plan) == without(&own);
+    plan.lower_bound = if same { own.lower_bound.min(plan.price) } else { Price::ZERO };
 }
