@@ -30,9 +30,19 @@ pub(super) fn identity(object: &mut Object) -> Result<(), ManifestError> {
 
 const fn is_namespaced(class: Class) -> bool {
     match class {
-        Class::Watched(Kind::Pod | Kind::DaemonSet | Kind::PodDisruptionBudget)
+        Class::Watched(
+            Kind::Pod | Kind::DaemonSet | Kind::PodDisruptionBudget | Kind::PersistentVolumeClaim,
+        )
         | Class::Workload(_) => true,
-        Class::Watched(Kind::Node | Kind::NodeClaim | Kind::NodePool | Kind::Namespace)
+        Class::Watched(
+            Kind::Node
+            | Kind::NodeClaim
+            | Kind::NodePool
+            | Kind::Namespace
+            | Kind::PersistentVolume
+            | Kind::StorageClass
+            | Kind::CsiNode,
+        )
         | Class::Priority
         | Class::Unknown => false,
     }

@@ -203,6 +203,10 @@ pub const fn group_of(kind: Kind) -> &'static str {
         Kind::DaemonSet => objects::DaemonSet::RESOURCE.group,
         Kind::Namespace => objects::Namespace::RESOURCE.group,
         Kind::PodDisruptionBudget => objects::PodDisruptionBudget::RESOURCE.group,
+        Kind::PersistentVolumeClaim => objects::PersistentVolumeClaim::RESOURCE.group,
+        Kind::PersistentVolume => objects::PersistentVolume::RESOURCE.group,
+        Kind::StorageClass => objects::StorageClass::RESOURCE.group,
+        Kind::CsiNode => objects::CsiNode::RESOURCE.group,
     }
 }
 
@@ -223,6 +227,12 @@ pub fn applied(
         Kind::DaemonSet => applied_as::<objects::DaemonSet>(object, interner),
         Kind::Namespace => applied_as::<objects::Namespace>(object, interner),
         Kind::PodDisruptionBudget => applied_as::<objects::PodDisruptionBudget>(object, interner),
+        Kind::PersistentVolumeClaim => {
+            applied_as::<objects::PersistentVolumeClaim>(object, interner)
+        }
+        Kind::PersistentVolume => applied_as::<objects::PersistentVolume>(object, interner),
+        Kind::StorageClass => applied_as::<objects::StorageClass>(object, interner),
+        Kind::CsiNode => applied_as::<objects::CsiNode>(object, interner),
     }
 }
 
