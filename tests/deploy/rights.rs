@@ -63,8 +63,9 @@ const WITHHELD: &[Right] = &[
     (&["create"], "rbac.authorization.k8s.io/clusterrolebindings", "", ""),
     (&["create", "update", "patch", "delete"], "apps/deployments", ANY, ""),
     (&["create", "update", "patch", "delete"], "apps/daemonsets", ANY, ""),
-    (&["create", "update", "patch", "delete"], "/persistentvolumeclaims", ANY, ""),
-    (&["create", "update", "patch", "delete"], "/persistentvolumes", "", ""),
+    // kube-scheduler beside it updates them, to bind volumes.
+    (&["create", "delete"], "/persistentvolumeclaims", ANY, ""),
+    (&["create", "delete"], "/persistentvolumes", "", ""),
     (&["create", "update", "patch", "delete"], "policy/poddisruptionbudgets", ANY, ""),
     (&["create", "update", "patch", "delete"], "karpenter.sh/nodepools", "", ""),
     (&["update", "deletecollection"], "karpenter.sh/nodeclaims", "", ""),

@@ -10,7 +10,7 @@
 
 use super::dimensions::Amounts;
 use super::knapsack::Knapsack;
-use super::master::{Column, Master, worth};
+use super::master::{Column, Master};
 use super::rounding::Packer;
 
 /// How much work the search for one machine may be in one round, at first...

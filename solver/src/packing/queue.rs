@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{Name, Plan, Snapshot, Target, Timestamp};
+use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
 use crate::placement::StandingPlan;
 
 /// How patient the queue is.
@@ -91,15 +91,17 @@ impl Queue {
                 self.planned.insert(uid.clone(), Planned { target, at: now });
             }
         }
-        self.forget_and_retry(&pending(snapshot), snapshot, now);
+        self.forget_and_retry(snapshot, now);
     }
 
     /// Looks at who is pending, and says when to plan.
     pub fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Due {
-        let pending = pending(snapshot);
-        self.forget_and_retry(&pending, snapshot, now);
-        let waiting: BTreeSet<Name> =
-            pending.into_iter().filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
+        self.forget_and_retry(snapshot, now);
+        let waiting: BTreeSet<Name> = pending(snapshot)
+            .into_iter()
+            .filter(|uid| !self.planned.contains_key(*uid))
+            .cloned()
+            .collect();
         if waiting.is_empty() {
             self.waiting = waiting;
             return self.look_at_headroom(snapshot, now);
@@ -175,22 +177,31 @@ impl Queue {
         self.waiting.len()
     }
 
-    fn forget_and_retry(&mut self, pending: &BTreeSet<&Name>, snapshot: &Snapshot, now: Timestamp) {
+    fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
         let retry_after = self.settings.retry_after;
+        let unbound: BTreeMap<&Name, &Pod> = without_node(snapshot).collect();
         self.planned.retain(|uid, planned| {
+            let Some(pod) = unbound.get(uid) else { return false };
             let open = planned.target.as_ref().is_none_or(|target| is_open(snapshot, target));
-            pending.contains(uid) && !(open && now.since(planned.at) >= retry_after)
+            // kube-scheduler gives a nomination up itself when it leads nowhere.
+            let steered = snapshot.is_nominated(pod);
+            steered || !(open && now.since(planned.at) >= retry_after)
         });
     }
 }
 
-/// The UIDs of the pods that kube-scheduler found no node for.
+/// The pods that kube-scheduler found no node for when it last tried, by UID.
+fn without_node(snapshot: &Snapshot) -> impl Iterator<Item = (&Name, &Pod)> {
+    let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
+    pods.map(|pod| (&pod.uid, &**pod))
+}
+
+/// The UIDs of those for which a node has to be found: not of pods that are nominated for one.
 fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
-    let pods = snapshot
-        .unbound
-        .values()
-        .filter(|pod| pod.needs_node() && pod.unschedulable && !snapshot.is_nominated(pod));
-    pods.map(|pod| &pod.uid).collect()
+    without_node(snapshot)
+        .filter(|(_, pod)| !snapshot.is_nominated(pod))
+        .map(|(uid, _)| uid)
+        .collect()
 }
 
 /// Whether pods could go there now, so that they should not be waited for any longer.
@@ -335,6 +346,26 @@ mod tests {
 
     fn node_named(name: &str) -> crate::model::Node {
         node(name, 1_000, 1_000)
+    }
+
+    #[test]
+    fn a_pod_that_is_nominated_for_its_node_still_goes_there() {
+        let (general, catalog) = (pool("general"), exoscale_catalog(&["ch-gva-2"]));
+        let made = claim("c1", &general, type_of(&catalog, "standard.medium"));
+        let up = claim_with_condition(made, well_known::condition::LAUNCHED);
+        let steered = Pod { nominated_node: Some("c1".into()), ..waiting_pod("a") };
+        let snapshot = cluster()
+            .pool(general, catalog)
+            .claim(up.clone())
+            .node(node_of_claim(&up))
+            .pod(steered)
+            .snapshot();
+        let mut queue = Queue::default();
+        let mut plan = empty_plan();
+        plan.placements = vec![place_on_claim(&waiting_pod("a"), "c1")];
+        queue.record(&plan, at(0));
+        assert_eq!(queue.look(&snapshot, at(60_000)), Due::Never);
+        assert_eq!(queue.targets(), BTreeMap::from([(uid("a"), Target::Claim("c1".into()))]));
     }
 
     #[test]
