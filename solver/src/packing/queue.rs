@@ -136,8 +136,11 @@ impl Queue {
         for (uid, target) in placed.chain(unplaced) {
             self.planned.insert(uid.clone(), Planned { target: target.cloned(), at: now });
         }
+        // Those that the plan does not speak of are others' to place: they need no plan each second.
+        for uid in std::mem::take(&mut self.waiting) {
+            self.planned.entry(uid).or_insert(Planned { target: None, at: now });
+        }
         self.planned_at = Some(now);
-        self.waiting.clear();
     }
 
     /// There was no plan that can be carried out: whoever is pending waits for the next try.
@@ -179,29 +182,24 @@ impl Queue {
 
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
         let retry_after = self.settings.retry_after;
-        let unbound: BTreeMap<&Name, &Pod> = without_node(snapshot).collect();
+        let unbound: BTreeSet<&Name> = without_node(snapshot).map(|pod| &pod.uid).collect();
         self.planned.retain(|uid, planned| {
-            let Some(pod) = unbound.get(uid) else { return false };
             let open = planned.target.as_ref().is_none_or(|target| is_open(snapshot, target));
-            // kube-scheduler gives a nomination up itself when it leads nowhere.
-            let steered = snapshot.is_nominated(pod);
-            steered || !(open && now.since(planned.at) >= retry_after)
+            unbound.contains(uid) && !(open && now.since(planned.at) >= retry_after)
         });
     }
 }
 
-/// The pods that kube-scheduler found no node for when it last tried, by UID.
-fn without_node(snapshot: &Snapshot) -> impl Iterator<Item = (&Name, &Pod)> {
-    let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
-    pods.map(|pod| (&pod.uid, &**pod))
+/// The pods that kube-scheduler found no node for when it last tried.
+fn without_node(snapshot: &Snapshot) -> impl Iterator<Item = &Pod> {
+    let pods = snapshot.unbound.values().map(|pod| &**pod);
+    pods.filter(|pod| pod.needs_node() && pod.unschedulable)
 }
 
 /// The UIDs of those for which a node has to be found: not of pods that are nominated for one.
 fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
-    without_node(snapshot)
-        .filter(|(_, pod)| !snapshot.is_nominated(pod))
-        .map(|(uid, _)| uid)
-        .collect()
+    let pods = without_node(snapshot).filter(|pod| !snapshot.is_nominated(pod));
+    pods.map(|pod| &pod.uid).collect()
 }
 
 /// Whether pods could go there now, so that they should not be waited for any longer.
@@ -337,11 +335,16 @@ mod tests {
     fn a_pod_that_was_promised_a_node_does_not_wait() {
         let promised = |node: &str| {
             let pod = Pod { nominated_node: Some(node.into()), ..waiting_pod("a") };
-            let snapshot = cluster().node(node_named("n")).pod(pod).snapshot();
+            // Somebody has to leave for it.
+            let victim = Pod { deleted: Some(at(0)), ..bound(waiting_pod("b"), "n") };
+            let pods = [pod, victim];
+            let snapshot =
+                cluster().node(node_named("n")).node(node_named("free")).pods(pods).snapshot();
             Queue::default().look(&snapshot, at(0))
         };
         assert_eq!(promised("n"), Due::Never);
         assert_eq!(promised("gone"), Due::At(at(1_000)));
+        assert_eq!(promised("free"), Due::At(at(1_000)), "nothing keeps it waiting there");
     }
 
     fn node_named(name: &str) -> crate::model::Node {
@@ -364,8 +367,19 @@ mod tests {
         let mut plan = empty_plan();
         plan.placements = vec![place_on_claim(&waiting_pod("a"), "c1")];
         queue.record(&plan, at(0));
-        assert_eq!(queue.look(&snapshot, at(60_000)), Due::Never);
+        assert_eq!(queue.look(&snapshot, at(9_999)), Due::Never);
         assert_eq!(queue.targets(), BTreeMap::from([(uid("a"), Target::Claim("c1".into()))]));
+        // The nomination led nowhere.
+        assert_eq!(queue.look(&snapshot, at(10_000)), Due::At(at(11_000)));
+    }
+
+    #[test]
+    fn a_pod_that_plans_do_not_speak_of_is_not_planned_for_each_second() {
+        let mut queue = Queue::default();
+        let snapshot = with(&["of-another-scheduler"]);
+        assert_eq!(queue.look(&snapshot, at(0)), Due::At(at(1_000)));
+        queue.record(&empty_plan(), at(1_000));
+        assert_eq!(queue.look(&snapshot, at(1_000)), Due::Never);
     }
 
     #[test]

@@ -26,7 +26,9 @@ fn a_pod_that_others_were_evicted_for_is_not_planned_for_and_keeps_its_room() {
     let waiting = pod("p", &shape(3_000, 100).build());
     let promised = Pod { nominated_node: Some("n".into()), ..waiting.clone() };
     let other = pod("q", &shape(3_000, 100).build());
-    let cluster = base().node(in_zone("n", "a", 4_000)).pods([promised, other]);
+    let victim = pod("victim", &shape(3_000, 100).build());
+    let victim = Pod { deleted: Some(Timestamp::from_seconds(1)), ..bound(victim, "n") };
+    let cluster = base().node(in_zone("n", "a", 4_000)).pods([promised, other, victim]);
     assert_eq!(outcome(&planned(&cluster)), ["large in a"]);
     let gone = Pod { nominated_node: Some("gone".into()), ..waiting };
     assert_eq!(outcome(&planned(&base().pod(gone))), ["large in a"]);

@@ -82,10 +82,13 @@ impl Snapshot {
             .find(|claim| !contradict(node, claim))
     }
 
-    /// Whether kube-scheduler has evicted pods to make room for this one on a node that is there:
-    /// it will go there, and nothing has to be planned for it.
+    /// Whether kube-scheduler has evicted pods to make room for this one on a node that is there,
+    /// and they are still going: it will go there, and nothing has to be planned for it.
+    ///
+    /// A nomination alone says less: Berth nominates pods too, and one that leads nowhere stays.
     pub fn is_nominated(&self, pod: &Pod) -> bool {
-        pod.nominated_node.as_ref().is_some_and(|node| self.nodes.contains_key(node))
+        let node = pod.nominated_node.as_ref().and_then(|node| self.nodes.get(node));
+        node.is_some_and(|state| state.pods.values().any(|pod| pod.deleted.is_some()))
     }
 
     /// What scoring wants to know of a node.
