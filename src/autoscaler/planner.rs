@@ -31,10 +31,9 @@ pub(super) fn plan(
 ) -> Planned {
     let started = Instant::now();
     let over = || started.elapsed() > budget;
-    let simpler = [
-        settings.clone(),
-        packing::Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() },
-    ];
+    let greedy = packing::Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() };
+    let simpler =
+        [settings.clone(), greedy.clone(), packing::Settings { keep_claims: false, ..greedy }];
     let mut rejected = Vec::new();
     for settings in simpler {
         let plan = packing::plan(&snapshot, &settings, now, seed, &over);

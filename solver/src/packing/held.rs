@@ -31,6 +31,13 @@ pub fn keep(state: &mut State<'_, '_>, pending: &mut Pending) {
     }
 }
 
+/// Lets all held pods go back to their groups.
+pub fn release(pending: &mut Pending) {
+    for held in std::mem::take(&mut pending.held) {
+        pending.release(held);
+    }
+}
+
 fn bins_of_claims(problem: &Problem<'_>) -> BTreeMap<Name, usize> {
     let mut bins = BTreeMap::new();
     for (index, bin) in problem.bins.iter().enumerate().filter(|(_, bin)| bin.open) {

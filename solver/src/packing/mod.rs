@@ -70,7 +70,11 @@ pub fn plan(
     }
     let problem = problem::Problem::new(snapshot, settings, &pending);
     let mut state = state::State::new(&problem);
-    held::keep(&mut state, &mut pending);
+    if settings.keep_claims {
+        held::keep(&mut state, &mut pending);
+    } else {
+        held::release(&mut pending);
+    }
     let (mut leftovers, classes) = priorities::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;

@@ -24,6 +24,9 @@ pub struct Settings {
     pub scheduler_names: Box<[Name]>,
     /// What becomes of nodes that NodePools' `minValues` forbid (Karpenter's `MIN_VALUES_POLICY`).
     pub min_values: MinValuesPolicy,
+    /// Whether pods keep the claims that were launched for them. A plan in which they cannot (their
+    /// spread has become uneven, say) is made anew without.
+    pub keep_claims: bool,
     /// How many rounds of column generation may follow the greedy plan, 0 for none.
     pub column_rounds: u32,
     /// How many neighbourhoods the local search may try, 0 for none.
@@ -36,6 +39,7 @@ impl Default for Settings {
             price_per_node: Price::ZERO,
             scheduler_names: Box::from([Name::from("default-scheduler")]),
             min_values: MinValuesPolicy::Strict,
+            keep_claims: true,
             column_rounds: 400,
             search_rounds: 4_000,
         }

@@ -193,3 +193,33 @@ fn weird_amounts_and_rules_never_panic() {
     let plan = planned(&builder.snapshot());
     assert_eq!(plan.placements.len() + plan.unschedulable.len(), 30);
 }
+
+#[test]
+fn pods_whose_claims_have_become_too_crowded_a_domain_find_other_places() {
+    let general = pool("default");
+    let catalog = exoscale();
+    let kind = type_of(&catalog, "standard.large");
+    let coming = claim("default-one", &general, kind);
+    let zone = coming.zone().cloned().unwrap_or_default();
+    let shape = shape(500, 512).label("app", "web").spread(well_known::ZONE_LABEL, 1).build();
+    let waiting = pods("p", 4, &shape);
+    let coming = NodeClaim {
+        planned_pods: waiting.iter().map(|pod| pod.uid.clone()).collect(),
+        ..claim_with_condition(coming, well_known::condition::LAUNCHED)
+    };
+    let there = node("there", 8_000, 16_384);
+    let there =
+        Node { labels: there.labels.with([(well_known::ZONE_LABEL.into(), zone)]), ..there };
+    let running = pods("r", 3, &shape).into_iter().map(|pod| bound(pod, "there"));
+    let snapshot = cluster()
+        .pool(general, Arc::clone(&catalog))
+        .claim(coming)
+        .node(there)
+        .pods(running)
+        .pods(waiting)
+        .snapshot();
+    let settings = Settings { keep_claims: false, ..Settings::default() };
+    let plan = plan(&snapshot, &settings, Timestamp::from_seconds(1), 7, &Never);
+    assert_eq!(crate::verify::verify(&snapshot, &settings.scheduler_names, &plan), []);
+    assert!(plan.unschedulable.is_empty(), "{:?}", plan.unschedulable);
+}
