@@ -1,6 +1,8 @@
 //! Objects and texts that people write: whatever is in them, nothing panics, and what makes no
 //! sense is named together with the field that it is in.
 
+#![allow(clippy::expect_used, reason = "a test that meets nonsense should stop")]
+
 use std::time::Duration;
 
 use berth::api::{format_duration, parse_duration, parse_never, parse_schedule};

@@ -3,6 +3,8 @@
 //! The Go program in this folder makes some hundred pods and has `k8s.io/component-helpers` count
 //! them with kube-scheduler's options. It needs Go and the modules of its `go.mod`.
 
+#![allow(clippy::expect_used, reason = "a test that meets nonsense should stop")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;

@@ -7,6 +7,9 @@ use super::master::Column;
 /// How much work the search for one content may be.
 const SEARCH_WORK: u32 = 6;
 
+/// Takes a content of a machine, by its index, off what waits; says whether to go on.
+pub type Launch<'l> = dyn FnMut(usize, &[(usize, u32)], &mut [u32]) -> bool + 'l;
+
 /// Fills machines one after the other, each time the one that gives most for its price.
 #[derive(Debug)]
 pub struct Packer<'m> {
@@ -78,7 +81,7 @@ impl<'m> Packer<'m> {
         waiting: &mut [u32],
         values: &[f64],
         columns: &[&Column],
-        launch: &mut dyn FnMut(usize, &[(usize, u32)], &mut [u32]) -> bool,
+        launch: &mut Launch<'_>,
         stop: &mut dyn FnMut() -> bool,
     ) -> bool {
         // Value for money only falls while pods go, nearly always: only the best is looked at
