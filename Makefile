@@ -73,6 +73,11 @@ deny: ## Check licences and advisories of the dependencies, when cargo-deny is t
 	@if cargo deny --version > /dev/null 2>&1; then cargo deny --all-features check; \
 	else echo 'cargo-deny is not installed: licences and advisories are not checked (cargo install cargo-deny)'; fi
 
+.PHONY: bench-solver
+bench-solver: ## Measure how good plans are after how long; writes target/bench/solver.md and .json
+	$(call say,bench,building (some minutes the first time), then five workloads a catalog)
+	@cargo bench --locked --bench solver
+
 .PHONY: bench-extender
 bench-extender: ## Measure the extender's answers; writes target/bench/extender.md and .json
 	$(call say,1/1,40 cases of two seconds and a relist)

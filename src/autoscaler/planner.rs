@@ -30,13 +30,14 @@ pub(super) fn plan(
     budget: Duration,
 ) -> Planned {
     let started = Instant::now();
-    let over = || started.elapsed() > budget;
+    let budget = budget.max(Duration::from_millis(1));
+    let spent = packing::Budget(|| started.elapsed().as_secs_f64() / budget.as_secs_f64());
     let greedy = packing::Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() };
     let simpler =
         [settings.clone(), greedy.clone(), packing::Settings { keep_claims: false, ..greedy }];
     let mut rejected = Vec::new();
     for settings in simpler {
-        let plan = packing::plan(&snapshot, &settings, now, seed, &over);
+        let plan = packing::plan(&snapshot, &settings, now, seed, &spent);
         let violations = verify(&snapshot, &settings.scheduler_names, &plan);
         if violations.is_empty() {
             let took = started.elapsed();

@@ -109,7 +109,7 @@ fn from_scratch(world: &World) -> Snapshot {
 fn lower_bound(cluster: &Snapshot) -> Price {
     const LONGEST: Duration = Duration::from_millis(50);
     let started = Instant::now();
-    let stop = || started.elapsed() > LONGEST;
+    let stop = packing::Budget(|| started.elapsed().as_secs_f64() / LONGEST.as_secs_f64());
     let settings = packing::Settings { search_rounds: 0, ..packing::Settings::default() };
     packing::plan(cluster, &settings, Timestamp::default(), 0, &stop).lower_bound
 }

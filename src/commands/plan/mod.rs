@@ -82,8 +82,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     if arguments.policy != Policy::Berth {
         progress.say("looking for a bound");
         let settings = settings(&input);
-        let started = Instant::now();
-        let over = || started.elapsed() >= arguments.budget;
+        let over = budget(arguments);
         policy::bound(&mut made.plan, &input, &settings, arguments.seed, &over);
     }
     let text = match arguments.output {
@@ -111,11 +110,17 @@ fn settings(input: &Input) -> packing::Settings {
     packing::Settings { scheduler_names, ..packing::Settings::default() }
 }
 
+/// The time from now on that `--budget` leaves.
+fn budget(arguments: &Arguments) -> packing::Budget<impl Fn() -> f64> {
+    let (started, most) = (Instant::now(), arguments.budget.max(Duration::from_millis(1)));
+    packing::Budget(move || started.elapsed().as_secs_f64() / most.as_secs_f64())
+}
+
 /// Has a policy plan, and its plan checked.
 fn make(policy: Policy, input: &Input, arguments: &Arguments) -> Result<Made, Failure> {
     let settings = settings(input);
     let started = Instant::now();
-    let over = || started.elapsed() >= arguments.budget;
+    let over = budget(arguments);
     let plan = policy::plan(policy, input, &settings, arguments.seed, &over);
     let took = started.elapsed();
     check(&input.snapshot, &input.schedulers, &plan)?;
