@@ -45,5 +45,8 @@ pub(super) fn plan(
         }
         rejected.push((plan, violations));
     }
-    Planned { snapshot, plan: None, rejected, took: started.elapsed() }
+    // Whoever can be placed is not to wait for those who cannot.
+    let last = rejected.last().map(|(plan, _)| plan);
+    let plan = last.and_then(|plan| packing::repaired(&snapshot, settings, plan));
+    Planned { snapshot, plan, rejected, took: started.elapsed() }
 }

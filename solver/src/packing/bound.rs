@@ -22,7 +22,7 @@ use super::state::State;
 /// How many parts of a search for the best content of a machine are looked at.
 const PARTS: u32 = 60;
 /// What float arithmetic may have gained.
-const SAFETY: f64 = 1.0 - 1e-9;
+const SAFETY: f64 = 1.0 - 1e-6;
 
 /// The bound for what the state places.
 pub fn lower_bound(state: &State<'_, '_>) -> Price {

@@ -34,6 +34,7 @@ mod priorities;
 mod problem;
 mod queue;
 mod repack;
+mod repair;
 mod reserved;
 mod rounding;
 mod search;
@@ -46,6 +47,7 @@ pub(crate) mod topology;
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
+pub use repair::repaired;
 pub use settings::{Budget, MinValuesPolicy, Never, Settings, Stop};
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};

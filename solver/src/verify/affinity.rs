@@ -83,9 +83,11 @@ pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
     settle(picture, &mut seekers, &mut waiting, free);
     for (shape, host) in waiting {
         let stuck = picture.placed_of(shape).find(|placed| placed.host == host);
-        let pod = stuck.map(|placed| placed.pod.key.to_string()).unwrap_or_default();
-        findings.add(
+        let Some(stuck) = stuck else { continue };
+        let pod = &stuck.pod.key;
+        findings.blame(
             Code::PodAffinity,
+            pod,
             format!(
                 "pod {pod} would not find the pods it must be with at {}",
                 picture.hosts[host].title

@@ -53,8 +53,14 @@ fn check_term(
     for (value, domain) in domains {
         if domain.owners >= 1 && domain.meant >= enough && domain.placed >= 1 {
             let shape = picture.shapes[owner];
-            findings.add(
+            let concerned = picture.placed.iter().find(|placed| {
+                let label = picture.hosts[placed.host].labels.get(&term.topology_key);
+                label == Some(value) && (placed.shape == owner || selected[placed.shape])
+            });
+            let Some(concerned) = concerned else { continue };
+            findings.blame(
                 Code::PodAntiAffinity,
+                &concerned.pod.key,
                 format!(
                     "{}={value} would hold {} pods ({}, labels {}) and {} that they must not \
                      be with",

@@ -31,7 +31,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Name, Plan, Snapshot};
+use crate::model::{Name, Plan, PodKey, Snapshot};
 
 use picture::Picture;
 
@@ -130,6 +130,9 @@ pub struct Violation {
     pub code: Code,
     /// What is wrong, with the names of what it is about.
     pub message: String,
+    /// The planned pod whose place is at fault, where it is one pod's: without it there may be
+    /// nothing wrong.
+    pub pod: Option<PodKey>,
 }
 
 impl fmt::Display for Violation {
@@ -144,7 +147,12 @@ struct Findings(Vec<Violation>);
 
 impl Findings {
     fn add(&mut self, code: Code, message: impl Into<String>) {
-        self.0.push(Violation { code, message: message.into() });
+        self.0.push(Violation { code, message: message.into(), pod: None });
+    }
+
+    /// The same about the place of one pod.
+    fn blame(&mut self, code: Code, pod: &PodKey, message: impl Into<String>) {
+        self.0.push(Violation { code, message: message.into(), pod: Some(pod.clone()) });
     }
 }
 

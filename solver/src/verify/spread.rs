@@ -45,8 +45,9 @@ fn check_constraint(
     for placed in picture.placed_of(id) {
         let host = &picture.hosts[placed.host];
         let Some(domain) = host.labels.get(key) else {
-            findings.add(
+            findings.blame(
                 Code::TopologySpread,
+                &placed.pod.key,
                 format!(
                     "pod {} is spread over {key}, a label that {} does not have",
                     placed.pod.key, host.title
@@ -57,8 +58,9 @@ fn check_constraint(
         let broken = readings.iter().all(|counts| skew(constraint, counts, domain).is_some());
         if broken && reported.insert(domain) {
             let skew = skew(constraint, &readings[1], domain).unwrap_or_default();
-            findings.add(
+            findings.blame(
                 Code::TopologySpread,
+                &placed.pod.key,
                 format!(
                     "pod {} is in {key}={domain} with {skew} more of its kind than the emptiest \
                      domain has: maxSkew is {}",
