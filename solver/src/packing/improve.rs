@@ -63,7 +63,8 @@ pub fn improve(
     if model.items.len() <= MOST_ROWS {
         generation.run(&model, settings.column_rounds, &mut until(GENERATE_UNTIL));
         let rounded = round(state, &repack, &model, &generation, &mut until(PARTS_UNTIL));
-        if adopt(state, rounded) {
+        let all: Vec<usize> = (0..state.nodes.len()).collect();
+        if rounded.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
             improved.method = Some(Method::ColumnGeneration);
         }
     } else {
@@ -86,17 +87,6 @@ pub fn improve(
     }
     improved.bound = bound::by_values(state, &repack, &generation, stop);
     improved
-}
-
-/// Takes nodes in place of the state's, if they are cheaper and allowed.
-fn adopt(state: &mut State<'_, '_>, nodes: Option<Vec<NewNode>>) -> bool {
-    let Some(nodes) = nodes else { return false };
-    let cheaper = repack::cost(state.problem, &nodes) < repack::cost(state.problem, &state.nodes);
-    if !cheaper || !within_limits(state, &nodes) {
-        return false;
-    }
-    state.nodes = nodes;
-    true
 }
 
 /// Packs parts of the plan anew, each by a model of its own, until every node had its turn.

@@ -126,12 +126,16 @@ fn anew(
     packer.pack(&mut waiting, values, &[], &mut launch, stop).then_some(nodes)
 }
 
-/// Puts nodes in the place of others, if they are cheaper and the pools' limits allow them.
+/// Puts nodes in the place of others, if they hold as many pods, are cheaper, and the pools' limits
+/// allow them.
 pub fn exchange(state: &mut State<'_, '_>, part: &[usize], nodes: Vec<NewNode>) -> bool {
     let problem = state.problem;
     let old: f64 =
         part.iter().map(|node| problem.candidates[state.nodes[*node].candidate].cost).sum();
-    if repack::cost(problem, &nodes) >= old - EPSILON {
+    let pods = |node: &NewNode| node.load.contents.iter().map(|(_, count)| *count).sum::<u32>();
+    let before: u32 = part.iter().map(|node| pods(&state.nodes[*node])).sum();
+    let as_many = nodes.iter().map(pods).sum::<u32>() == before;
+    if !as_many || repack::cost(problem, &nodes) >= old - EPSILON {
         return false;
     }
     let mut all: Vec<NewNode> = Vec::with_capacity(state.nodes.len());
