@@ -362,6 +362,8 @@ impl Autoscaler {
             pod_events: self.memory.pod_events.times(),
             under_way: self.memory.under_way.uids().clone(),
             closed_budgets: BTreeSet::new(),
+            hash_version: HASH_VERSION.into(),
+            quarantined: BTreeSet::new(),
         }
     }
 

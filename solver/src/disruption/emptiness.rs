@@ -1,16 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::time::Duration;
 
 use super::budgets::{allowed, is_tainted};
 use super::headroom;
+use super::obstacle::{Kept, Obstacle};
 use crate::lifecycle::{NodeRef, Write};
 use crate::model::{
-    ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, PodKey, Removal,
+    ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, Removal,
     RemovalReason, Snapshot, Target, Timestamp, well_known::condition,
 };
 
-/// What [`emptiness`] needs to know beside the snapshot.
+/// What decisions about disruption need to know beside the snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// The places that the standing plan has for pods that are not bound yet, by the pods' UIDs.
@@ -23,6 +22,12 @@ pub struct Inputs {
     /// The UIDs of claims whose removal has begun, whether the snapshot shows it yet or not. They
     /// use up their pools' budgets.
     pub under_way: BTreeSet<Name>,
+    /// The way in which NodePools' hashes are made now. Claims whose hash was made in another way
+    /// are not compared: a new version of Berth replaces nothing.
+    pub hash_version: Name,
+    /// The UIDs of pods that the eviction API has refused for good (it answers 500 where two
+    /// budgets protect one pod). Their nodes are left alone.
+    pub quarantined: BTreeSet<Name>,
 }
 
 /// Which nodes go because they are empty, and why the others stay.
@@ -33,69 +38,6 @@ pub struct Emptiness {
     pub removals: Vec<Removal>,
     /// Why each other claim stays, by name.
     pub kept: Vec<Kept>,
-}
-
-/// A claim that stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// Its name.
-    pub claim: Name,
-    /// Why.
-    pub obstacle: Obstacle,
-}
-
-/// Why a node is not removed as empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
-    /// It is being deleted already.
-    Leaving,
-    /// It is not fully up yet.
-    NotInitialized,
-    /// Its node is not known.
-    NoNode,
-    /// Its NodePool is not known, or is a static one.
-    NotConsolidated,
-    /// `consolidateAfter: Never`.
-    Never,
-    /// `karpenter.sh/do-not-disrupt` on the node.
-    DoNotDisrupt,
-    /// A pod that came from elsewhere runs on it.
-    Occupied(PodKey),
-    /// So many pods that have no node yet are planned for it.
-    Expected(usize),
-    /// Its room is kept for that buffer.
-    Headroom(PodKey),
-    /// Left alone for too short a time: so much is still missing.
-    TooSoon(Duration),
-    /// The pool's budgets allow no more now.
-    Budget {
-        /// What they allow.
-        limit: u32,
-    },
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Leaving => formatter.write_str("it is being deleted already"),
-            Self::NotInitialized => formatter.write_str("it is not initialized yet"),
-            Self::NoNode => formatter.write_str("its node is not known"),
-            Self::NotConsolidated => {
-                formatter.write_str("its NodePool is unknown or has a fixed number of nodes")
-            }
-            Self::Never => formatter.write_str("its NodePool says consolidateAfter: Never"),
-            Self::DoNotDisrupt => formatter.write_str("the node says do-not-disrupt"),
-            Self::Occupied(pod) => write!(formatter, "pod {pod} runs on it"),
-            Self::Headroom(buffer) => write!(formatter, "its room is kept for buffer {buffer}"),
-            Self::Expected(pods) => write!(formatter, "{pods} pending pods are planned for it"),
-            Self::TooSoon(left) => {
-                write!(formatter, "consolidateAfter leaves it {} s more", left.as_secs_f64().ceil())
-            }
-            Self::Budget { limit } => {
-                write!(formatter, "the disruption budgets allow {limit} nodes at a time")
-            }
-        }
-    }
 }
 
 /// Which nodes may be removed because nothing but pods that belong to their node runs on them and
@@ -162,7 +104,7 @@ pub fn leftover_taints(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Wr
 }
 
 /// How many claims of a pool are under way that the snapshot does not show as leaving.
-fn in_pool_under_way(snapshot: &Snapshot, pool: &NodePool, inputs: &Inputs) -> usize {
+pub(super) fn in_pool_under_way(snapshot: &Snapshot, pool: &NodePool, inputs: &Inputs) -> usize {
     let of_pool = |claim: &NodeClaim| claim.pool() == Some(&pool.name) && claim.deleted.is_none();
     let claims = snapshot.claims.values();
     claims.filter(|claim| of_pool(claim) && inputs.under_way.contains(&claim.uid)).count()
@@ -212,7 +154,7 @@ fn candidate<'a>(
 }
 
 /// How many pods are still to come to each claim's node, by the claim's name.
-fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Name, usize> {
+pub(super) fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Name, usize> {
     let pending: BTreeSet<&Name> =
         snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
     let mut pods_of: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();

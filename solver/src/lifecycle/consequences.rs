@@ -116,6 +116,11 @@ fn created(new: &NewClaim, uid: &Name, now: Timestamp) -> NodeClaim {
         last_pod_event: None,
         planned_pods: new.planned_pods.clone(),
         price: Some(new.price),
+        template_hash: new.annotations.get(well_known::NODEPOOL_HASH_ANNOTATION).cloned(),
+        template_hash_version: new
+            .annotations
+            .get(well_known::NODEPOOL_HASH_VERSION_ANNOTATION)
+            .cloned(),
     }
 }
 

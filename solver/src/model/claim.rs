@@ -75,6 +75,12 @@ pub struct NodeClaim {
     pub planned_pods: Box<[Name]>,
     /// The price that the plan chose it at (annotation `berth.sh/price-per-hour`).
     pub price: Option<Price>,
+    /// The hash of the template that it was made from (annotation `karpenter.sh/nodepool-hash`).
+    #[serde(default)]
+    pub template_hash: Option<Name>,
+    /// Which way of hashing made it (annotation `karpenter.sh/nodepool-hash-version`).
+    #[serde(default)]
+    pub template_hash_version: Option<Name>,
 }
 
 impl NodeClaim {

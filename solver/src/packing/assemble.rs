@@ -80,7 +80,8 @@ fn pods_of(load: &Load, queues: &mut [std::vec::IntoIter<Arc<Pod>>]) -> Vec<Arc<
         .collect()
 }
 
-fn launch(
+/// What the state's node number `index` asks a cloud for, with these pods on it.
+pub fn launch(
     state: &State<'_, '_>,
     candidate: usize,
     pods: &[Arc<Pod>],

@@ -120,6 +120,22 @@ impl Pending {
     }
 }
 
+/// The groups of these pods, and the group of each of them, or why it can have no place.
+pub fn group(
+    snapshot: &Snapshot,
+    pods: impl IntoIterator<Item = Arc<Pod>>,
+) -> (Vec<Group>, Vec<Result<usize, String>>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut grouping = Grouping::new(snapshot);
+    let of_pod = |pod: Arc<Pod>| {
+        let group = grouping.group_of(&pod, &mut groups)?;
+        groups[group].pods.push(pod);
+        Ok(group)
+    };
+    let found = pods.into_iter().map(of_pod).collect();
+    (groups, found)
+}
+
 /// Finds the group of each pod.
 struct Grouping<'a> {
     snapshot: &'a Snapshot,

@@ -94,6 +94,8 @@ fn claim(claim_name: &str) -> NodeClaim {
         last_pod_event: None,
         planned_pods: Box::default(),
         price: None,
+        template_hash: None,
+        template_hash_version: None,
     }
 }
 

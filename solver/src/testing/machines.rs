@@ -146,6 +146,8 @@ pub fn claim(name: &str, pool: &NodePool, kind: &InstanceType) -> NodeClaim {
         last_pod_event: None,
         planned_pods: Box::default(),
         price: Some(offering.price),
+        template_hash: Some(pool.hash.clone()),
+        template_hash_version: Some("test".into()),
     }
 }
 

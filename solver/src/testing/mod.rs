@@ -21,6 +21,7 @@
 #![allow(clippy::expect_used, reason = "a test that builds nonsense should stop")]
 
 mod catalogs;
+mod clusters;
 mod machines;
 mod pods;
 mod random;
@@ -30,6 +31,7 @@ mod workloads;
 use std::sync::Arc;
 
 pub use catalogs::{exoscale_catalog, instance_type, mixed_catalog, offering, price, type_of};
+pub use clusters::{after_round, half_empty_cluster, percent, up};
 pub use machines::{
     claim, claim_with_condition, empty_plan, launch, node, node_of_claim, place_on_claim,
     place_on_node, pool,

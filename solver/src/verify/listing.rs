@@ -1,8 +1,8 @@
 //! Each pod that needs a node is listed exactly once, and no other pod is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::model::{Name, Plan, PodKey, Snapshot};
+use crate::model::{Name, Plan, Pod, PodKey, Snapshot};
 
 use super::{Code, Findings};
 
@@ -12,6 +12,7 @@ pub(super) fn check(
     plan: &Plan,
     findings: &mut Findings,
 ) {
+    let removed = removed_nodes(plan);
     let mut listed: BTreeMap<&PodKey, &Name> = BTreeMap::new();
     let placements = plan.placements.iter().map(|one| (&one.pod, &one.uid, true));
     let unschedulable = plan.unschedulable.iter().map(|one| (&one.pod, &one.uid, false));
@@ -19,7 +20,7 @@ pub(super) fn check(
         if listed.insert(key, uid).is_some() {
             findings.add(Code::PodListedTwice, format!("pod {key} is listed more than once"));
         }
-        check_pod(snapshot, key, uid, placed, findings);
+        check_pod(snapshot, &removed, key, uid, placed, findings);
     }
     for pod in snapshot.unbound.values() {
         let ours = schedulers.contains(&pod.shape.scheduler);
@@ -36,7 +37,14 @@ pub(super) fn check(
     }
 }
 
-fn check_pod(snapshot: &Snapshot, key: &PodKey, uid: &Name, placed: bool, findings: &mut Findings) {
+fn check_pod(
+    snapshot: &Snapshot,
+    removed: &HashSet<&Name>,
+    key: &PodKey,
+    uid: &Name,
+    placed: bool,
+    findings: &mut Findings,
+) {
     let Some(pod) = snapshot.pods.get(key) else {
         findings.add(Code::PodUnknown, format!("pod {key} is not there"));
         return;
@@ -47,7 +55,8 @@ fn check_pod(snapshot: &Snapshot, key: &PodKey, uid: &Name, placed: bool, findin
             format!("pod {key} with UID {uid} is gone: the one there now has UID {}", pod.uid),
         );
     }
-    if !pod.needs_node() || pod.belongs_to_node() {
+    let moves = placed && moves(removed, pod);
+    if !(pod.needs_node() || moves) || pod.belongs_to_node() {
         findings.add(
             Code::PodNeedsNoNode,
             match &pod.node {
@@ -60,6 +69,19 @@ fn check_pod(snapshot: &Snapshot, key: &PodKey, uid: &Name, placed: bool, findin
         findings
             .add(Code::PodDefective, format!("pod {key} is placed but makes no sense: {defect}"));
     }
+}
+
+/// The names of the nodes that a plan removes.
+pub(super) fn removed_nodes(plan: &Plan) -> HashSet<&Name> {
+    plan.removals.iter().filter_map(|removal| removal.node.as_ref()).collect()
+}
+
+/// Whether the pod needs another node because the one that it is bound to is removed.
+pub(super) fn moves(removed: &HashSet<&Name>, pod: &Pod) -> bool {
+    pod.is_alive()
+        && pod.deleted.is_none()
+        && !pod.belongs_to_node()
+        && pod.node.as_ref().is_some_and(|node| removed.contains(node))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 mod affinity;
 mod anti_affinity;
 mod devices;
+mod disruption;
 mod headroom;
 mod host_ports;
 mod launches;
@@ -34,6 +35,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Name, Plan, PodKey, Snapshot};
 
 use picture::Picture;
+
+pub use disruption::{Limits, verify_disruption};
 
 /// A rule that a plan breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,6 +124,12 @@ pub enum Code {
     RemovalNotEmpty,
     /// Something forbids that the node be disrupted.
     RemovalForbidden,
+    /// A pod of a removed node has no other place.
+    RemovalLosesPod,
+    /// More nodes of a pool would go than its disruption budgets allow.
+    DisruptionBudget,
+    /// A PodDisruptionBudget lets fewer pods go.
+    PodDisruptionBudget,
 }
 
 /// A rule that a plan breaks, and how.

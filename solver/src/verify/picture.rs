@@ -1,12 +1,14 @@
 //! The cluster as it will be once the plan has been carried out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
     DaemonSet, LabelSelector, Labels, Launch, Name, NodeClaim, NodeState, Owner, Plan, Pod,
     PodAffinityTerm, PodShape, Resources, Snapshot, Taint, TaintEffect, Target, well_known,
 };
+
+use super::listing;
 
 /// Which of the picture's shapes.
 pub(super) type ShapeId = usize;
@@ -92,8 +94,12 @@ impl<'a> Picture<'a> {
             by_node: BTreeMap::new(),
             by_claim: BTreeMap::new(),
         };
+        // Pods that the plan moves off nodes that it removes count where they go.
+        let removed = listing::removed_nodes(plan);
+        let placed: HashSet<&Name> = plan.placements.iter().map(|one| &one.uid).collect();
+        let moved = |pod: &Pod| listing::moves(&removed, pod) && placed.contains(&pod.uid);
         for state in snapshot.nodes.values() {
-            picture.add_node(snapshot, state);
+            picture.add_node(snapshot, state, &moved);
         }
         for claim in snapshot.claims.values() {
             if !picture.by_claim.contains_key(claim.name.as_str()) {
@@ -178,7 +184,12 @@ impl<'a> Picture<'a> {
         self.placed.push(Placed { pod, shape, host });
     }
 
-    fn add_node(&mut self, snapshot: &'a Snapshot, state: &'a NodeState) {
+    fn add_node(
+        &mut self,
+        snapshot: &'a Snapshot,
+        state: &'a NodeState,
+        moved: &impl Fn(&Pod) -> bool,
+    ) {
         let node = &*state.node;
         let claim = snapshot.claim_of_node(node);
         let coming_up = claim.filter(|claim| {
@@ -217,7 +228,7 @@ impl<'a> Picture<'a> {
         if let Some(claim) = claim {
             self.by_claim.insert(claim.name.as_str(), id);
         }
-        for pod in state.pods.values().filter(|pod| pod.is_alive()) {
+        for pod in state.pods.values().filter(|pod| pod.is_alive() && !moved(pod)) {
             let shape = self.shape_id(&pod.shape);
             let count = self.hosts[id].pods.entry(shape).or_default();
             if pod.deleted.is_some() {

@@ -37,11 +37,18 @@ fn check_removal(snapshot: &Snapshot, removal: &Removal, now: Timestamp, finding
         unknown(format!("is not that of node {said}"));
     }
     if let Some(state) = state {
-        check_node(state, removal, now, findings);
+        let has_grace_period = claim.termination_grace_period.is_some();
+        check_node(state, removal, has_grace_period, now, findings);
     }
 }
 
-fn check_node(state: &NodeState, removal: &Removal, now: Timestamp, findings: &mut Findings) {
+fn check_node(
+    state: &NodeState,
+    removal: &Removal,
+    has_grace_period: bool,
+    now: Timestamp,
+    findings: &mut Findings,
+) {
     let node = &state.node.name;
     if removal.reason == RemovalReason::Empty {
         let other = state
@@ -65,6 +72,10 @@ fn check_node(state: &NodeState, removal: &Removal, now: Timestamp, findings: &m
     if state.node.do_not_disrupt {
         let problem = format!("node {node} is marked do-not-disrupt");
         findings.add(Code::RemovalForbidden, problem);
+    }
+    // What has to go within a grace period goes whatever its pods say (Karpenter does the same).
+    if removal.reason == RemovalReason::Drifted && has_grace_period {
+        return;
     }
     let forbids = state.pods.values().find(|pod| {
         pod.is_alive()

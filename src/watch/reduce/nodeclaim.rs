@@ -51,6 +51,11 @@ pub fn node_claim(claim: &api::NodeClaim, interner: &Interner) -> NodeClaim {
         planned_pods: planned_pods(annotation(well_known::PLANNED_PODS_ANNOTATION)),
         price: annotation(well_known::PRICE_ANNOTATION)
             .and_then(|text| Price::per_hour(text.parse().ok()?).ok()),
+        template_hash: optional(annotation(well_known::NODEPOOL_HASH_ANNOTATION), interner),
+        template_hash_version: optional(
+            annotation(well_known::NODEPOOL_HASH_VERSION_ANNOTATION),
+            interner,
+        ),
     }
 }
 

@@ -1,0 +1,110 @@
+//! The cluster with every pod that may move taken off its node, as the packer sees it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::candidates::Candidate;
+use super::super::emptiness::Inputs;
+use super::super::obstacle::Obstacle;
+use crate::model::{Name, NodeState, Pod, PodKey, Snapshot, Target};
+use crate::packing::groups::{self, Group, Pending};
+
+/// A cluster without the pods that may move, and those pods in groups.
+#[derive(Debug)]
+pub struct Lifted<'a> {
+    /// The cluster: candidates' nodes hold only what goes with them.
+    pub snapshot: Snapshot,
+    /// All that may move, and what is on its way to a node already.
+    pub pending: Pending,
+    /// The candidates, without those of whose pods nothing is known.
+    pub candidates: Vec<Candidate<'a>>,
+    /// For each candidate, its pods' groups: pod by pod.
+    pub groups: Vec<Vec<usize>>,
+    /// Pods that wait and that a plan has a place for: group, pod and place.
+    pub promised: Vec<(usize, Arc<Pod>, Target)>,
+    /// Candidates that are none after all.
+    pub unclear: Vec<(Name, Obstacle)>,
+}
+
+/// Lifts all candidates' pods.
+pub fn lift<'a>(
+    snapshot: &'a Snapshot,
+    candidates: Vec<Candidate<'a>>,
+    inputs: &Inputs,
+) -> Lifted<'a> {
+    let waiting: Vec<(Arc<Pod>, Target)> = promised(snapshot, inputs);
+    let moving = candidates.iter().flat_map(|candidate| &candidate.pods);
+    let all = moving.chain(waiting.iter().map(|(pod, _)| pod)).cloned();
+    let (mut groups, found) = groups::group(snapshot, all);
+    let mut found = found.into_iter();
+    let (mut clear, mut of_pods, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
+    for candidate in candidates {
+        let found: Result<Vec<usize>, (PodKey, Name)> = candidate
+            .pods
+            .iter()
+            .zip(found.by_ref())
+            .map(|(pod, group)| group.map_err(|why| (pod.key.clone(), Name::from(why))))
+            // All of them are taken from the iterator, whatever is wrong with the first.
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect();
+        match found {
+            Ok(found) => {
+                clear.push(candidate);
+                of_pods.push(found);
+            }
+            Err((pod, why)) => {
+                unclear.push((candidate.claim.name.clone(), Obstacle::Unclear(pod, why)));
+            }
+        }
+    }
+    let promised = waiting.into_iter().zip(found);
+    let promised = promised.filter_map(|((pod, target), group)| Some((group.ok()?, pod, target)));
+    let promised = promised.collect();
+    groups.extend(crate::packing::headroom::groups(snapshot));
+    let mut lifted = snapshot.clone();
+    for candidate in clear.iter().filter(|candidate| !candidate.pods.is_empty()) {
+        let name = candidate.state.node.name.clone();
+        lifted.nodes.insert(name, Arc::new(without(candidate)));
+    }
+    let pending = Pending { groups, ..Pending::default() };
+    Lifted { snapshot: lifted, pending, candidates: clear, groups: of_pods, promised, unclear }
+}
+
+impl Lifted<'_> {
+    /// The groups.
+    pub fn all_groups(&self) -> &[Group] {
+        &self.pending.groups
+    }
+}
+
+/// Pods that have no node yet and a place in the standing plan.
+fn promised(snapshot: &Snapshot, inputs: &Inputs) -> Vec<(Arc<Pod>, Target)> {
+    let claims: BTreeMap<&Name, &Name> = snapshot
+        .claims
+        .values()
+        .filter(|claim| claim.deleted.is_none())
+        .flat_map(|claim| claim.planned_pods.iter().map(|uid| (uid, &claim.name)))
+        .collect();
+    let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.defect.is_none());
+    let place = |pod: &Arc<Pod>| {
+        let planned = inputs.targets.get(&pod.uid).cloned();
+        let target =
+            planned.or_else(|| claims.get(&pod.uid).map(|claim| Target::Claim((*claim).clone())));
+        Some((Arc::clone(pod), target?))
+    };
+    waiting.filter_map(place).collect()
+}
+
+/// A candidate's node without the pods that may move.
+fn without(candidate: &Candidate<'_>) -> NodeState {
+    let moving: std::collections::BTreeSet<&PodKey> =
+        candidate.pods.iter().map(|pod| &pod.key).collect();
+    let all = candidate.state.pods.iter();
+    let pods: BTreeMap<PodKey, Arc<Pod>> = all
+        .filter(|(key, _)| !moving.contains(key))
+        .map(|(key, pod)| (key.clone(), Arc::clone(pod)))
+        .collect();
+    let used = pods.values().map(|pod| &pod.shape.requests).sum();
+    NodeState { node: Arc::clone(&candidate.state.node), pods, used }
+}

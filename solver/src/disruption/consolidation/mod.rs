@@ -1,0 +1,223 @@
+//! Fewer and cheaper nodes for the same pods: one joint plan a round.
+//!
+//! All pods that may move are lifted off their nodes ([`lift`]) and put back ([`work`]); then nodes
+//! are emptied onto others or exchanged for new ones ([`search`]), within all budgets ([`quota`]),
+//! and what could have been saved at most is worked out beside it ([`bound`]). The packer's own
+//! picture of nodes and rules is used, so that what it would refuse is not planned. The result
+//! must pass the checker: a node whose pods it blames stays, and the round is worked out anew.
+
+mod balance;
+mod bound;
+mod launching;
+mod lift;
+mod quota;
+mod result;
+mod round;
+mod search;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::candidates::{Purpose, candidates};
+use super::emptiness::Inputs;
+use super::obstacle::{Kept, Obstacle};
+use crate::model::{
+    DisruptionReason, Name, Plan, PodKey, Price, RemovalReason, Snapshot, Target, Timestamp,
+};
+use crate::packing::{self, Stop};
+use crate::verify::{self, Violation};
+
+/// A round is worked out anew this often where the checker finds fault.
+const MOST_FAULTS: usize = 8;
+
+/// What consolidation goes by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// A saving per hour counts for so long, when it is held against what moving costs.
+    pub horizon: Duration,
+    /// A round happens only if it saves this much over the horizon...
+    pub least_saving: Price,
+    /// ...and this much more for every pod that is evicted.
+    pub price_per_eviction: Price,
+    /// A node is left alone for so long after it was built.
+    pub least_age: Duration,
+    /// Whether new nodes may take the place of old ones.
+    pub may_launch: bool,
+    /// How many orders of removal are tried.
+    pub orders: u32,
+    /// How many exchanges of a few nodes are tried.
+    pub exchanges: u32,
+    /// What the packer goes by for new nodes.
+    pub packing: packing::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            horizon: Duration::from_hours(24),
+            least_saving: Price::from_nanos(10_000_000),
+            price_per_eviction: Price::from_nanos(100_000),
+            least_age: Duration::from_secs(60),
+            may_launch: true,
+            orders: 24,
+            exchanges: 300,
+            packing: packing::Settings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The horizon in hours.
+    fn hours(&self) -> f64 {
+        (self.horizon.as_secs_f64() / 3_600.0).max(1e-9)
+    }
+}
+
+/// A pod that is evicted, and where it is to run instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The pod.
+    pub pod: PodKey,
+    /// Its UID.
+    pub uid: Name,
+    /// The node that it leaves.
+    pub from: Name,
+    /// Its place from then on.
+    pub to: Target,
+}
+
+/// A round of disruption: what goes, what comes, what moves, and what that is good for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Why.
+    pub reason: RemovalReason,
+    /// Removals, launches, and the places of pods that move or wait.
+    pub plan: Plan,
+    /// The pods that move, by namespace and name.
+    pub moves: Vec<Move>,
+    /// What all nodes that are ours cost before, per hour, as far as that is known.
+    pub price_before: Price,
+    /// What they cost after.
+    pub price_after: Price,
+    /// What no round within the same budgets could get below.
+    pub lower_bound: Price,
+    /// Why each other node stays, by its claim's name.
+    pub kept: Vec<Kept>,
+    /// What the checker held against earlier versions of the round.
+    pub faults: Vec<Violation>,
+}
+
+impl Round {
+    /// Whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.plan.removals.is_empty()
+    }
+
+    /// A round that does nothing.
+    fn nothing(reason: RemovalReason, snapshot: &Snapshot, now: Timestamp, seed: u64) -> Self {
+        let price = result::price_of_all(snapshot);
+        let plan = Plan { generation: snapshot.generation, made_at: now, seed, ..Plan::default() };
+        Self {
+            reason,
+            plan,
+            moves: Vec::new(),
+            price_before: price,
+            price_after: price,
+            lower_bound: price,
+            kept: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// Works out one round of consolidation. The same inputs give the same round, unless `stop` cuts
+/// the work short.
+pub fn consolidate(
+    snapshot: &Snapshot,
+    inputs: &Inputs,
+    settings: &Settings,
+    now: Timestamp,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Round {
+    let purpose = Purpose::Consolidation { least_age: settings.least_age };
+    round_of(snapshot, inputs, settings, purpose, now, seed, stop)
+}
+
+/// Works out one round of replacing what has drifted: as many nodes as budgets allow, those that
+/// are empty first, then the oldest.
+pub fn replace_drifted(
+    snapshot: &Snapshot,
+    inputs: &Inputs,
+    settings: &Settings,
+    now: Timestamp,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Round {
+    round_of(snapshot, inputs, settings, Purpose::Drift, now, seed, stop)
+}
+
+fn round_of(
+    snapshot: &Snapshot,
+    inputs: &Inputs,
+    settings: &Settings,
+    purpose: Purpose,
+    now: Timestamp,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Round {
+    let (reason, budget) = match purpose {
+        Purpose::Consolidation { .. } => {
+            (RemovalReason::Underutilized, DisruptionReason::Underutilized)
+        }
+        Purpose::Drift => (RemovalReason::Drifted, DisruptionReason::Drifted),
+    };
+    let nothing = Round::nothing(reason, snapshot, now, seed);
+    let (mut found, mut kept) = candidates(snapshot, inputs, purpose, now);
+    let quota = quota::Quota::of(snapshot, inputs, budget);
+    let mut faults: Vec<Violation> = Vec::new();
+    for _ in 0..=MOST_FAULTS {
+        if found.is_empty() {
+            break;
+        }
+        let setting =
+            round::Setting { snapshot, inputs, settings, purpose, now, seed, quota: &quota };
+        let mut round = round::work_out(&setting, found.clone(), nothing.clone(), stop);
+        let mut wrong = verify::verify(snapshot, &[], &round.plan);
+        let limits =
+            verify::Limits { closed_budgets: &inputs.closed_budgets, under_way: &inputs.under_way };
+        wrong.extend(verify::verify_disruption(snapshot, limits, &round.plan));
+        if wrong.is_empty() {
+            round.kept.extend(kept);
+            round.kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+            round.faults = faults;
+            return round;
+        }
+        let blamed = result::blamed(&round, &wrong);
+        faults.append(&mut wrong);
+        if blamed.is_empty() {
+            break;
+        }
+        found.retain(|candidate| {
+            let why = blamed.get(&candidate.state.node.name);
+            if let Some((pod, why)) = why {
+                let obstacle = Obstacle::Unclear(pod.clone(), why.clone());
+                kept.push(Kept { claim: candidate.claim.name.clone(), obstacle });
+            }
+            why.is_none()
+        });
+    }
+    let stay = |candidate: &super::candidates::Candidate<'_>| Kept {
+        claim: candidate.claim.name.clone(),
+        obstacle: Obstacle::NothingCheaper,
+    };
+    kept.extend(found.iter().map(stay));
+    kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+    Round { kept, faults, ..nothing }
+}

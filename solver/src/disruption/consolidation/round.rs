@@ -1,0 +1,188 @@
+//! One round, worked out once.
+
+use std::collections::BTreeMap;
+
+use super::super::candidates::{Candidate, Purpose};
+use super::super::emptiness::Inputs;
+use super::super::obstacle::{Kept, Obstacle};
+use super::balance::Balance;
+use super::bound::Relaxed;
+use super::launching;
+use super::lift::{Lifted, lift};
+use super::quota::Quota;
+use super::result;
+use super::search::{Attempt, Search};
+use super::work::{Ground, Work};
+use super::{Round, Settings};
+use crate::model::{Method, Name, Price, Snapshot, Timestamp};
+use crate::packing::problem::Problem;
+use crate::packing::{Stop, duals};
+
+/// The share of the time after which no further order of removal is tried...
+const ORDERS_UNTIL: f64 = 0.4;
+/// ...after which no further exchange is...
+const TRADES_UNTIL: f64 = 0.7;
+
+/// What a round is worked out for.
+#[derive(Debug)]
+pub struct Setting<'s> {
+    pub snapshot: &'s Snapshot,
+    pub inputs: &'s Inputs,
+    pub settings: &'s Settings,
+    pub purpose: Purpose,
+    pub now: Timestamp,
+    pub seed: u64,
+    pub quota: &'s Quota,
+}
+
+/// Works the round out, for these candidates.
+pub fn work_out(
+    setting: &Setting<'_>,
+    candidates: Vec<Candidate<'_>>,
+    nothing: Round,
+    stop: &dyn Stop,
+) -> Round {
+    let lifted = lift(setting.snapshot, candidates, setting.inputs);
+    let problem = Problem::new(&lifted.snapshot, &setting.settings.packing, &lifted.pending);
+    let mut ground = Ground::new(&problem, &lifted);
+    let mut kept: BTreeMap<Name, Obstacle> = lifted.unclear.iter().cloned().collect();
+    bind(&mut ground, &lifted, &mut kept);
+    let own = &setting.settings.packing;
+    let price = |one: &Candidate<'_>| (one.price + own.price_per_node).as_f64();
+    let prices: Vec<f64> = lifted.candidates.iter().map(price).collect();
+    let pools: Vec<usize> =
+        lifted.candidates.iter().map(|one| setting.quota.pool(&one.pool.name)).collect();
+    let budgets: Vec<usize> = setting.quota.pools.iter().map(|(left, _)| *left).collect();
+    let consolidates = setting.purpose != Purpose::Drift;
+    let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
+    let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, setting.settings.may_launch);
+    let (most, values) = if consolidates { relaxed.solve() } else { Default::default() };
+    let attempt = if consolidates {
+        let per_move = setting.settings.price_per_eviction.as_f64() / setting.settings.hours();
+        let moves: Vec<f64> =
+            lifted.candidates.iter().map(|one| one.pods.len() as f64 * per_move).collect();
+        let search = Search {
+            ground: &ground,
+            candidates: &lifted.candidates,
+            prices: &prices,
+            moves: &moves,
+            values: &values,
+            market: &market(&ground),
+            relaxed: &relaxed,
+            balance: &Balance::of(setting.snapshot),
+        };
+        save(setting, &search, stop)
+    } else {
+        for bin in &ground.bin_of {
+            ground.takes[*bin] = false;
+        }
+        replace(setting, &ground, &lifted, &mut kept)
+    };
+    let mut round = result::round(setting, &ground, &lifted, attempt, nothing);
+    if consolidates {
+        let most = Price::per_hour(most.clamp(0.0, 1e9)).unwrap_or_default();
+        // What is saved is rounded to billionths, node by node.
+        let slack = Price::from_nanos(round.plan.removals.len() as u64 + 1);
+        round.lower_bound = round.price_before - most - slack;
+        round.lower_bound = round.lower_bound.min(round.price_after);
+    } else {
+        round.lower_bound = round.price_after;
+    }
+    let stays = kept.into_iter().map(|(claim, obstacle)| Kept { claim, obstacle });
+    round.kept.retain(|one| lifted.candidates.iter().all(|other| other.claim.name != one.claim));
+    round.kept.extend(stays);
+    result::explain(setting, &lifted, &mut round);
+    round
+}
+
+/// Nodes with pods that must be on one host with others stay.
+fn bind(ground: &mut Ground<'_, '_>, lifted: &Lifted<'_>, kept: &mut BTreeMap<Name, Obstacle>) {
+    for (index, (candidate, groups)) in lifted.candidates.iter().zip(&lifted.groups).enumerate() {
+        let bound = groups
+            .iter()
+            .position(|group| !ground.problem.topology.host_rules[*group].affinity.is_empty());
+        if let Some(pod) = bound {
+            let obstacle = Obstacle::Bound(candidate.pods[pod].key.clone());
+            kept.insert(candidate.claim.name.clone(), obstacle);
+            ground.pinned[index] = true;
+        }
+    }
+}
+
+fn save<'p, 'a>(
+    setting: &Setting<'_>,
+    search: &Search<'_, 'p, 'a>,
+    stop: &dyn Stop,
+) -> Attempt<'p, 'a> {
+    let settings = setting.settings;
+    let pods: usize = search.candidates.iter().map(|one| one.pods.len()).sum();
+    // Large clusters have less to gain from another order, and each takes longer.
+    let orders = if pods > 40_000 { settings.orders / 6 } else { settings.orders };
+    let mut best = search.best_removal(setting.quota, orders, setting.seed, stop, ORDERS_UNTIL);
+    if settings.may_launch {
+        best = search.trades(best, settings.exchanges, setting.seed, stop, TRADES_UNTIL);
+        let packing = &settings.packing;
+        best.gain +=
+            launching::improve_new(search.ground, &mut best.work, packing, setting.seed, stop);
+    }
+    best
+}
+
+/// Replaces drifted nodes, as many as budgets allow: a node whose pods have no place stays.
+fn replace<'p, 'a>(
+    setting: &Setting<'_>,
+    ground: &Ground<'p, 'a>,
+    lifted: &Lifted<'_>,
+    kept: &mut BTreeMap<Name, Obstacle>,
+) -> Attempt<'p, 'a> {
+    let order = (0..ground.takes.len()).filter(|bin| ground.takes[*bin]).collect();
+    let mut attempt =
+        Attempt { work: Work::new(ground, order), quota: setting.quota.clone(), gain: 0.0 };
+    let mut turn: Vec<usize> = (0..lifted.candidates.len()).collect();
+    turn.sort_by_key(|one| {
+        let candidate = &lifted.candidates[*one];
+        (!candidate.pods.is_empty(), candidate.claim.created, &candidate.claim.name)
+    });
+    for one in turn {
+        let candidate = &lifted.candidates[one];
+        if kept.contains_key(&candidate.claim.name) || !attempt.quota.allows(candidate) {
+            continue;
+        }
+        let mut trial = attempt.clone();
+        let left = trial.work.drain(ground, &[one]);
+        if launching::launch(ground, &mut trial.work, &left).is_some() {
+            trial.quota.take(candidate);
+            attempt = trial;
+        } else {
+            kept.insert(candidate.claim.name.clone(), Obstacle::NothingCheaper);
+        }
+    }
+    attempt
+}
+
+/// What pods are worth, by resource, where new nodes are bought for them.
+fn market(ground: &Ground<'_, '_>) -> Vec<f64> {
+    let problem = ground.problem;
+    let mut demand = vec![0.0; problem.dimensions.len()];
+    for (kind, count) in ground.contents.iter().flatten() {
+        let one = &problem.groups[kind.0].demand;
+        demand.iter_mut().zip(one).for_each(|(sum, has)| *sum += *has as f64 * f64::from(*count));
+    }
+    let machines: Vec<(Vec<f64>, f64)> = problem
+        .candidates
+        .iter()
+        .map(|one| (one.room.iter().map(|has| (*has).max(0) as f64).collect(), one.cost))
+        .collect();
+    let machines: Vec<(&[f64], f64)> =
+        machines.iter().map(|(room, cost)| (room.as_slice(), *cost)).collect();
+    duals::resource_prices(&demand, &machines)
+}
+
+/// Which method a round with that many launches comes from.
+pub fn method(launches: usize, removals: usize) -> Method {
+    match (launches, removals) {
+        (_, 0) => Method::Nothing,
+        (0, _) => Method::Greedy,
+        _ => Method::LocalSearch,
+    }
+}

@@ -1,0 +1,304 @@
+//! A round in the making: which nodes go, and where their pods go instead.
+//!
+//! Only pods of nodes that go are moved. A pod whose place others count in a shared domain (a
+//! zone, say) stays in its domain, so that whatever held between domains still holds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::lift::Lifted;
+use crate::model::{Name, Target};
+use crate::packing::bins::Place;
+use crate::packing::problem::Problem;
+use crate::packing::state::State;
+use crate::packing::topology::Key;
+
+/// Pods that may go to the same places: their group, the combination of domains that they stay in
+/// if they must, and whether their preferences are kept.
+pub type Kind = (usize, Option<usize>, bool);
+
+/// What does not change while a round is worked out.
+#[derive(Debug)]
+pub struct Ground<'p, 'a> {
+    /// The problem.
+    pub problem: &'p Problem<'a>,
+    /// The state with all pods where they are.
+    pub start: State<'p, 'a>,
+    /// For each candidate, its bin.
+    pub bin_of: Vec<usize>,
+    /// For each candidate, its pods by kind.
+    pub contents: Vec<Vec<(Kind, u32)>>,
+    /// For each candidate, its pods' kinds, pod by pod.
+    pub kinds: Vec<Vec<Kind>>,
+    /// For each bin, the candidate.
+    pub candidate_of: Vec<Option<usize>>,
+    /// Whether a bin takes pods that move.
+    pub takes: Vec<bool>,
+    /// For each group, whether its pods stay in their domains.
+    pub stays: Vec<bool>,
+    /// For each candidate, whether it stays whatever it costs: room on it is kept, or a pod on it
+    /// must be where another is.
+    pub pinned: Vec<bool>,
+}
+
+impl<'p, 'a> Ground<'p, 'a> {
+    /// Puts all lifted pods back to where they are, and promised ones to where they will be.
+    pub fn new(problem: &'p Problem<'a>, lifted: &Lifted<'_>) -> Self {
+        let (mut by_node, mut by_claim) = (HashMap::new(), HashMap::new());
+        for (index, bin) in problem.bins.iter().enumerate() {
+            match &bin.place {
+                Place::Node(name) => by_node.insert(name, index),
+                Place::Claim(name) => by_claim.insert(name, index),
+            };
+        }
+        let mut start = State::new(problem);
+        let bin_at = |node: &Name| by_node.get(node).copied().unwrap_or(usize::MAX);
+        let bin_of: Vec<usize> =
+            lifted.candidates.iter().map(|one| bin_at(&one.state.node.name)).collect();
+        let stays: Vec<bool> =
+            (0..problem.groups.len()).map(|group| depended_on(problem, group)).collect();
+        let mut candidate_of = vec![None; problem.bins.len()];
+        let (mut contents, mut kinds) = (Vec::new(), Vec::new());
+        for (candidate, bin) in bin_of.iter().enumerate() {
+            let kind = |group: &usize| {
+                let tuple = stays[*group].then(|| problem.bins[*bin].tuple);
+                let preferred = problem.groups[*group].signature;
+                (*group, tuple, problem.bin_allowed[preferred][*bin])
+            };
+            let mine: Vec<Kind> = lifted.groups[candidate].iter().map(kind).collect();
+            let mut counts: BTreeMap<Kind, u32> = BTreeMap::new();
+            mine.iter().for_each(|kind| *counts.entry(*kind).or_default() += 1);
+            for (kind, count) in &counts {
+                start.loads[*bin].put(problem, kind.0, *count);
+            }
+            candidate_of[*bin] = Some(candidate);
+            contents.push(counts.into_iter().collect());
+            kinds.push(mine);
+        }
+        for (group, _, target) in &lifted.promised {
+            let bin = match target {
+                Target::Node(name) => by_node.get(name),
+                Target::Claim(name) => by_claim.get(name).or_else(|| {
+                    let claim = problem.snapshot.claims.get(name)?;
+                    by_node.get(&problem.snapshot.node_of_claim(claim)?.node.name)
+                }),
+            };
+            if let Some(bin) = bin {
+                start.loads[*bin].put(problem, *group, 1);
+            }
+        }
+        let takes = problem.bins.iter().map(|bin| bin.open && matches!(bin.place, Place::Node(_)));
+        let takes = takes.collect();
+        let pinned = vec![false; bin_of.len()];
+        let mut ground =
+            Self { problem, start, bin_of, contents, kinds, candidate_of, takes, stays, pinned };
+        ground.keep_headroom(lifted);
+        ground
+    }
+
+    /// Puts the room to keep where there is room, as if it were taken.
+    fn keep_headroom(&mut self, lifted: &Lifted<'_>) {
+        let first = lifted.all_groups().len()
+            - crate::packing::headroom::groups(self.problem.snapshot).len();
+        for group in first..lifted.all_groups().len() {
+            let mut left = u32::try_from(lifted.all_groups()[group].pods.len()).unwrap_or(u32::MAX);
+            // Nodes that stay anyway first.
+            for candidates in [false, true] {
+                for bin in 0..self.takes.len() {
+                    let fits = self.takes[bin]
+                        && self.candidate_of[bin].is_some() == candidates
+                        && self.problem.bin_allowed[self.problem.groups[group].relaxed][bin];
+                    if fits && left > 0 {
+                        let room = self.start.loads[bin].room(self.problem, group).min(left);
+                        if room == 0 {
+                            continue;
+                        }
+                        self.start.loads[bin].put(self.problem, group, room);
+                        left -= room;
+                        if let Some(candidate) = self.candidate_of[bin] {
+                            self.pinned[candidate] = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a bin may take pods of a kind, room aside.
+    pub fn suits(&self, kind: Kind, bin: usize) -> bool {
+        let (group, tuple, preferring) = kind;
+        let data = &self.problem.groups[group];
+        let at = &self.problem.bins[bin];
+        self.takes[bin]
+            && tuple.is_none_or(|tuple| tuple == at.tuple)
+            && self.problem.bin_allowed[if preferring { data.signature } else { data.relaxed }][bin]
+            && (at.has_host || self.problem.topology.host_rules[group].spread.is_empty())
+    }
+}
+
+/// Whether somebody goes by how many pods of the group are in a shared domain.
+fn depended_on(problem: &Problem<'_>, group: usize) -> bool {
+    let topology = &problem.topology;
+    !topology.domain_rules[group].is_empty()
+        || topology.counted_by[group]
+            .iter()
+            .any(|counter| matches!(topology.counters[*counter].key, Key::Label(_)))
+}
+
+/// A round in the making.
+#[derive(Clone, Debug)]
+pub struct Work<'p, 'a> {
+    /// Loads of nodes, and new nodes.
+    pub state: State<'p, 'a>,
+    /// Which candidates go.
+    pub removed: Vec<bool>,
+    /// What is on each bin, by kind, that came from elsewhere.
+    pub received: Vec<Vec<(Kind, u32)>>,
+    /// Bins in the order in which they are filled.
+    order: Vec<usize>,
+    /// For each kind, the bins before this place in the order have no room for it.
+    cursors: HashMap<Kind, usize>,
+}
+
+/// What emptying a node did, so that it can be taken back.
+#[derive(Debug, Default)]
+struct Journal {
+    put: Vec<(usize, Kind, u32)>,
+    cursors: Vec<(Kind, usize)>,
+}
+
+impl<'p, 'a> Work<'p, 'a> {
+    /// Nothing moved yet; bins are filled in that order.
+    pub fn new(ground: &Ground<'p, 'a>, order: Vec<usize>) -> Self {
+        Self {
+            state: ground.start.clone(),
+            removed: vec![false; ground.bin_of.len()],
+            received: vec![Vec::new(); ground.problem.bins.len()],
+            order,
+            cursors: HashMap::new(),
+        }
+    }
+
+    /// Empties a candidate's node onto others, all of it or not at all.
+    pub fn empty(&mut self, ground: &Ground<'p, 'a>, candidate: usize) -> bool {
+        let mut journal = Journal::default();
+        self.removed[candidate] = true;
+        let mut all = self.leaving(ground, candidate);
+        sort_large_first(ground, &mut all);
+        for (kind, count) in &all {
+            if self.put(ground, *kind, *count, &mut journal) > 0 {
+                self.take_back(ground, journal);
+                self.removed[candidate] = false;
+                return false;
+            }
+        }
+        self.clear(ground, candidate);
+        true
+    }
+
+    /// Empties nodes as far as others have room, and returns what has no place.
+    pub fn drain(&mut self, ground: &Ground<'p, 'a>, candidates: &[usize]) -> Vec<(Kind, u32)> {
+        let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
+        for candidate in candidates {
+            self.removed[*candidate] = true;
+        }
+        for candidate in candidates {
+            for (kind, count) in self.leaving(ground, *candidate) {
+                *all.entry(kind).or_default() += count;
+            }
+            self.clear(ground, *candidate);
+        }
+        let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
+        sort_large_first(ground, &mut all);
+        // Nodes that were full before may be the ones that went.
+        self.cursors.clear();
+        let mut journal = Journal::default();
+        all.into_iter()
+            .map(|(kind, count)| (kind, self.put(ground, kind, count, &mut journal)))
+            .filter(|(_, left)| *left > 0)
+            .collect()
+    }
+
+    /// What has to leave a node: its own pods, and those that were to come from others.
+    fn leaving(&self, ground: &Ground<'p, 'a>, candidate: usize) -> Vec<(Kind, u32)> {
+        let mut all: BTreeMap<Kind, u32> = ground.contents[candidate].iter().copied().collect();
+        for (kind, count) in &self.received[ground.bin_of[candidate]] {
+            *all.entry(*kind).or_default() += count;
+        }
+        all.into_iter().collect()
+    }
+
+    fn clear(&mut self, ground: &Ground<'p, 'a>, candidate: usize) {
+        let bin = ground.bin_of[candidate];
+        self.received[bin].clear();
+        let contents = std::mem::take(&mut self.state.loads[bin].contents);
+        for (group, count) in contents {
+            let demand = &ground.problem.groups[group].demand;
+            crate::packing::dimensions::give(&mut self.state.loads[bin].free, demand, count);
+        }
+    }
+
+    /// Puts pods of a kind on bins; returns how many have no place.
+    fn put(
+        &mut self,
+        ground: &Ground<'p, 'a>,
+        kind: Kind,
+        mut count: u32,
+        journal: &mut Journal,
+    ) -> u32 {
+        let start = self.cursors.get(&kind).copied().unwrap_or(0);
+        let mut at = start;
+        while count > 0 && at < self.order.len() {
+            let bin = self.order[at];
+            let goes = ground.candidate_of[bin].is_some_and(|candidate| self.removed[candidate]);
+            let room = if !goes && ground.suits(kind, bin) {
+                self.state.loads[bin].room(ground.problem, kind.0).min(count)
+            } else {
+                0
+            };
+            if room > 0 {
+                self.state.loads[bin].put(ground.problem, kind.0, room);
+                add(&mut self.received[bin], kind, room);
+                journal.put.push((bin, kind, room));
+                count -= room;
+            }
+            if count > 0 {
+                at += 1;
+            }
+        }
+        if at != start {
+            journal.cursors.push((kind, start));
+            self.cursors.insert(kind, at);
+        }
+        count
+    }
+
+    fn take_back(&mut self, ground: &Ground<'p, 'a>, journal: Journal) {
+        for (bin, kind, count) in journal.put.into_iter().rev() {
+            self.state.loads[bin].remove(ground.problem, kind.0, count);
+            if let Some(there) = self.received[bin].iter_mut().find(|there| there.0 == kind) {
+                there.1 -= count;
+            }
+            self.received[bin].retain(|(_, count)| *count > 0);
+        }
+        for (kind, cursor) in journal.cursors.into_iter().rev() {
+            self.cursors.insert(kind, cursor);
+        }
+    }
+}
+
+fn add(list: &mut Vec<(Kind, u32)>, kind: Kind, count: u32) {
+    match list.iter_mut().find(|there| there.0 == kind) {
+        Some(there) => there.1 += count,
+        None => list.push((kind, count)),
+    }
+}
+
+/// What takes much of a node's CPU or memory is hard to place: it comes first.
+fn sort_large_first(ground: &Ground<'_, '_>, all: &mut [(Kind, u32)]) {
+    let size = |kind: &Kind| {
+        let demand = &ground.problem.groups[kind.0].demand;
+        // A gibibyte counts as much as a quarter of a core, about as machines come.
+        demand[0] + demand[1] / (4 << 20)
+    };
+    all.sort_by(|left, right| size(&right.0).cmp(&size(&left.0)).then(left.0.cmp(&right.0)));
+}
