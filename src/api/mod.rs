@@ -25,4 +25,4 @@ pub use nodepool::{
     Budget, Disruption, NodeClaimTemplate, NodeClaimTemplateSpec, NodePool, NodePoolSpec,
     NodePoolStatus, TemplateMetadata,
 };
-pub use schedule::{InvalidSchedule, parse_schedule};
+pub use schedule::{InvalidSchedule, is_open, parse_schedule};

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use berth_solver::model::Timestamp;
 use croner::parser::{CronParser, Seconds, Year};
 use thiserror::Error;
 
@@ -36,6 +39,20 @@ pub fn parse_schedule(text: &str) -> Result<String, InvalidSchedule> {
     Ok(fields.to_owned())
 }
 
+/// Whether a window is open at `now` that opens at each time of the schedule (in UTC) and stays
+/// open for `duration`. A schedule that cannot be understood has no windows; its budget is broken,
+/// which is worse than closed.
+pub fn is_open(schedule: &str, duration: Duration, now: Timestamp) -> bool {
+    let Ok(fields) = parse_schedule(schedule) else { return false };
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    let Ok(cron) = parser.parse(&fields) else { return false };
+    let Ok(moment) = jiff::Timestamp::from_millisecond(now.as_millis()) else { return false };
+    let moment = moment.to_zoned(jiff::tz::TimeZone::UTC);
+    let Ok(opened) = cron.find_previous_occurrence(&moment, true) else { return false };
+    let opened = Timestamp::from_millis(opened.timestamp().as_millisecond());
+    now.since(opened) < duration
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +77,24 @@ mod tests {
             assert!(error.starts_with(&format!("{text:?} is no cron expression (")), "{error}");
             assert!(error.contains("such as \"0 9 * * mon-fri\""), "{error}");
         }
+    }
+
+    #[test]
+    fn a_window_opens_at_each_time_of_the_schedule_and_stays_open_for_the_duration() {
+        // 2026-11-25 is a Wednesday.
+        let at = |text: &str| {
+            let moment: jiff::Timestamp = text.parse().unwrap();
+            Timestamp::from_millis(moment.as_millisecond())
+        };
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        let weekdays = "0 9 * * mon-fri";
+        assert!(is_open(weekdays, hours(8), at("2026-11-25T09:00:00Z")));
+        assert!(is_open(weekdays, hours(8), at("2026-11-25T16:59:59Z")));
+        assert!(!is_open(weekdays, hours(8), at("2026-11-25T17:00:00Z")));
+        assert!(!is_open(weekdays, hours(8), at("2026-11-25T08:59:59Z")));
+        assert!(!is_open(weekdays, hours(8), at("2026-11-28T10:00:00Z")), "a Saturday");
+        assert!(is_open("@daily", hours(1), at("2026-11-28T00:30:00Z")));
+        assert!(is_open("0 23 * * *", hours(4), at("2026-11-28T02:59:00Z")), "past midnight");
+        assert!(!is_open("no schedule", hours(24), at("2026-11-28T02:59:00Z")));
     }
 }

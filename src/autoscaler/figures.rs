@@ -1,9 +1,12 @@
 //! What the metrics say about the cluster, the last plan, and what was done.
 
-use berth_solver::disruption::{Inputs, allowed};
+use std::time::Duration;
+
+use berth_solver::disruption::{Inputs, Round, allowed};
 use berth_solver::lifecycle::{Effect, Write, node_capacity};
 use berth_solver::model::{
-    DisruptionReason, NodeClaim, NodePool, Plan, Price, Resources, Snapshot, Timestamp, well_known,
+    DisruptionReason, NodeClaim, NodePool, Plan, Price, RemovalReason, Resources, Snapshot,
+    Timestamp, well_known,
 };
 
 use super::planner::Planned;
@@ -196,6 +199,21 @@ pub(super) fn of_removal(metrics: &Metrics) {
     let labels =
         DecisionLabels { decision: "delete", reason: "Empty", consolidation_type: "empty" };
     metrics.disruption_decisions.get_or_create(&labels).inc();
+}
+
+/// Says how a round of disruption was worked out.
+pub(super) fn of_round(metrics: &Metrics, round: &Round, took: Duration) {
+    let controller = ControllerLabels { controller: "disruption" };
+    metrics.scheduling_duration.get_or_create(&controller).observe(took.as_secs_f64());
+    let reason = round.reason.as_str();
+    let eligible = count(round.plan.removals.len());
+    metrics.disruption_eligible_nodes.get_or_create(&ReasonLabels { reason }).set(eligible);
+    let decision = if round.plan.launches.is_empty() { "delete" } else { "replace" };
+    let consolidation_type = if round.reason == RemovalReason::Drifted { "" } else { "multi" };
+    let labels = DecisionLabels { decision, reason, consolidation_type };
+    if !round.is_empty() {
+        metrics.disruption_decisions.get_or_create(&labels).inc();
+    }
 }
 
 fn pool_labels(claim: &NodeClaim) -> PoolLabels {

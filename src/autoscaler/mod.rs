@@ -8,6 +8,8 @@
 //!                            |              |                              Machines (what the
 //!                            |              +--> standing plan -> extender  cloud said)
 //!                            +--> disruption::emptiness -> removal (taint, look again, delete)
+//!                            +--> disruption::consolidate, replace_drifted -> round (taint, build
+//!                                 replacements, check again, delete; the life cycle evicts)
 //! ```
 //!
 //! One task holds all state and makes the rounds; what takes time (planning, writes, calls to the
@@ -20,19 +22,23 @@ mod figures;
 mod hands;
 mod kube_writer;
 mod machines;
+mod moves;
 mod notices;
 mod offerings;
 mod planner;
 mod pod_events;
 mod pool_status;
 mod removal;
+mod round;
 mod rounds;
+mod windows;
 mod writer;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use berth_solver::disruption;
 use berth_solver::lifecycle::{self, Effect};
 use berth_solver::model::{Plan, Snapshot};
 use berth_solver::packing::{self, QueueSettings};
@@ -66,6 +72,42 @@ pub struct Settings {
     pub list_every: Duration,
     /// Whether planned pods are nominated for their nodes (`status.nominatedNodeName`).
     pub steer: bool,
+    /// When and how nodes with pods are disrupted.
+    pub disruption: Disruption,
+}
+
+/// When and how nodes with pods are disrupted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disruption {
+    /// Whether they are at all. Empty nodes go in any case.
+    pub enabled: bool,
+    /// What a round goes by.
+    pub round: disruption::Settings,
+    /// At least so long passes between two looks for a round.
+    pub every: Duration,
+    /// How long one look may take.
+    pub budget: Duration,
+    /// How long the replacements of a round may take to be up.
+    pub patience: Duration,
+    /// If more percent than this of the nodes are not ready, nothing is disrupted...
+    pub most_unready_percent: usize,
+    /// ...unless they are no more than so many.
+    pub unready_allowed: usize,
+}
+
+impl Default for Disruption {
+    /// Karpenter's poll of 10 s, Cluster Autoscaler's brake at 45 %.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            round: disruption::Settings::default(),
+            every: Duration::from_secs(10),
+            budget: Duration::from_secs(1),
+            patience: Duration::from_secs(10 * 60),
+            most_unready_percent: 45,
+            unready_allowed: 3,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -78,6 +120,7 @@ impl Default for Settings {
             plan_budget: Duration::from_millis(300),
             list_every: Duration::from_secs(60),
             steer: true,
+            disruption: Disruption::default(),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth_solver::lifecycle::{Effect, Write};
+use berth_solver::disruption::{Obstacle, Round};
+use berth_solver::lifecycle::{ClaimRef, Effect, Write};
 use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
 
 use super::executor::Outcome;
 use super::hands::Failure;
-use super::writer::{Notice, Severity, Subject};
+use super::writer::{Notice, Severity, Subject, WriteError};
 
 /// Something that goes on being so is told again after this time.
 const AGAIN_AFTER: Duration = Duration::from_secs(5 * 60);
@@ -84,6 +85,56 @@ pub(super) fn of_defects(snapshot: &Snapshot) -> Vec<Notice> {
     pods.chain(pools).collect()
 }
 
+/// What a round of disruption has to tell: which nodes go, and why others cannot. The words are
+/// Karpenter's.
+pub(super) fn of_round(snapshot: &Snapshot, round: &Round) -> Vec<Notice> {
+    let claim = |name: &Name| {
+        let uid = snapshot.claims.get(name)?.uid.clone();
+        Some(Subject::Claim(ClaimRef { name: name.clone(), uid }))
+    };
+    let going = round.plan.removals.iter().filter_map(|removal| {
+        Some(Notice {
+            subject: claim(&removal.claim)?,
+            severity: Severity::Normal,
+            reason: "DisruptionTerminating",
+            action: "Disrupting",
+            message: format!("Disrupting NodeClaim: {}: {}", removal.reason, removal.explanation),
+        })
+    });
+    let staying = round.kept.iter().filter_map(|kept| {
+        let reason = word_of(&kept.obstacle)?;
+        let severity = Severity::Normal;
+        let message = format!("{}", kept.obstacle);
+        Some(Notice {
+            subject: claim(&kept.claim)?,
+            severity,
+            reason,
+            action: "Disrupting",
+            message,
+        })
+    });
+    going.chain(staying).collect()
+}
+
+/// Karpenter's word for what keeps a node, where it is worth an event.
+const fn word_of(obstacle: &Obstacle) -> Option<&'static str> {
+    match obstacle {
+        Obstacle::DoNotDisrupt
+        | Obstacle::PodForbids(_)
+        | Obstacle::PodDisruptionBudget(_, _)
+        | Obstacle::SeveralBudgets(_)
+        | Obstacle::Quarantined(_)
+        | Obstacle::Bare(_)
+        | Obstacle::Unclear(_, _) => Some("DisruptionBlocked"),
+        Obstacle::NothingCheaper
+        | Obstacle::TooLittleSaved
+        | Obstacle::Unbalanced
+        | Obstacle::Bound(_)
+        | Obstacle::NoPrice => Some("Unconsolidatable"),
+        _ => None,
+    }
+}
+
 /// What the end of an effect has to tell.
 pub(super) fn of_outcome(outcome: &Outcome) -> Option<Notice> {
     match (&outcome.effect, &outcome.result) {
@@ -101,6 +152,14 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<Notice> {
                 request.instance_type, request.zone, request.capacity_type
             );
             Some(warning(subject, "LaunchFailed", "Launching", message))
+        }
+        (
+            Effect::Write(Write::EvictPod { pod, .. }),
+            Err(Failure::Write(WriteError::Failed(why))),
+        ) => {
+            let subject = Subject::Pod { key: pod.key.clone(), uid: pod.uid.clone() };
+            let message = format!("The pod cannot be evicted: {why}");
+            Some(warning(subject, "DisruptionBlocked", "Evicting", message))
         }
         (Effect::TerminateInstance { claim, .. }, Err(Failure::Provider(error))) => {
             let message = format!("The machine was not deleted: {error}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use berth_solver::disruption::{Inputs, emptiness};
 use berth_solver::lifecycle::{Cause, ClaimRef, NodeRef, Write};
-use berth_solver::model::{Name, Removal};
+use berth_solver::model::{Name, Removal, well_known};
 use berth_solver::placement::StandingPlan;
 
 use super::WriteError;
@@ -101,6 +101,10 @@ async fn look_again(
     };
     if live.uid != node.uid || live.deleted.is_some() || live.do_not_disrupt {
         return overtaken("its node has changed, is going, or says do-not-disrupt".to_owned());
+    }
+    // Until the taint can be read, kube-scheduler may not know of it: what is listed after counts.
+    if !live.has_taint(well_known::DISRUPTED_TAINT) {
+        return overtaken("somebody took its taint away".to_owned());
     }
     let pods = hands.writer.live_pods(&node.name).await?;
     if let Some(pod) = pods.iter().find(|pod| pod.is_alive() && !pod.belongs_to_node()) {

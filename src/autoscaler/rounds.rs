@@ -1,6 +1,6 @@
 //! The rounds: what is looked at, what is begun, and what is learnt from what ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::executor::{Executor, Outcome};
 use super::hands::{Failure, Hands};
 use super::machines::{self, Listing, Machines};
+use super::moves::Moves;
 use super::notices::{self, Notices};
 use super::offerings::{self, OfferingKey, offering_of};
 use super::planner::{self, Planned};
@@ -22,10 +23,14 @@ use super::pod_events::PodEvents;
 use super::pool_status::PoolStatuses;
 use super::removal::{GivenUp, Removed, UnderWay, remove};
 use super::writer::{Notice, WriteError};
-use super::{Parts, Settings, figures};
+use super::{Parts, Settings, figures, windows};
 use crate::api::HASH_VERSION;
 use crate::metrics::ReasonLabels;
 use crate::provider::ProviderError;
+
+mod disrupting;
+
+use disrupting::{Disrupted, Disrupting};
 
 /// The longest wait between two rounds, though nothing changes: time itself makes things due.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -49,6 +54,7 @@ pub struct Autoscaler {
     notices_inbox: Option<mpsc::Receiver<Notice>>,
     planning: JoinSet<Planned>,
     removals: JoinSet<Removed>,
+    disrupting: JoinSet<Disrupted>,
     listings: JoinSet<(Timestamp, Result<Listing, Failure>)>,
     memory: Memory,
 }
@@ -62,6 +68,8 @@ struct Memory {
     /// Claims of the last plan that the cache does not show yet: no new plan before it does.
     creating: BTreeMap<Name, Creating>,
     under_way: UnderWay,
+    disrupting: Disrupting,
+    moves: Moves,
     pod_events: PodEvents,
     pool_statuses: PoolStatuses,
     nominated: Nominated,
@@ -83,6 +91,7 @@ enum Woken {
     Ended(Box<Option<Outcome>>),
     Planned(Box<Result<Planned, JoinError>>),
     Removed(Result<Removed, JoinError>),
+    Disrupted(Result<Disrupted, JoinError>),
     Listed(Result<(Timestamp, Result<Listing, Failure>), JoinError>),
     Stop,
 }
@@ -106,6 +115,7 @@ impl Autoscaler {
             memory: Memory::default(),
             planning: JoinSet::new(),
             removals: JoinSet::new(),
+            disrupting: JoinSet::new(),
             listings: JoinSet::new(),
             exhausted,
             exhausted_inbox: Some(exhausted_inbox),
@@ -153,6 +163,7 @@ impl Autoscaler {
                     Err(error) => tracing::error!(%error, "planning broke down"),
                 },
                 Woken::Removed(removed) => self.removed(removed),
+                Woken::Disrupted(disrupted) => self.disrupted(disrupted),
                 Woken::Listed(listed) => self.listed(listed),
             }
         }
@@ -166,6 +177,7 @@ impl Autoscaler {
             }
             Some(planned) = self.planning.join_next() => Woken::Planned(Box::new(planned)),
             Some(removed) = self.removals.join_next() => Woken::Removed(removed),
+            Some(ended) = self.disrupting.join_next() => Woken::Disrupted(ended),
             Some(listed) = self.listings.join_next() => Woken::Listed(listed),
             changed = self.parts.cache.changed() => {
                 if changed.is_ok() { Woken::Changed } else { Woken::Stop }
@@ -196,11 +208,13 @@ impl Autoscaler {
         self.forget(&snapshot, now);
         self.list_machines(&snapshot, now);
         self.advance_claims(&snapshot, now);
+        self.memory.moves.look(&snapshot, now);
         let wait = self.plan_if_due(&snapshot, now);
         self.publish(now);
         self.steer(&snapshot);
-        let inputs = self.inputs();
+        let inputs = self.inputs(&snapshot, now);
         self.remove_empty_nodes(&snapshot, &inputs, now);
+        self.disrupt_if_due(&snapshot, &inputs, now);
         for write in self.memory.pool_statuses.look(&snapshot) {
             self.executor.start(write.into());
         }
@@ -222,6 +236,7 @@ impl Autoscaler {
         self.memory = Memory::default();
         self.planning.abort_all();
         self.removals.abort_all();
+        self.disrupting.abort_all();
     }
 
     /// Forgets what is over.
@@ -231,6 +246,7 @@ impl Autoscaler {
         self.memory.under_way.keep_unseen(snapshot);
         self.memory.pool_statuses.keep_known(snapshot);
         self.memory.nominated.keep_unbound(snapshot);
+        self.memory.disrupting.keep_known(snapshot);
         self.memory.creating.retain(|name, _| !snapshot.claims.contains_key(name));
     }
 
@@ -335,7 +351,10 @@ impl Autoscaler {
 
     fn publish(&self, now: Timestamp) {
         let latest = self.parts.plan.load();
-        let standing = self.memory.queue.standing_plan(now);
+        let mut standing = self.memory.queue.standing_plan(now);
+        for (uid, target) in self.memory.moves.targets() {
+            standing.targets.entry(uid.clone()).or_insert_with(|| target.clone());
+        }
         let fresh = now.since(latest.confirmed_at) < LONGEST_WAIT && latest.is_good_at(now);
         if fresh && latest.targets == standing.targets {
             return;
@@ -356,14 +375,21 @@ impl Autoscaler {
         }
     }
 
-    fn inputs(&self) -> Inputs {
+    fn inputs(&self, snapshot: &Snapshot, now: Timestamp) -> Inputs {
+        let mut targets = self.memory.queue.targets();
+        for (uid, target) in self.memory.moves.targets() {
+            targets.entry(uid.clone()).or_insert_with(|| target.clone());
+        }
+        let mut awaited = self.memory.moves.awaited(snapshot);
+        awaited.extend(self.memory.disrupting.awaited().cloned());
         Inputs {
-            targets: self.memory.queue.targets(),
+            targets,
             pod_events: self.memory.pod_events.times(),
             under_way: self.memory.under_way.uids().clone(),
-            closed_budgets: BTreeSet::new(),
+            closed_budgets: windows::closed(snapshot, now),
             hash_version: HASH_VERSION.into(),
-            quarantined: BTreeSet::new(),
+            awaited,
+            quarantined: self.memory.disrupting.quarantined().clone(),
         }
     }
 
@@ -391,7 +417,7 @@ impl Autoscaler {
         }
         if settled {
             let under_way = self.memory.under_way.uids();
-            for write in disruption::leftover_taints(snapshot, under_way) {
+            for write in disruption::leftovers(snapshot, under_way) {
                 self.executor.start(write.into());
             }
         }
@@ -447,6 +473,10 @@ impl Autoscaler {
                 // Nobody listens only when everything is about to end.
                 let _ = self.exhausted.send(offering_of(request));
             }
+            (
+                Effect::Write(Write::EvictPod { pod, .. }),
+                Err(Failure::Write(WriteError::Failed(_))),
+            ) => self.memory.disrupting.quarantine(&pod.uid),
             (Effect::Write(Write::NominatePod { pod, node }), Ok(_)) => {
                 self.memory.nominated.record(pod, node.as_ref());
             }

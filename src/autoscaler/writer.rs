@@ -58,6 +58,10 @@ pub enum WriteError {
     /// The API server will never take this: the object is invalid, or we may not write it.
     #[error("refused: {0}")]
     Refused(String),
+    /// The API server could not do it (500), and said so: it evicts no pod, for instance, that two
+    /// PodDisruptionBudgets protect.
+    #[error("failed: {0}")]
+    Failed(String),
     /// Anything else; trying again may help.
     #[error("{0}")]
     Other(String),

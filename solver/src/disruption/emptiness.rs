@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::budgets::{allowed, is_tainted};
 use super::headroom;
 use super::obstacle::{Kept, Obstacle};
-use crate::lifecycle::{NodeRef, Write};
+use crate::lifecycle::{ClaimRef, NodeRef, Write};
 use crate::model::{
     ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, Removal,
     RemovalReason, Snapshot, Target, Timestamp, well_known::condition,
@@ -25,6 +25,8 @@ pub struct Inputs {
     /// The way in which NodePools' hashes are made now. Claims whose hash was made in another way
     /// are not compared: a new version of Berth replaces nothing.
     pub hash_version: Name,
+    /// The names of claims whose nodes are to receive pods that are still to be evicted elsewhere.
+    pub awaited: BTreeSet<Name>,
     /// The UIDs of pods that the eviction API has refused for good (it answers 500 where two
     /// budgets protect one pod). Their nodes are left alone.
     pub quarantined: BTreeSet<Name>,
@@ -44,7 +46,7 @@ pub struct Emptiness {
 /// nothing is planned for them.
 ///
 /// A node stays a candidate while it carries the taint `karpenter.sh/disrupted`, so that a removal
-/// that was begun is taken up again after a restart, or given up ([`leftover_taints`]).
+/// that was begun is taken up again after a restart, or given up ([`leftovers`]).
 pub fn emptiness(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Emptiness {
     let expected = expected_pods(snapshot, inputs);
     let needed = headroom::needed(snapshot);
@@ -88,19 +90,30 @@ pub fn emptiness(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Emptin
     result
 }
 
-/// The nodes of ours that carry the taint of a removal that nobody is going to carry out: to be
-/// given back. `removing` holds the UIDs of the claims whose removal is under way.
-pub fn leftover_taints(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Write> {
-    snapshot
+/// What is left of removals that nobody is going to carry out, to be taken back: taints of nodes
+/// of ours, and claims' condition `DisruptionReason`. `removing` holds the UIDs of the claims whose
+/// removal is under way.
+pub fn leftovers(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Write> {
+    let staying = snapshot
         .claims
         .values()
-        .filter(|claim| claim.deleted.is_none() && !removing.contains(&claim.uid))
-        .filter_map(|claim| snapshot.node_of_claim(claim))
-        .filter(|state| state.node.deleted.is_none() && is_tainted(&state.node.taints))
-        .map(|state| Write::UntaintNode {
-            node: NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() },
-        })
-        .collect()
+        .filter(|claim| claim.deleted.is_none() && !removing.contains(&claim.uid));
+    let mut writes = Vec::new();
+    for claim in staying {
+        let state = snapshot.node_of_claim(claim);
+        if let Some(state) = state
+            && state.node.deleted.is_none()
+            && is_tainted(&state.node.taints)
+        {
+            let node = NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() };
+            writes.push(Write::UntaintNode { node });
+        }
+        if claim.is(condition::DISRUPTION_REASON) {
+            let claim = ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() };
+            writes.push(Write::ClearDisruption { claim });
+        }
+    }
+    writes
 }
 
 /// How many claims of a pool are under way that the snapshot does not show as leaving.
@@ -183,7 +196,12 @@ pub(super) fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Na
             }
         }
     }
-    pods_of.into_iter().map(|(claim, pods)| (claim, pods.len())).collect()
+    let mut expected: BTreeMap<Name, usize> =
+        pods_of.into_iter().map(|(claim, pods)| (claim, pods.len())).collect();
+    for claim in &inputs.awaited {
+        expected.entry(claim.clone()).or_insert(1);
+    }
+    expected
 }
 
 fn removal(claim: &NodeClaim, state: &NodeState) -> Removal {

@@ -7,7 +7,7 @@
 
 mod budgets;
 mod candidates;
-mod consolidation;
+pub(crate) mod consolidation;
 mod drift;
 mod emptiness;
 mod headroom;
@@ -21,6 +21,6 @@ pub use budgets::{Allowance, allowed};
 pub use candidates::{Candidate, Purpose, candidates, eviction_cost, price_of};
 pub use consolidation::{Move, Round, Settings, consolidate, replace_drifted};
 pub use drift::{Drift, drift};
-pub use emptiness::{Emptiness, Inputs, emptiness, leftover_taints};
+pub use emptiness::{Emptiness, Inputs, emptiness, leftovers};
 pub use obstacle::{Kept, Obstacle};
 pub use pdbs::PodBudgets;

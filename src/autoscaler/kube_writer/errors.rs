@@ -15,6 +15,7 @@ pub(super) fn refused(error: kube::Error) -> WriteError {
             WriteError::Later { message, retry_after }
         }
         400 | 401 | 403 | 405 | 413 | 422 => WriteError::Refused(message),
+        500 => WriteError::Failed(message),
         _ => WriteError::Other(message),
     }
 }
@@ -48,6 +49,7 @@ mod tests {
         assert_eq!(answered(429), WriteError::Later { message: why(), retry_after });
         assert_eq!(answered(403), WriteError::Refused(why()));
         assert_eq!(answered(422), WriteError::Refused(why()));
-        assert_eq!(answered(500), WriteError::Other(why()));
+        assert_eq!(answered(500), WriteError::Failed(why()));
+        assert_eq!(answered(503), WriteError::Other(why()));
     }
 }

@@ -9,12 +9,12 @@
 mod balance;
 mod bound;
 mod launching;
-mod lift;
-mod quota;
-mod result;
+pub(crate) mod lift;
+pub(crate) mod quota;
+pub(crate) mod result;
 mod round;
 mod search;
-mod work;
+pub(crate) mod work;
 
 #[cfg(test)]
 mod tests;
@@ -36,7 +36,7 @@ use crate::verify::{self, Violation};
 const MOST_FAULTS: usize = 8;
 
 /// What consolidation goes by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// A saving per hour counts for so long, when it is held against what moving costs.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub least_age: Duration,
     /// Whether new nodes may take the place of old ones.
     pub may_launch: bool,
+    /// A round evicts no more pods than this.
+    pub most_evictions: u32,
     /// How many orders of removal are tried.
     pub orders: u32,
     /// How many exchanges of a few nodes are tried.
@@ -65,6 +67,7 @@ impl Default for Settings {
             price_per_eviction: Price::from_nanos(100_000),
             least_age: Duration::from_secs(60),
             may_launch: true,
+            most_evictions: u32::MAX,
             orders: 24,
             exchanges: 300,
             packing: packing::Settings::default(),
@@ -180,7 +183,7 @@ fn round_of(
     };
     let nothing = Round::nothing(reason, snapshot, now, seed);
     let (mut found, mut kept) = candidates(snapshot, inputs, purpose, now);
-    let quota = quota::Quota::of(snapshot, inputs, budget);
+    let quota = quota::Quota::of(snapshot, inputs, budget, settings.most_evictions);
     let mut faults: Vec<Violation> = Vec::new();
     for _ in 0..=MOST_FAULTS {
         if found.is_empty() {

@@ -16,12 +16,24 @@ pub struct Quota {
     index: BTreeMap<Name, usize>,
     /// For each PodDisruptionBudget how many pods may go, and how many do.
     pods: BTreeMap<PodKey, (u32, u32)>,
+    /// How many evictions are left.
+    evictions: usize,
 }
 
 impl Quota {
     /// Before anything is taken.
-    pub fn of(snapshot: &Snapshot, inputs: &Inputs, reason: DisruptionReason) -> Self {
-        let mut quota = Self { pools: Vec::new(), index: BTreeMap::new(), pods: BTreeMap::new() };
+    pub fn of(
+        snapshot: &Snapshot,
+        inputs: &Inputs,
+        reason: DisruptionReason,
+        most_evictions: u32,
+    ) -> Self {
+        let mut quota = Self {
+            pools: Vec::new(),
+            index: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            evictions: usize::try_from(most_evictions).unwrap_or(usize::MAX),
+        };
         for pool in snapshot.pools.values() {
             let allowance = allowed(snapshot, pool, reason, &inputs.closed_budgets);
             let remaining = usize::try_from(allowance.remaining()).unwrap_or(usize::MAX);
@@ -50,6 +62,7 @@ impl Quota {
     /// lets go at a time may go alone: they are evicted as the budget lets them.
     pub fn allows(&self, candidate: &Candidate<'_>) -> bool {
         self.has_node(candidate)
+            && candidate.pods.len() <= self.evictions
             && candidate.protected.iter().all(|(budget, count)| {
                 let (allowed, taken) = self.pods.get(budget).copied().unwrap_or_default();
                 allowed > 0 && (taken == 0 || taken.saturating_add(*count) <= allowed)
@@ -62,6 +75,7 @@ impl Quota {
         if let Some((left, _)) = self.pools.get_mut(pool) {
             *left = left.saturating_sub(1);
         }
+        self.evictions = self.evictions.saturating_sub(candidate.pods.len());
         for (budget, count) in &candidate.protected {
             if let Some((_, taken)) = self.pods.get_mut(budget) {
                 *taken = taken.saturating_add(*count);

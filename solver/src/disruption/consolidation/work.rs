@@ -219,7 +219,7 @@ impl<'p, 'a> Work<'p, 'a> {
     }
 
     /// What has to leave a node: its own pods, and those that were to come from others.
-    fn leaving(&self, ground: &Ground<'p, 'a>, candidate: usize) -> Vec<(Kind, u32)> {
+    pub fn leaving(&self, ground: &Ground<'p, 'a>, candidate: usize) -> Vec<(Kind, u32)> {
         let mut all: BTreeMap<Kind, u32> = ground.contents[candidate].iter().copied().collect();
         for (kind, count) in &self.received[ground.bin_of[candidate]] {
             *all.entry(*kind).or_default() += count;

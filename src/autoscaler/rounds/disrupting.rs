@@ -1,0 +1,230 @@
+//! When a round of disruption is worked out, and what becomes of it. One round at a time.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use berth_solver::disruption::{Inputs, Round, consolidate, replace_drifted};
+use berth_solver::model::{Name, Snapshot, Timestamp, well_known::condition};
+use berth_solver::packing::Budget;
+use tokio::task::JoinError;
+
+use super::Autoscaler;
+use crate::autoscaler::figures;
+use crate::autoscaler::moves::claim_of;
+use crate::autoscaler::notices;
+use crate::autoscaler::round::{Carried, Tools, carry_out};
+use crate::metrics::ReasonLabels;
+
+/// A cluster that has not changed is looked at again after so long: time alone makes nodes old
+/// enough, and opens budgets.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// A step of a round that has ended.
+pub(super) enum Disrupted {
+    /// A round was worked out.
+    Planned { snapshot: Arc<Snapshot>, inputs: Box<Inputs>, round: Box<Round>, took: Duration },
+    /// A round was carried out, as far as it was.
+    Carried(Box<Carried>),
+}
+
+/// What is remembered of rounds.
+#[derive(Default)]
+pub(super) struct Disrupting {
+    /// When the last look was, and at which generation of the cluster.
+    looked: Option<(Timestamp, u64)>,
+    /// The UIDs of the claims that the round under way removes.
+    removing: BTreeSet<Name>,
+    /// The names of the claims whose nodes it moves pods to.
+    awaited: BTreeSet<Name>,
+    /// The UIDs of pods that the eviction API failed to evict.
+    quarantined: BTreeSet<Name>,
+}
+
+impl Disrupting {
+    /// The names of the claims whose nodes are to receive pods of the round under way.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = &Name> {
+        self.awaited.iter()
+    }
+
+    /// Pods that are left alone.
+    pub(super) const fn quarantined(&self) -> &BTreeSet<Name> {
+        &self.quarantined
+    }
+
+    /// Leaves a pod alone from now on.
+    pub(super) fn quarantine(&mut self, uid: &Name) {
+        self.quarantined.insert(uid.clone());
+    }
+
+    /// Forgets pods that are gone.
+    pub(super) fn keep_known(&mut self, snapshot: &Snapshot) {
+        if !self.quarantined.is_empty() {
+            let known: BTreeSet<&Name> = snapshot.pods.values().map(|pod| &pod.uid).collect();
+            self.quarantined.retain(|uid| known.contains(uid));
+        }
+    }
+
+    fn is_due(&self, every: Duration, generation: u64, now: Timestamp) -> bool {
+        self.looked.is_none_or(|(at, seen)| {
+            let wait = if seen == generation { AGAIN_AFTER.max(every) } else { every };
+            now.since(at) >= wait
+        })
+    }
+}
+
+impl Autoscaler {
+    /// Begins to work out a round, if it is time and nothing else is going on: pods that a plan in
+    /// the making may place, nodes on their way, pods on the move.
+    pub(super) fn disrupt_if_due(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        inputs: &Inputs,
+        now: Timestamp,
+    ) {
+        let settings = &self.settings.disruption;
+        let quiet = self.planning.is_empty()
+            && self.memory.creating.is_empty()
+            && self.disrupting.is_empty()
+            && self.memory.under_way.uids().is_empty()
+            && self.memory.moves.is_empty()
+            && self.memory.queue.waiting() == 0
+            && super::has_catalogs(snapshot);
+        let due = self.memory.disrupting.is_due(settings.every, snapshot.generation, now);
+        if !settings.enabled || !quiet || !due || snapshot.claims.is_empty() {
+            return;
+        }
+        self.memory.disrupting.looked = Some((now, snapshot.generation));
+        let allowed = settings.unready_allowed;
+        if is_unwell(snapshot, settings.most_unready_percent, allowed) {
+            tracing::warn!("too many nodes are not ready: none is disrupted");
+            return;
+        }
+        let (snapshot, inputs) = (Arc::clone(snapshot), Box::new(inputs.clone()));
+        let (settings, seed) = (settings.clone(), self.settings.seed);
+        self.disrupting.spawn_blocking(move || {
+            let began = Instant::now();
+            let budget = settings.budget.max(Duration::from_millis(1));
+            let spent = Budget(|| began.elapsed().as_secs_f64() / budget.as_secs_f64());
+            let mut round = replace_drifted(&snapshot, &inputs, &settings.round, now, seed, &spent);
+            if round.is_empty() {
+                round = consolidate(&snapshot, &inputs, &settings.round, now, seed, &spent);
+            }
+            let took = began.elapsed();
+            Disrupted::Planned { snapshot, inputs, round: Box::new(round), took }
+        });
+    }
+
+    /// Takes in what became of a step of a round.
+    pub(super) fn disrupted(&mut self, ended: Result<Disrupted, JoinError>) {
+        match ended {
+            Ok(Disrupted::Planned { snapshot, inputs, round, took }) => {
+                self.begin_round(&snapshot, *inputs, *round, took);
+            }
+            Ok(Disrupted::Carried(carried)) => self.end_round(&carried),
+            Err(error) if error.is_cancelled() => {}
+            Err(error) => {
+                tracing::error!(%error, "a round of disruption broke down");
+                self.forget_round(&BTreeSet::new());
+            }
+        }
+    }
+
+    fn begin_round(&mut self, snapshot: &Snapshot, inputs: Inputs, round: Round, took: Duration) {
+        if !self.memory.leads {
+            return;
+        }
+        let now = self.parts.clock.now();
+        figures::of_round(&self.parts.metrics, &round, took);
+        for fault in &round.faults {
+            tracing::warn!(%fault, "an earlier version of a round did not pass the checker");
+        }
+        self.tell(notices::of_round(snapshot, &round), now);
+        // Something may have begun while the round was worked out.
+        let quiet = self.planning.is_empty()
+            && self.memory.creating.is_empty()
+            && self.memory.under_way.uids().is_empty();
+        if round.is_empty() || !quiet {
+            return;
+        }
+        log_round(&round, took);
+        for removal in &round.plan.removals {
+            self.memory.under_way.begin(&removal.claim_uid);
+            self.memory.disrupting.removing.insert(removal.claim_uid.clone());
+        }
+        let targets = round.moves.iter().map(|one| &one.to);
+        self.memory.disrupting.awaited =
+            targets.filter_map(|target| claim_of(snapshot, target)).collect();
+        let tools = Tools {
+            hands: Arc::clone(&self.hands),
+            cache: self.parts.cache.clone(),
+            inputs,
+            patience: self.settings.disruption.patience,
+        };
+        self.disrupting
+            .spawn(async move { Disrupted::Carried(Box::new(carry_out(tools, round).await)) });
+    }
+
+    fn end_round(&mut self, carried: &Carried) {
+        let snapshot = self.parts.cache.snapshot();
+        let removals = carried.round.plan.removals.iter();
+        let going: BTreeSet<Name> = removals
+            .clone()
+            .filter(|removal| {
+                removal.node.as_ref().is_some_and(|node| carried.going.contains(node))
+            })
+            .map(|removal| removal.claim_uid.clone())
+            .collect();
+        self.memory.moves.expect(&snapshot, &carried.round, &carried.going);
+        let labels = ReasonLabels { reason: carried.round.reason.as_str() };
+        for (claim, why) in &carried.dropped {
+            let failed = &self.parts.metrics.disruption_failed_validations;
+            failed.get_or_create(&labels).inc();
+            tracing::info!(nodeclaim = %claim, why, "a node stays: the step was dropped");
+        }
+        let (going_count, dropped) = (going.len(), carried.dropped.len());
+        tracing::info!(
+            going = going_count,
+            dropped,
+            "a round of disruption is under way to its end"
+        );
+        self.forget_round(&going);
+    }
+
+    /// The round is over but for the nodes that go.
+    fn forget_round(&mut self, going: &BTreeSet<Name>) {
+        let removing = std::mem::take(&mut self.memory.disrupting.removing);
+        for uid in removing.difference(going) {
+            self.memory.under_way.give_up(uid);
+        }
+        self.memory.disrupting.awaited.clear();
+    }
+}
+
+/// Whether so many nodes are not ready that something larger is wrong.
+fn is_unwell(snapshot: &Snapshot, most_percent: usize, allowed: usize) -> bool {
+    let (mut nodes, mut unready) = (0, 0);
+    for claim in snapshot.claims.values().filter(|claim| claim.is(condition::INITIALIZED)) {
+        nodes += 1;
+        unready += usize::from(!snapshot.node_of_claim(claim).is_some_and(|at| at.node.ready));
+    }
+    unready > allowed && unready * 100 > nodes * most_percent
+}
+
+fn log_round(round: &Round, took: Duration) {
+    tracing::info!(
+        reason = %round.reason,
+        removals = round.plan.removals.len(),
+        launches = round.plan.launches.len(),
+        evictions = round.moves.len(),
+        price_before = round.price_before.as_f64(),
+        price_after = round.price_after.as_f64(),
+        lower_bound = round.lower_bound.as_f64(),
+        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "a round of disruption begins"
+    );
+    for removal in &round.plan.removals {
+        let why = &removal.explanation;
+        tracing::info!(nodeclaim = %removal.claim, why, "removing a node");
+    }
+}

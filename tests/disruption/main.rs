@@ -1,0 +1,135 @@
+//! Rounds of disruption carried out on a virtual cluster: what they lead to, that they end, and
+//! that the process may die at any of their writes.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod rig;
+
+use rig::{Crash, Rig, describe, is_calm, price, running};
+
+/// Forty pods of 500m and 1 GiB, then fourteen: a cluster that is much too large.
+async fn scaled_down(budget: u32) -> Rig {
+    let mut rig = Rig::new(budget);
+    rig.start();
+    rig.apply("web", 40);
+    rig.settle("forty pods run", |objects| running(objects, "web") == 40 && is_calm(objects)).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_was_scaled_down_becomes_cheap_and_then_nothing_moves_any_more() {
+    let mut rig = scaled_down(50).await;
+    let before = price(&rig.objects());
+    rig.protect("web");
+    let seen = rig.watch(&[("web", 13)]);
+    rig.apply("web", 14);
+    // Fourteen such pods need two large nodes: 0.20066.
+    let is_cheap = |objects: &_| {
+        running(objects, "web") == 14 && is_calm(objects) && price(objects).as_f64() <= 0.24
+    };
+    rig.settle("cheap", is_cheap).await;
+    let after = rig.objects();
+    assert!(price(&after) < before, "{} {}", price(&after), before);
+    let evictions = seen.lock().evictions;
+    rig.settle("steady", is_cheap).await;
+    rig.kill().await;
+    let seen = seen.lock();
+    assert_eq!(seen.evictions, evictions, "nothing moves in a steady workload");
+    assert!(seen.wrong.is_empty(), "{:?} {}", seen.wrong, describe(&after));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drift_replaces_every_node_within_the_budget_while_a_protected_service_stays_up() {
+    let mut rig = Rig::new(25);
+    rig.start();
+    rig.apply("web", 40);
+    rig.protect("web");
+    rig.settle("forty pods run", |objects| running(objects, "web") == 40 && is_calm(objects)).await;
+    let old: Vec<_> = rig.objects().claims.keys().cloned().collect();
+    let seen = rig.watch(&[("web", 39)]);
+    rig.change_pool(|pool| pool.hash = "new".into());
+    rig.settle("every node is a new one", |objects| {
+        running(objects, "web") == 40
+            && is_calm(objects)
+            && old.iter().all(|claim| !objects.claims.contains_key(claim))
+    })
+    .await;
+    let most = (old.len() * 25).div_ceil(100);
+    rig.kill().await;
+    let seen = seen.lock();
+    assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    assert!(seen.most_leaving <= most, "{} of {} nodes at a time", seen.most_leaving, old.len());
+    assert!(seen.evictions >= 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i10_a_node_that_says_do_not_disrupt_after_it_was_marked_stays_across_a_restart() {
+    let mut rig = scaled_down(100).await;
+    // The process is stopped at the moment at which the first node has been marked.
+    *rig.crash.lock() = Some(Crash { write: "RecordDisruption", after: false });
+    rig.apply("web", 14);
+    assert!(rig.reached().await);
+    let marked = |objects: &berth_solver::model::Snapshot| {
+        let states = objects.nodes.values();
+        let tainted = states.filter(|state| state.node.has_taint("karpenter.sh/disrupted"));
+        tainted.map(|state| state.node.name.clone()).next()
+    };
+    let node = marked(&rig.objects()).expect("a node is marked");
+    rig.mark_node(&node, true);
+    rig.kill().await;
+    rig.start();
+    rig.settle("cheap but for one node", |objects| {
+        running(objects, "web") == 14 && is_calm(objects) && objects.nodes.contains_key(&node)
+    })
+    .await;
+    rig.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i17_a_process_that_dies_at_any_write_of_a_round_leaves_nothing_behind() {
+    let undisturbed = {
+        let mut rig = scaled_down(100).await;
+        rig.apply("web", 14);
+        rig.settle("cheap", cheap).await;
+        rig.kill().await;
+        price(&rig.objects())
+    };
+    for write in [
+        "TaintNode",
+        "RecordDisruption",
+        "DeleteClaim",
+        "EvictPod",
+        "RecordDrained",
+        "RecordTerminating",
+        "DeleteNode",
+        "ReleaseNode",
+        "ReleaseClaim",
+        "CreateClaim",
+        "UntaintNode",
+        "ClearDisruption",
+    ] {
+        for after in [false, true] {
+            let mut rig = scaled_down(100).await;
+            *rig.crash.lock() = Some(Crash { write, after });
+            rig.apply("web", 14);
+            // Not every round needs every write: then there is nothing to die at.
+            if ["CreateClaim", "UntaintNode", "ClearDisruption"].contains(&write) {
+                rig.settle_or_crash().await;
+            } else {
+                assert!(rig.crash_and_restart().await, "{write} never happened");
+            }
+            rig.settle("as cheap as undisturbed", |objects| {
+                cheap(objects) && price(objects) <= undisturbed
+            })
+            .await;
+            let objects = rig.objects();
+            let machines = rig.world.look(|world| world.cloud().instances().count());
+            assert_eq!(machines, objects.claims.len(), "{write}: {}", describe(&objects));
+            rig.kill().await;
+        }
+    }
+}
+
+fn cheap(objects: &berth_solver::model::Snapshot) -> bool {
+    running(objects, "web") == 14 && is_calm(objects) && price(objects).as_f64() <= 0.24
+}
