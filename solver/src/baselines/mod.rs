@@ -21,6 +21,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use cluster_autoscaler::{Expander, plan as cluster_autoscaler};
+pub use karpenter::consolidation::{Consolidated, consolidate as karpenter_consolidation};
 
 use crate::model::{Plan, Snapshot, Timestamp};
 use crate::packing::{self, Settings, Stop};

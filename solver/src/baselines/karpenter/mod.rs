@@ -12,6 +12,7 @@
 //! counts is settled at once (see [`claim`]).
 
 mod claim;
+pub mod consolidation;
 mod queue;
 mod relax;
 #[cfg(test)]
