@@ -10,17 +10,15 @@ use std::collections::BTreeMap;
 
 use crate::model::Price;
 
-use super::Stop;
-use super::columns::Generation;
+use super::columns::{Generation, Model};
 use super::duals;
 use super::knapsack::Knapsack;
 use super::models::{self, Member};
 use super::problem::Problem;
-use super::repack::Repack;
 use super::state::State;
 
-/// How many parts of a search for the best content of a machine are looked at.
-const PARTS: u32 = 60;
+/// How many parts of a search for the best content of a node are looked at.
+const PARTS: u32 = 50;
 /// What float arithmetic may have gained.
 const SAFETY: f64 = 1.0 - 1e-6;
 
@@ -103,66 +101,102 @@ pub fn lower_bound(state: &State<'_, '_>) -> Price {
     rounded((pods - there) * scale)
 }
 
-/// The bound that values from column generation prove. The model's values are those of classes; a
-/// bound has to let every pod go wherever its own requirements let it.
+/// The pods that a state places, each free to go wherever its own requirements let it, whatever
+/// other pods ask: whatever column generation proves of this model holds for every plan.
 ///
 /// It holds for plans that count a host that is still to come as empty where pods are spread over
 /// hosts, as Karpenter does and this planner: kube-scheduler may meet the new nodes in any order.
-pub fn by_values(
-    state: &State<'_, '_>,
-    repack: &Repack,
-    generation: &Generation,
-    stop: &dyn Stop,
-) -> Option<Price> {
-    let problem = state.problem;
-    let mut placed: BTreeMap<usize, u32> = BTreeMap::new();
-    let loads = state.loads.iter().chain(state.nodes.iter().map(|node| &node.load));
-    for (group, count) in loads.flat_map(|load| &load.contents) {
-        *placed.entry(*group).or_default() += count;
-    }
-    let members: Vec<Member> =
-        placed.iter().map(|(group, count)| Member { group: *group, count: *count }).collect();
-    let goes = |member: usize, cell: usize| {
-        problem.cells[cell].allowed[problem.groups[members[member].group].relaxed]
-    };
-    let sets = models::host_sets(problem);
-    let relaxed = models::model(problem, &sets, &members, &goes, &|candidate| {
-        problem.candidates[candidate].price.as_f64()
-    });
-    let mut knapsack = Knapsack::default();
-    let mut best: Option<Price> = None;
-    for proving in [&generation.values, &generation.recent] {
-        let values = group_values(repack, proving, &members);
-        if values.iter().all(|value| *value <= 0.0) {
-            continue;
+#[derive(Debug)]
+pub struct Relaxed {
+    signatures: Vec<usize>,
+    /// The pods.
+    pub members: Vec<Member>,
+    /// The model of them.
+    pub model: Model,
+}
+
+impl Relaxed {
+    /// What the state places.
+    pub fn of(state: &State<'_, '_>) -> Self {
+        let problem = state.problem;
+        let mut placed: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+        let loads = state.loads.iter().chain(state.nodes.iter().map(|node| &node.load));
+        for (group, count) in loads.flat_map(|load| &load.contents) {
+            *placed.entry((problem.groups[*group].relaxed, *group)).or_default() += count;
         }
-        let stopping = &mut || stop.should_stop();
-        let Some(priced) = relaxed.price(&mut knapsack, &values, PARTS, stopping) else { break };
-        let scale = priced.scale.min(1e9);
+        let (signatures, members) = models::members(problem, &placed);
+        let goes = |member: usize, cell: usize| problem.cells[cell].allowed[signatures[member]];
+        let sets = models::host_sets(problem);
+        let price = |candidate: usize| problem.candidates[candidate].price.as_f64();
+        let model = models::model(problem, &sets, &members, &goes, &price);
+        Self { signatures, members, model }
+    }
+
+    /// The bound that a generation's values prove.
+    pub fn bound(&self, state: &State<'_, '_>, generation: &Generation<'_>) -> Price {
+        let problem = state.problem;
+        let values = &generation.values;
+        let mut knapsack = Knapsack::default();
         let bins = problem.bins.iter().enumerate().filter(|(_, bin)| bin.open);
         let there: f64 = bins
             .map(|(index, _)| {
                 let free = free_before(state, index);
                 let allowed = |signature: usize| problem.bin_allowed[signature][index];
-                worth_in(problem, &mut knapsack, &members, &values, &allowed, &free)
+                self.worth_in(problem, &mut knapsack, values, &allowed, &free)
             })
             .sum();
-        let gained = by_reservations(problem, &mut knapsack, &members, &values, scale);
-        best = best.max(Some(rounded((relaxed.total(&values) - there) * scale - gained)));
+        let gained = self.by_reservations(problem, &mut knapsack, values);
+        rounded(self.model.total(values) - there - gained)
     }
-    best
-}
 
-/// A group's value: the mean of its members'.
-fn group_values(repack: &Repack, values: &[f64], members: &[Member]) -> Vec<f64> {
-    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-    for (member, value) in repack.members.iter().zip(values) {
-        let sum = sums.entry(member.group).or_default();
-        sum.0 += value * f64::from(member.count);
-        sum.1 += f64::from(member.count);
+    /// What a pod of each group is worth if one of each member is worth that.
+    pub fn by_group(&self, values: &[f64]) -> BTreeMap<usize, f64> {
+        let groups = self.members.iter().zip(values);
+        groups
+            .flat_map(|(member, value)| {
+                member.groups.iter().map(move |(group, _)| (*group, *value))
+            })
+            .collect()
     }
-    let of = |member: &Member| sums.get(&member.group).map_or(0.0, |(sum, count)| sum / count);
-    members.iter().map(of).collect()
+
+    /// What reserved machines, of which there are only so many, can hold beyond their price.
+    fn by_reservations(
+        &self,
+        problem: &Problem<'_>,
+        knapsack: &mut Knapsack,
+        values: &[f64],
+    ) -> f64 {
+        let mut most = vec![0.0_f64; problem.reservations.len()];
+        for candidate in &problem.candidates {
+            let Some(reservation) = candidate.reservation else { continue };
+            let allowed = |signature: usize| problem.cells[candidate.cell].allowed[signature];
+            let worth = self.worth_in(problem, knapsack, values, &allowed, &candidate.room);
+            let gain = (worth - candidate.price.as_f64()).max(0.0);
+            most[reservation] = most[reservation].max(gain);
+        }
+        let left = problem.reservations.iter().map(|reservation| f64::from(reservation.left));
+        most.iter().zip(left).map(|(gain, left)| gain * left).sum()
+    }
+
+    /// What pods in that much room can be worth at most.
+    fn worth_in(
+        &self,
+        problem: &Problem<'_>,
+        knapsack: &mut Knapsack,
+        values: &[f64],
+        allowed: &dyn Fn(usize) -> bool,
+        free: &[i64],
+    ) -> f64 {
+        knapsack.begin(free);
+        for (index, member) in self.members.iter().enumerate() {
+            if allowed(self.signatures[index]) {
+                let demand = &problem.groups[member.group()].demand;
+                let most = super::dimensions::room(demand, free).min(member.count);
+                knapsack.add(index, values[index], demand, most);
+            }
+        }
+        knapsack.search(0.0, PARTS, usize::MAX).bound
+    }
 }
 
 /// What a bin had free before this plan put anything there, held pods aside.
@@ -173,46 +207,6 @@ fn free_before(state: &State<'_, '_>, bin: usize) -> Vec<i64> {
         super::dimensions::give(&mut free, &state.problem.groups[*group].demand, *count);
     }
     free
-}
-
-/// What reserved machines, of which there are only so many, can hold beyond their price.
-fn by_reservations(
-    problem: &Problem<'_>,
-    knapsack: &mut Knapsack,
-    members: &[Member],
-    values: &[f64],
-    scale: f64,
-) -> f64 {
-    let mut most = vec![0.0_f64; problem.reservations.len()];
-    for candidate in &problem.candidates {
-        let Some(reservation) = candidate.reservation else { continue };
-        let allowed = |signature: usize| problem.cells[candidate.cell].allowed[signature];
-        let worth = worth_in(problem, knapsack, members, values, &allowed, &candidate.room);
-        let gain = (worth * scale - candidate.price.as_f64()).max(0.0);
-        most[reservation] = most[reservation].max(gain);
-    }
-    let left = problem.reservations.iter().map(|reservation| f64::from(reservation.left));
-    most.iter().zip(left).map(|(gain, left)| gain * left).sum()
-}
-
-/// What pods in that much room can be worth at most.
-fn worth_in(
-    problem: &Problem<'_>,
-    knapsack: &mut Knapsack,
-    members: &[Member],
-    values: &[f64],
-    allowed: &dyn Fn(usize) -> bool,
-    free: &[i64],
-) -> f64 {
-    knapsack.begin(free);
-    for (index, member) in members.iter().enumerate() {
-        let data = &problem.groups[member.group];
-        if allowed(data.relaxed) {
-            let most = super::dimensions::room(&data.demand, free).min(member.count);
-            knapsack.add(index, values[index], &data.demand, most);
-        }
-    }
-    knapsack.search(0.0, 50).bound
 }
 
 /// As a price, a hair's breadth lower.

@@ -3,44 +3,57 @@
 //!
 //! The [`Master`] problem says what a pod of each kind costs at the margin; for each machine the
 //! best content at these values is a [`Knapsack`]. A content worth more than its machine is a new
-//! column. If no machine can hold more than `1 / scale` times its cost, all pods' values times
-//! `scale` are a lower bound (Farley's), for then no way to fill nodes beats its price. Values are
-//! taken between the master's and those of the best bound so far (Wentges' smoothing), which
-//! keeps the bound from jumping about.
+//! column. If no machine's content is worth more than `worth` times its cost, all pods' values
+//! divided by `worth` are a lower bound (Farley's), for then no way to fill nodes beats its price.
+//! Values are taken between the master's and those of the best bound so far (Wentges' smoothing),
+//! which keeps the bound from jumping about. Where there are many kinds of pod, they share
+//! [`Rows`] at first.
 
+use std::collections::VecDeque;
+
+use super::Stop;
 use super::dimensions::Amounts;
-use super::knapsack::Knapsack;
 use super::master::{Column, Master};
-use super::rounding::Packer;
+use super::pricing::{Look, Pricing};
+use super::rows::Rows;
 
 /// How much work the search for one machine may be in one round, at first...
 const SEARCH_WORK: u32 = 24;
 /// ...and once nothing is found with less.
 const MOST_WORK: u32 = 2_400;
-/// How much more work a closer look is.
-const CLOSER_LOOK: u32 = 10;
-/// How many machines get a closer look in a round.
-const CLOSER_LOOKS: usize = 6;
-/// A round looks at this many machines at least.
-const FEW_MACHINES: usize = 16;
-/// The weight of the values of late, when a round's values are chosen.
+/// The weight of the values of the best bound, when a round's values are chosen.
 const SMOOTHING: f64 = 0.5;
 /// A master problem this close to the bound is solved.
 const CLOSE: f64 = 1e-6;
+/// How much more than its content is worth a column may cost to be kept when rows change.
+const KEPT: f64 = 0.1;
+/// A master problem of few rows this close to the bound gets more.
+const CLOSE_FOR_NOW: f64 = 0.004;
+/// By how much of their worth values may rise when rows change.
+const ROOM: f64 = 0.15;
+/// There must be time for so many times what the last rows took, when there are to be more.
+const NEXT_STAGE: f64 = 1.5;
+/// With few rows, when so many rounds...
+const TAIL: usize = 12;
+/// ...save no more than this share, there will be more rows.
+const FLAT: f64 = 0.001;
 /// A column must save at least this share of its cost.
 const WORTH_IT: f64 = 1e-7;
 
 /// Pods that are alike, as the models see them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// What one of them takes.
     pub demand: Amounts,
     /// How many there are.
     pub count: u32,
+    /// Items of one kind may go onto the same machines, if they fit, and differ in what they take
+    /// only.
+    pub kind: usize,
 }
 
 /// A machine that can be had, any number of times.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     /// Whatever the caller calls it.
     pub candidate: usize,
@@ -53,7 +66,7 @@ pub struct Machine {
 }
 
 /// What there is to pack.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
     /// The pods.
     pub items: Vec<Item>,
@@ -61,120 +74,7 @@ pub struct Model {
     pub machines: Vec<Machine>,
 }
 
-/// What pricing all machines came to.
-#[derive(Debug)]
-pub struct Priced {
-    /// The largest factor by which all values can be scaled so that no machine's content is worth
-    /// more than the machine; may be above 1.
-    pub scale: f64,
-    /// The contents worth more than their machines.
-    pub columns: Vec<Column>,
-}
-
 impl Model {
-    /// Looks at every machine, with about so many parts of a search for each. `None` if `stop` cut
-    /// it short.
-    pub fn price(
-        &self,
-        knapsack: &mut Knapsack,
-        values: &[f64],
-        work: u32,
-        stop: &mut dyn FnMut() -> bool,
-    ) -> Option<Priced> {
-        let all: Vec<usize> = (0..self.machines.len()).collect();
-        let mut ratios = vec![f64::INFINITY; self.machines.len()];
-        let (columns, mut open) =
-            self.price_some(knapsack, values, work, &all, &mut ratios, stop)?;
-        let mut priced = Priced { scale: 0.0, columns };
-        // The bound is as good as its worst machine: a closer look at those whose search was cut
-        // short, as long as they are what it hangs on.
-        for _ in 0..CLOSER_LOOKS {
-            let worst =
-                (0..ratios.len()).min_by(|left, right| ratios[*left].total_cmp(&ratios[*right]));
-            let Some(at) = worst.and_then(|worst| open.iter().position(|index| *index == worst))
-            else {
-                break;
-            };
-            if stop() {
-                break;
-            }
-            let index = open.swap_remove(at);
-            let work = CLOSER_LOOK * work;
-            let closer = self.price_one(knapsack, values, index, work, &mut priced.columns);
-            ratios[index] = ratios[index].max(closer.0);
-        }
-        priced.scale = ratios.into_iter().fold(f64::INFINITY, f64::min);
-        Some(priced)
-    }
-
-    /// Looks at some machines and keeps their ratios. Returns the columns that were found, and the
-    /// machines whose search was cut short. `None` if `stop` cut it all short.
-    fn price_some(
-        &self,
-        knapsack: &mut Knapsack,
-        values: &[f64],
-        work: u32,
-        which: &[usize],
-        ratios: &mut [f64],
-        stop: &mut dyn FnMut() -> bool,
-    ) -> Option<(Vec<Column>, Vec<usize>)> {
-        let (mut columns, mut open) = (Vec::new(), Vec::new());
-        for index in which {
-            if stop() {
-                return None;
-            }
-            let (ratio, complete) = self.price_one(knapsack, values, *index, work, &mut columns);
-            ratios[*index] = ratio;
-            if !complete {
-                open.push(*index);
-            }
-        }
-        Some((columns, open))
-    }
-
-    /// The least cost of a machine for each unit of content, and whether the search was complete.
-    fn price_one(
-        &self,
-        knapsack: &mut Knapsack,
-        values: &[f64],
-        index: usize,
-        work: u32,
-        columns: &mut Vec<Column>,
-    ) -> (f64, bool) {
-        let machine = &self.machines[index];
-        knapsack.begin(&machine.room);
-        for (item, most) in &machine.items {
-            knapsack.add(*item, values[*item], &self.items[*item].demand, *most);
-        }
-        let mut bound = knapsack.relax();
-        let mut complete = true;
-        if bound > machine.cost {
-            let best = knapsack.search(machine.cost, work);
-            bound = bound.min(best.bound);
-            complete = best.complete;
-            for mut counts in best.contents {
-                counts.sort_unstable();
-                let (cost, candidate) = (machine.cost, machine.candidate);
-                columns.push(Column { cost, candidate, counts });
-            }
-        }
-        (if bound > 0.0 { machine.cost / bound } else { f64::INFINITY }, complete)
-    }
-
-    /// The same with no more than the `count` machines whose best content is worth most for their
-    /// price, those that `known` columns use, and enough others for every item to have one.
-    pub fn narrowed(&self, values: &[f64], count: usize, known: &[Column]) -> Self {
-        let mut packer = Packer::new(self);
-        packer.narrow(values, count);
-        let mut kept = packer.machines().to_vec();
-        let used = known.iter().filter_map(|column| packer.machine_of(column.candidate));
-        kept.extend(used);
-        kept.sort_unstable();
-        kept.dedup();
-        let machines = kept.into_iter().map(|machine| self.machines[machine].clone()).collect();
-        Self { items: self.items.clone(), machines }
-    }
-
     /// What all pods are worth together.
     pub fn total(&self, values: &[f64]) -> f64 {
         self.items.iter().zip(values).map(|(item, value)| f64::from(item.count) * value).sum()
@@ -205,79 +105,130 @@ impl Model {
 
 /// Column generation under way.
 #[derive(Debug)]
-pub struct Generation {
+pub struct Generation<'m> {
+    model: &'m Model,
+    pricing: Pricing<'m>,
+    rows: Rows,
     /// The master problem.
     pub master: Master,
     /// Values that prove `bound`: no machine's content is worth more than it costs by them.
     pub values: Vec<f64>,
     /// What all pods cost at least.
     pub bound: f64,
-    /// The mean of the master's values of late: steadier than the last ones.
-    pub recent: Vec<f64>,
     /// Rounds of pricing done.
     pub rounds: u32,
 }
 
-impl Generation {
+impl<'m> Generation<'m> {
     /// Begins with patterns that are known already. `None` if some item fits on no machine.
-    pub fn begin(model: &Model, known: Vec<Column>) -> Option<Self> {
-        let needs: Vec<f64> = model.items.iter().map(|item| f64::from(item.count)).collect();
-        let mut master = Master::new(&needs, model.singles()?);
-        known.into_iter().for_each(|column| master.add(column));
-        let values = vec![0.0; needs.len()];
-        Some(Self { master, recent: values.clone(), values, bound: 0.0, rounds: 0 })
+    pub fn begin(model: &'m Model, known: Vec<Column>) -> Option<Self> {
+        let singles = model.singles()?;
+        let rows = Rows::first(model, &each(&singles));
+        let master = Master::new(&rows.needs(model), &rows.dearest(&singles));
+        let values = vec![0.0; model.items.len()];
+        let mut generation = Self {
+            model,
+            pricing: Pricing::new(model),
+            rows,
+            master,
+            values,
+            bound: 0.0,
+            rounds: 0,
+        };
+        for column in singles.into_iter().chain(known) {
+            let covers = generation.rows.of(&column);
+            generation.master.add(column, covers);
+        }
+        Some(generation)
     }
 
-    /// Generates columns for that many rounds, until nothing can be gained any more, or until
-    /// `stop`.
+    /// Gives more rows to the master, about twice as many, where items differ most; or, where
+    /// each item has its own, more room to values that want it. `false` if there is nothing left
+    /// to give.
     ///
-    /// Most rounds only look at the machines that did best of late. When they give no columns any
-    /// more all are looked at, which also gives a bound.
-    pub fn run(&mut self, model: &Model, most_rounds: u32, stop: &mut dyn FnMut() -> bool) {
-        let mut knapsack = Knapsack::default();
-        let mut ratios = vec![0.0; model.machines.len()];
-        let mut smoothing = SMOOTHING;
-        let mut work = SEARCH_WORK;
-        let mut look_at_all = false;
-        self.master.optimise(stop);
-        for _ in 0..most_rounds {
-            if stop() || self.master.cost() <= self.bound * (1.0 + CLOSE) {
+    /// Values begin where they were and may rise by a share of what items are worth: what nobody
+    /// knows yet does not upset what is known (the box step method).
+    pub fn refine(&mut self) -> bool {
+        let exact = self.rows.is_exact();
+        if exact && self.master.uncovered() <= CLOSE * self.master.cost() {
+            return false;
+        }
+        let duals = self.master.duals().to_vec();
+        let values = self.rows.values(&duals);
+        let rows = if exact {
+            self.rows.clone()
+        } else {
+            self.rows.refined(self.model, &values, 2 * self.rows.len())
+        };
+        let mut limits = rows.limits(&self.rows, &duals, &values, ROOM);
+        if let Some(singles) = self.model.singles() {
+            for (limit, dearest) in limits.iter_mut().zip(rows.dearest(&singles)) {
+                *limit = limit.clamp(dearest * 1e-3, dearest);
+            }
+        }
+        let master = Master::new(&rows.needs(self.model), &limits);
+        let old = std::mem::replace(&mut self.master, master);
+        self.rows = rows;
+        for column in old.into_columns() {
+            let beyond = column.cost - super::master::worth(&values, &column.counts);
+            if beyond <= KEPT * column.cost {
+                let covers = self.rows.of(&column);
+                self.master.add(column, covers);
+            }
+        }
+        true
+    }
+
+    /// What a pod of each item is worth by the master.
+    pub fn duals(&self) -> Vec<f64> {
+        self.rows.values(self.master.duals())
+    }
+
+    /// Generates columns until nothing can be gained any more, until there were so many rounds, or
+    /// until `stop` after `until` of the time. Begins with few rows and goes on with more as long
+    /// as there is time for them.
+    pub fn run(&mut self, most_rounds: u32, until: f64, stop: &dyn Stop) {
+        loop {
+            let begun = stop.spent();
+            self.run_with_these_rows(most_rounds, &mut || stop.spent() >= until);
+            let now = stop.spent();
+            let enough_time = now + NEXT_STAGE * (now - begun) < until;
+            if self.rounds >= most_rounds || !enough_time || !self.refine() {
                 return;
             }
-            let mix = if self.rounds > 0 { smoothing } else { 0.0 };
-            let values = self.mixed(mix);
-            let columns = if look_at_all {
-                let Some(priced) = model.price(&mut knapsack, &values, work, stop) else { return };
-                let bound = priced.scale * model.total(&values);
-                if bound.is_finite() && bound > self.bound {
-                    self.bound = bound;
-                    self.values = values.iter().map(|value| value * priced.scale).collect();
-                }
-                priced.columns
-            } else {
-                let which = best_of(&ratios);
-                let some =
-                    model.price_some(&mut knapsack, &values, work, &which, &mut ratios, stop);
-                let Some((columns, _)) = some else { return };
-                columns
-            };
-            self.rounds += 1;
-            self.recent = if self.rounds == 1 { values } else { self.mixed(0.7) };
-            let before = self.master.columns().len();
-            for column in columns {
-                if self.master.reduced_cost(&column) < -WORTH_IT * column.cost {
-                    self.master.add(column);
-                }
+        }
+    }
+
+    fn run_with_these_rows(&mut self, most_rounds: u32, stop: &mut dyn FnMut() -> bool) {
+        let mut smoothing = SMOOTHING;
+        let mut work = SEARCH_WORK;
+        let mut look = Look::Quick;
+        let mut tail = Tail::default();
+        self.master.optimise(stop);
+        while self.rounds < most_rounds {
+            let close = if self.rows.is_exact() { CLOSE } else { CLOSE_FOR_NOW };
+            if stop() || self.master.cost() <= self.bound * (1.0 + close) || tail.is_flat(self) {
+                return;
             }
-            if self.master.columns().len() > before {
+            let mix = if self.bound > 0.0 { smoothing } else { 0.0 };
+            let values = self.mixed(mix);
+            let Some(priced) = self.pricing.price(&values, 1.0, work, look, stop) else { return };
+            self.learn(&values, priced.worth);
+            self.rounds += 1;
+            let mut fresh = 0;
+            for column in priced.columns {
+                let covers = self.rows.of(&column);
+                fresh += u32::from(self.master.add_if_worth(column, covers, WORTH_IT));
+            }
+            if fresh > 0 {
                 smoothing = SMOOTHING;
-                look_at_all = false;
+                look = Look::Quick;
                 self.master.optimise(stop);
             } else if mix > 0.0 {
                 // Nothing new between the two: next the master's own values.
                 smoothing = 0.0;
-            } else if !look_at_all {
-                look_at_all = true;
+            } else if look == Look::Quick {
+                look = Look::Close;
             } else if work < MOST_WORK {
                 work *= 10;
             } else {
@@ -286,31 +237,68 @@ impl Generation {
         }
     }
 
-    /// Values between the master's and those of late.
+    /// Keeps the bound that values prove by which no machine's content is worth more than `worth`
+    /// times its cost.
+    fn learn(&mut self, values: &[f64], worth: f64) {
+        let scale = 1.0 / worth.max(1e-9);
+        let bound = scale * self.model.total(values);
+        if bound > self.bound {
+            self.bound = bound;
+            self.values = values.iter().map(|value| value * scale).collect();
+        }
+    }
+
+    /// Values between the master's and those of the best bound.
     fn mixed(&self, mix: f64) -> Vec<f64> {
-        let pairs = self.master.duals().iter().zip(&self.recent);
-        pairs.map(|(dual, recent)| dual.max(0.0) * (1.0 - mix) + recent * mix).collect()
+        let duals = self.duals();
+        let pairs = duals.iter().zip(&self.values);
+        pairs.map(|(dual, best)| dual.max(0.0) * (1.0 - mix) + best * mix).collect()
+    }
+
+    /// Whether each item has a row of its own, so that the solution tells how many nodes of each
+    /// pattern there should be.
+    pub fn is_exact(&self) -> bool {
+        self.rows.is_exact()
     }
 }
 
-/// The machines with the lowest ratios: those that content is worth most on for their price, and
-/// those never looked at.
-fn best_of(ratios: &[f64]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..ratios.len()).collect();
-    order.sort_by(|left, right| ratios[*left].total_cmp(&ratios[*right]).then(left.cmp(right)));
-    let unknown = ratios.iter().filter(|ratio| **ratio == 0.0).count();
-    order.truncate(unknown.max(FEW_MACHINES.max(ratios.len() / 8)));
-    order
+/// What one of each item costs on a machine of its own kind alone.
+fn each(singles: &[Column]) -> Vec<f64> {
+    let count = |single: &Column| single.counts.first().map_or(1.0, |(_, count)| f64::from(*count));
+    singles.iter().map(|single| single.cost / count(single)).collect()
+}
+
+/// Tells when generating columns for clusters of items has become slow.
+#[derive(Debug, Default)]
+struct Tail {
+    costs: VecDeque<f64>,
+}
+
+impl Tail {
+    /// Whether the last rounds gained next to nothing; never where each item has its own row.
+    fn is_flat(&mut self, generation: &Generation<'_>) -> bool {
+        self.costs.push_back(generation.master.cost());
+        if generation.rows.is_exact() || self.costs.len() <= TAIL {
+            return false;
+        }
+        let before = self.costs.pop_front().unwrap_or(f64::INFINITY);
+        generation.master.cost() > before * (1.0 - FLAT)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Never;
     use super::*;
 
     fn model(items: &[(i64, i64, u32)], machines: &[(i64, i64, f64)]) -> Model {
         let items: Vec<Item> = items
             .iter()
-            .map(|(cpu, memory, count)| Item { demand: vec![*cpu, *memory], count: *count })
+            .map(|(cpu, memory, count)| Item {
+                demand: vec![*cpu, *memory],
+                count: *count,
+                kind: 0,
+            })
             .collect();
         let all: Vec<(usize, u32)> =
             items.iter().enumerate().map(|(index, item)| (index, item.count)).collect();
@@ -327,9 +315,9 @@ mod tests {
         Model { items, machines }
     }
 
-    fn solved(model: &Model) -> Generation {
+    fn solved(model: &Model) -> Generation<'_> {
         let mut generation = Generation::begin(model, Vec::new()).unwrap();
-        generation.run(model, 1_000, &mut || false);
+        generation.run(1_000, 1.0, &Never);
         generation
     }
 
@@ -355,6 +343,7 @@ mod tests {
 
     #[test]
     fn an_item_that_fits_nowhere_is_told() {
-        assert!(Generation::begin(&model(&[(11, 1, 1)], &[(10, 10, 1.0)]), Vec::new()).is_none());
+        let model = model(&[(11, 1, 1)], &[(10, 10, 1.0)]);
+        assert!(Generation::begin(&model, Vec::new()).is_none());
     }
 }

@@ -1,35 +1,35 @@
 //! Makes a greedy plan cheaper while work limits and the stop allow.
 //!
-//! Column generation comes first: its values prove how much there is to gain at all, and its
-//! solution, rounded to whole nodes, is nearly always the better plan. Where there are too many
-//! kinds of pod for one model, parts of the plan are modelled one after the other. What time is
-//! left goes into the neighbourhood search.
+//! Column generation comes first: on a model in which every pod may go wherever its own
+//! requirements let it, which proves the bound; then, if other pods' places leave it less choice,
+//! on a model of what is left. Its solution, rounded to whole nodes, is nearly always the better
+//! plan. Where there are too many kinds of pod for that, nodes are packed one after the other by
+//! the values that prove the bound, and again by values corrected for what did not pack well. What
+//! time is left goes into the neighbourhood search.
+
+use std::collections::BTreeMap;
 
 use crate::model::{Method, Price};
 
-use super::bound;
+use super::bound::Relaxed;
 use super::columns::{Generation, Model};
 use super::master::Column;
+use super::problem::Problem;
 use super::repack::{self, Repack};
 use super::rounding::{self, Packer};
 use super::search;
+use super::sequential;
 use super::state::{Class, NewNode, State};
 use super::{Settings, Stop};
 
-/// The share of the time after which column generation makes way for the rest...
-const GENERATE_UNTIL: f64 = 0.6;
-/// ...after which parts of the plan are left alone...
-const PARTS_UNTIL: f64 = 0.8;
-/// ...and after which the bound is worked out.
-const SEARCH_UNTIL: f64 = 0.9;
-/// With more kinds of pod than this one model of all takes too long.
-const MOST_ROWS: usize = 700;
-/// How many kinds of pod a part of the plan has, about.
-const PART_ROWS: usize = 60;
-/// How many machines a part's model has.
-const PART_MACHINES: usize = 24;
-/// Rounds of column generation for a part of the plan.
-const PART_ROUNDS: u32 = 12;
+/// The share of the time after which the bound is as good as it gets...
+const PROVE_UNTIL: f64 = 0.45;
+/// ...after which no more columns are generated...
+const GENERATE_UNTIL: f64 = 0.8;
+/// ...after which whole nodes have been packed...
+const PACK_UNTIL: f64 = 0.9;
+/// ...and after which the search ends.
+const SEARCH_UNTIL: f64 = 0.97;
 
 /// What improving came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,29 +55,41 @@ pub fn improve(
     if settings.column_rounds == 0 || stop.should_stop() {
         return improved;
     }
+    let relaxed = Relaxed::of(state);
     let repack = Repack::of(state.problem, &state.nodes, classes);
     let model = repack.model(state.problem, classes);
     let known = known_columns(state, classes, &repack, &state.nodes);
-    let Some(mut generation) = Generation::begin(&model, known) else { return improved };
+    let is_relaxed = model == relaxed.model;
+    let begun = if is_relaxed { known.clone() } else { Vec::new() };
+    let Some(mut proof) = Generation::begin(&relaxed.model, begun) else { return improved };
+    proof.run(settings.column_rounds, PROVE_UNTIL, stop);
+    improved.bound = Some(relaxed.bound(state, &proof));
+    let mut values = member_values(&repack, &relaxed, &proof.values);
     let until = |share: f64| move || stop.spent() >= share;
-    if model.items.len() <= MOST_ROWS {
-        generation.run(&model, settings.column_rounds, &mut until(GENERATE_UNTIL));
-        let rounded = round(state, &repack, &model, &generation, &mut until(PARTS_UNTIL));
-        let all: Vec<usize> = (0..state.nodes.len()).collect();
-        if rounded.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
-            improved.method = Some(Method::ColumnGeneration);
-        }
+    let packed = if is_relaxed && proof.is_exact() {
+        values = proof.duals();
+        round(state, &repack, &model, &proof, &mut until(PACK_UNTIL))
     } else {
-        generation.run(&model, 1, &mut until(0.15));
-        if in_parts(state, classes, settings, seed, &mut until(PARTS_UNTIL)) {
-            improved.method = Some(Method::ColumnGeneration);
+        let mut columns = known;
+        columns.extend(translated(state.problem, classes, &repack, &relaxed, &proof));
+        match Generation::begin(&model, columns) {
+            Some(mut generation) if generation.is_exact() => {
+                generation.run(settings.column_rounds, GENERATE_UNTIL, stop);
+                values = generation.duals();
+                round(state, &repack, &model, &generation, &mut until(PACK_UNTIL))
+            }
+            _ => sequential::pack(state, &repack, &model, &values, &mut until(PACK_UNTIL)),
         }
+    };
+    let all: Vec<usize> = (0..state.nodes.len()).collect();
+    if packed.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
+        improved.method = Some(Method::ColumnGeneration);
     }
     if settings.search_rounds > 0
         && search::search(
             state,
             classes,
-            search::Guide { repack: &repack, model: &model, values: generation.master.duals() },
+            search::Guide { repack: &repack, model: &model, values: &values },
             settings.search_rounds,
             seed,
             &mut until(SEARCH_UNTIL),
@@ -85,60 +97,50 @@ pub fn improve(
     {
         improved.method = Some(Method::LocalSearch);
     }
-    improved.bound = bound::by_values(state, &repack, &generation, stop);
     improved
 }
 
-/// Packs parts of the plan anew, each by a model of its own, until every node had its turn.
-fn in_parts(
-    state: &mut State<'_, '_>,
+/// What a pod of each member is worth by values of the relaxed model.
+fn member_values(repack: &Repack, relaxed: &Relaxed, values: &[f64]) -> Vec<f64> {
+    let by_group = relaxed.by_group(values);
+    let value = |group: usize| by_group.get(&group).copied().unwrap_or(0.0);
+    repack.members.iter().map(|member| value(member.group())).collect()
+}
+
+/// The patterns that the relaxed model's solution uses, as patterns of the other model: on every
+/// machine that is like theirs, with the pods that may go there.
+fn translated(
+    problem: &Problem<'_>,
     classes: &[Class],
-    settings: &Settings,
-    seed: u64,
-    stop: &mut dyn FnMut() -> bool,
-) -> bool {
-    let mut changed = false;
-    for turn in 0..u64::from(settings.column_rounds) {
-        let mut order = search::shuffled(state.nodes.len(), seed ^ turn);
-        while !order.is_empty() {
-            if stop() {
-                return changed;
+    repack: &Repack,
+    relaxed: &Relaxed,
+    proof: &Generation<'_>,
+) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for (column, _) in proof.master.solution() {
+        let room = &problem.candidates[column.candidate].room;
+        let price = problem.candidates[column.candidate].price;
+        for (index, candidate) in problem.candidates.iter().enumerate() {
+            if candidate.price != price || candidate.room != *room {
+                continue;
             }
-            let mut kinds: std::collections::BTreeSet<usize> = std::collections::BTreeSet::new();
-            let mut part: Vec<usize> = Vec::new();
-            while kinds.len() < PART_ROWS
-                && let Some(node) = order.pop()
-            {
-                if node < state.nodes.len() && !repack::stays(state.problem, &state.nodes[node]) {
-                    kinds.extend(state.nodes[node].load.contents.iter().map(|(group, _)| *group));
-                    part.push(node);
+            let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+            for (item, count) in &column.counts {
+                let groups = &relaxed.members[*item].groups;
+                let member = groups
+                    .iter()
+                    .find_map(|(group, _)| repack.member(problem, classes, *group, candidate.cell));
+                if let Some(member) = member {
+                    *counts.entry(member).or_default() += count;
                 }
             }
-            let nodes: Vec<NewNode> = part.iter().map(|node| state.nodes[*node].clone()).collect();
-            if let Some(better) = anew(state, classes, &nodes, stop) {
-                changed |= search::exchange(state, &part, better);
+            if !counts.is_empty() {
+                let counts = counts.into_iter().collect();
+                columns.push(Column { cost: candidate.cost, candidate: index, counts });
             }
         }
     }
-    changed
-}
-
-/// The same pods on other nodes, by a model of nothing else.
-fn anew(
-    state: &State<'_, '_>,
-    classes: &[Class],
-    nodes: &[NewNode],
-    stop: &mut dyn FnMut() -> bool,
-) -> Option<Vec<NewNode>> {
-    let repack = Repack::of(state.problem, nodes, classes);
-    let all = repack.model(state.problem, classes);
-    let known = known_columns(state, classes, &repack, nodes);
-    let mut first = Generation::begin(&all, known.clone())?;
-    first.master.optimise(stop);
-    let model = all.narrowed(first.master.duals(), PART_MACHINES, &known);
-    let mut generation = Generation::begin(&model, known)?;
-    generation.run(&model, PART_ROUNDS, stop);
-    round(state, &repack, &model, &generation, stop)
+    columns
 }
 
 fn known_columns(
@@ -157,48 +159,32 @@ fn known_columns(
     columns
 }
 
-/// Whole nodes for a solution of the master problem, the state's fixed nodes before them if the
-/// model is of the whole state.
+/// Whole nodes for a solution of the master problem, the state's fixed nodes before them.
 fn round(
     state: &State<'_, '_>,
     repack: &Repack,
     model: &Model,
-    generation: &Generation,
+    generation: &Generation<'_>,
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<NewNode>> {
-    let mut nodes: Vec<NewNode> = repack.fixed.clone();
-    let mut waiting: Vec<u32> = model.items.iter().map(|item| item.count).collect();
-    let (floors, all) = rounding::whole(generation);
-    let mut launch = |candidate: usize, counts: &[(usize, u32)], waiting: &mut [u32]| {
-        let Some((node, put)) = repack.node(state, candidate, counts, waiting) else {
-            return false;
-        };
-        put.iter().for_each(|(member, count)| waiting[*member] -= count);
-        nodes.push(node);
-        true
-    };
+    let (floors, columns) = rounding::whole(generation);
+    let mut packing = repack.packing(state);
     for (column, count) in floors {
         for _ in 0..count {
-            if !launch(column.candidate, &column.counts, &mut waiting) {
+            if !packing.launch(column.candidate, &column.counts) {
                 break;
             }
         }
     }
-    let values: Vec<f64> = generation.master.duals().iter().map(|value| value.max(1e-12)).collect();
+    let values = rounding::positive(model, &generation.duals());
     let mut packer = Packer::new(model);
-    let mut launch_machine = |machine: usize, counts: &[(usize, u32)], waiting: &mut [u32]| {
-        launch(model.machines[machine].candidate, counts, waiting)
+    let mut waiting = packing.waiting().to_vec();
+    let mut launch = |machine: usize, counts: &[(usize, u32)], waiting: &mut [u32]| {
+        let launched = packing.launch(model.machines[machine].candidate, counts);
+        waiting.copy_from_slice(packing.waiting());
+        launched
     };
-    let done = packer.pack(&mut waiting, &values, &all, &mut launch_machine, stop);
-    if !done {
-        return None;
-    }
-    for node in &mut nodes {
-        if let Some(smaller) = repack::smaller(state, node) {
-            *node = smaller;
-        }
-    }
-    Some(nodes)
+    packer.pack(&mut waiting, &values, &columns, &mut launch, stop).then(|| packing.downsized())
 }
 
 /// Whether the pools' limits allow these nodes in place of the state's.

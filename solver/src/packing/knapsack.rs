@@ -10,6 +10,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::relaxation::Relaxation;
+
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
 /// How many contents a search returns at most.
@@ -40,11 +42,12 @@ pub struct Knapsack {
     /// Demand of each choice as a share of the capacity, one row of `dimensions` a choice.
     shares: Vec<f64>,
     relaxation: Relaxation,
-    /// The last contents that were the best so far.
-    found: Vec<Vec<u32>>,
+    /// The last contents that were the best so far: the caller's items and how many of each.
+    found: Vec<Vec<(usize, u32)>>,
     best_value: f64,
     room: Vec<f64>,
     free: Vec<f64>,
+    by_value: Vec<usize>,
 }
 
 /// A part of the search tree: contents with at least and at most so many of each choice.
@@ -138,10 +141,28 @@ impl Knapsack {
         self.room.clear();
         for index in 0..self.items.len() {
             let more = most[index].saturating_sub(least[index]);
-            let room = if more == 0 { 0.0 } else { self.room_for(index, more) };
+            let room = match more {
+                0 => 0.0,
+                1 => f64::from(u8::from(self.fits(index))),
+                _ => self.room_for(index, more),
+            };
             self.room.push(room);
         }
         value + self.relaxation.solve(&self.values, &self.shares, &self.room, &self.free)
+    }
+
+    /// Whether one more of a choice fits.
+    fn fits(&self, index: usize) -> bool {
+        let row = &self.shares[index * self.dimensions..(index + 1) * self.dimensions];
+        row.iter().zip(&self.free).all(|(share, left)| *share <= left + HAIR * share)
+    }
+
+    /// The choices from the one that is worth most to the one that is worth least.
+    fn sort(&mut self) {
+        self.by_value.clear();
+        self.by_value.extend(0..self.items.len());
+        let values = &self.values;
+        self.by_value.sort_unstable_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
     }
 
     /// How many more of a choice fit, up to `more`.
@@ -150,21 +171,41 @@ impl Knapsack {
         let mut room = f64::from(more);
         for (share, left) in row.iter().zip(&self.free) {
             if *share > 0.0 {
-                room = room.min((left / share + HAIR).floor());
+                room = room.min(whole(left / share + HAIR));
             }
         }
         room.max(0.0)
     }
 
-    /// Looks for the best content; at so many parts of the search tree at most. Contents worth no
+    /// What one more of each dimension would be worth, by the relaxation that was solved last.
+    pub fn prices(&self) -> impl Iterator<Item = f64> {
+        let worth = |(row, has): (usize, &f64)| self.relaxation.price(row) / has.max(EPSILON);
+        self.capacity.iter().enumerate().map(worth)
+    }
+
+    /// Looks for the best content, and forgets what was added; at so many parts of the search tree at most. Contents worth no
     /// more than `floor` are of no interest.
-    pub fn search(&mut self, floor: f64, parts: u32) -> Best {
+    ///
+    /// With more than `core` choices that may be part of a better content, only the most likely
+    /// are looked at, and the bound is the relaxation's.
+    pub fn search(&mut self, floor: f64, parts: u32, core: usize) -> Best {
         self.found.clear();
         self.best_value = floor;
         let mut open: BinaryHeap<Part> = BinaryHeap::new();
         let mut number = 0;
-        let root = (vec![0; self.items.len()], self.most.clone());
-        open.extend(self.part(root.0, root.1, &mut number));
+        let mut relaxed = 0.0;
+        self.sort();
+        let least = vec![0; self.items.len()];
+        if let Some(root) = self.part(least, self.most.clone(), &mut number)
+            && root.divide.is_some()
+        {
+            let (least, most, all) = self.reduce(root.bound, core);
+            if !all {
+                relaxed = root.bound;
+            }
+            self.sort();
+            open.extend(self.part(least, most, &mut number));
+        }
         while number < parts
             && let Some(part) = open.pop()
         {
@@ -180,16 +221,59 @@ impl Knapsack {
             open.extend(self.part(above, part.most, &mut number));
             open.extend(self.part(part.least, below, &mut number));
         }
-        let left = open.peek().map_or(0.0, |part| part.bound);
-        let named = |counts: &Vec<u32>| -> Vec<(usize, u32)> {
-            let used = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-            used.map(|(index, count)| (self.items[index], *count)).collect()
-        };
+        let left = open.peek().map_or(0.0, |part| part.bound).max(relaxed);
         Best {
-            contents: self.found.iter().rev().map(named).collect(),
+            contents: self.found.drain(..).rev().collect(),
             bound: self.best_value.max(left),
             complete: left <= self.best_value + EPSILON,
         }
+    }
+
+    /// Leaves out what cannot be in a content that is better than the best: whoever changes a
+    /// choice by one loses its reduced value at least, and no more than `bound` less the best can
+    /// be lost. Returns at least and at most how many of each choice such a content has. The
+    /// relaxation must be the one of all contents. Keeps
+    /// no more than `core` choices; whether those are all.
+    fn reduce(&mut self, bound: f64, core: usize) -> (Vec<u32>, Vec<u32>, bool) {
+        let gap = (bound - self.best_value).max(0.0);
+        let mut kept: Vec<(usize, u32, u32)> = Vec::new();
+        let mut likely: Vec<(f64, usize)> = Vec::new();
+        for (index, reduced) in self.relaxation.reduced_values() {
+            let most = self.most[index].min(self.room[index] as u32);
+            let changes = whole(gap / reduced.abs() + HAIR);
+            let changes = if changes < f64::from(most) { changes as u32 } else { most };
+            let (least, most) = match reduced {
+                value if value > EPSILON => (most - changes, most),
+                value if value < -EPSILON => (0, changes),
+                _ => (0, most),
+            };
+            if most > 0 {
+                likely.push((reduced / self.values[index], kept.len()));
+                kept.push((index, least, most));
+            }
+        }
+        let all = kept.len() <= core;
+        if !all {
+            let order =
+                |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+            likely.select_nth_unstable_by(core, order);
+            likely.truncate(core);
+            kept = likely.into_iter().map(|(_, at)| kept[at]).collect();
+        }
+        kept.sort_unstable();
+        let dimensions = self.dimensions;
+        for (to, (from, _, most)) in kept.iter().enumerate() {
+            self.items[to] = self.items[*from];
+            self.values[to] = self.values[*from];
+            self.most[to] = *most;
+            self.shares.copy_within(from * dimensions..(from + 1) * dimensions, to * dimensions);
+        }
+        self.items.truncate(kept.len());
+        self.values.truncate(kept.len());
+        self.most.truncate(kept.len());
+        self.shares.truncate(kept.len() * dimensions);
+        let (least, most) = kept.into_iter().map(|(_, least, most)| (least, most)).unzip();
+        (least, most, all)
     }
 
     /// A part of the tree, if something in it may be better than the best. Its relaxed content,
@@ -203,7 +287,7 @@ impl Knapsack {
         let mut counts = least.clone();
         let mut divide: Option<(f64, usize, u32)> = None;
         for (index, level) in self.relaxation.levels() {
-            let whole = (level + HAIR).floor();
+            let whole = whole(level + HAIR);
             counts[index] += whole as u32;
             let part = level - whole;
             let weight = part * self.values[index];
@@ -228,20 +312,15 @@ impl Knapsack {
                 *left -= f64::from(*count) * share;
             }
         }
-        loop {
-            let mut best: Option<(f64, usize)> = None;
-            for index in 0..self.items.len() {
-                if counts[index] < most[index] && self.room_for(index, 1) > 0.0 {
-                    let each = self.values[index];
-                    if best.is_none_or(|(most, _)| each > most) {
-                        best = Some((each, index));
-                    }
-                }
+        // What does not fit now never will: room only shrinks.
+        for at in 0..self.by_value.len() {
+            let index = self.by_value[at];
+            if counts[index] >= most[index] || !self.fits(index) {
+                continue;
             }
-            let Some((each, index)) = best else { break };
             let more = self.room_for(index, most[index] - counts[index]);
             counts[index] += more as u32;
-            value += more * each;
+            value += more * self.values[index];
             let row = &self.shares[index * self.dimensions..(index + 1) * self.dimensions];
             for (left, share) in self.free.iter_mut().zip(row) {
                 *left -= more * share;
@@ -252,161 +331,16 @@ impl Knapsack {
             if self.found.len() == MOST_FOUND {
                 self.found.remove(0);
             }
-            self.found.push(counts.to_vec());
+            let used = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            self.found.push(used.map(|(index, count)| (self.items[index], *count)).collect());
         }
     }
 }
 
-/// The knapsack's linear relaxation: a primal simplex with bounded variables, few rows, many
-/// columns. The bound is worked out anew from the dual prices, so that rounding cannot make it
-/// invalid.
-#[derive(Debug, Default)]
-struct Relaxation {
-    rows: usize,
-    columns: usize,
-    /// One row of `columns` entries a dimension: choices that may come in, then slacks.
-    table: Vec<f64>,
-    objective: Vec<f64>,
-    /// Upper bounds of the columns.
-    most: Vec<f64>,
-    level: Vec<f64>,
-    basic: Vec<usize>,
-    at_most: Vec<bool>,
-    /// Which choice each column is.
-    choice: Vec<usize>,
-}
-
-impl Relaxation {
-    /// Returns an upper bound on the value of what fits into `free` with at most `room` of each.
-    fn solve(&mut self, values: &[f64], shares: &[f64], room: &[f64], free: &[f64]) -> f64 {
-        self.begin(values, shares, room, free);
-        for _ in 0..4 * (self.columns + self.rows) {
-            let Some((column, up)) = self.entering() else { break };
-            self.step(column, up);
-        }
-        let choices = self.choice.len();
-        let price = |row: usize| (-self.objective[choices + row]).max(0.0);
-        let mut bound: f64 = (0..self.rows).map(|row| price(row) * free[row]).sum();
-        for (column, index) in self.choice.iter().enumerate() {
-            let row = &shares[index * self.rows..(index + 1) * self.rows];
-            let cost: f64 = row.iter().enumerate().map(|(row, share)| share * price(row)).sum();
-            bound += self.most[column] * (values[*index] - cost).max(0.0);
-        }
-        bound
-    }
-
-    /// The relaxed content: choices and how many of each.
-    fn levels(&self) -> impl Iterator<Item = (usize, f64)> {
-        let basic = self
-            .basic
-            .iter()
-            .zip(&self.level)
-            .filter_map(|(column, level)| Some((*self.choice.get(*column)?, *level)));
-        let at_most = self
-            .choice
-            .iter()
-            .enumerate()
-            .filter(|(column, _)| self.at_most[*column])
-            .map(|(column, choice)| (*choice, self.most[column]));
-        basic.chain(at_most).filter(|(_, level)| *level > 0.0)
-    }
-
-    fn begin(&mut self, values: &[f64], shares: &[f64], room: &[f64], free: &[f64]) {
-        let rows = free.len();
-        self.rows = rows;
-        self.choice.clear();
-        self.choice.extend((0..room.len()).filter(|index| room[*index] > 0.0));
-        let columns = self.choice.len() + rows;
-        self.columns = columns;
-        self.table.clear();
-        self.table.resize(rows * columns, 0.0);
-        self.objective.clear();
-        self.most.clear();
-        for (column, index) in self.choice.iter().enumerate() {
-            for row in 0..rows {
-                self.table[row * columns + column] = shares[index * rows + row];
-            }
-            self.objective.push(values[*index]);
-            self.most.push(room[*index]);
-        }
-        for row in 0..rows {
-            self.table[row * columns + self.choice.len() + row] = 1.0;
-        }
-        self.objective.resize(columns, 0.0);
-        self.most.resize(columns, f64::INFINITY);
-        self.level.clear();
-        self.level.extend_from_slice(free);
-        self.basic.clear();
-        self.basic.extend(self.choice.len()..columns);
-        self.at_most.clear();
-        self.at_most.resize(columns, false);
-    }
-
-    /// The column that gains most, and whether it goes up.
-    fn entering(&self) -> Option<(usize, bool)> {
-        let mut best = None;
-        let mut most = EPSILON;
-        for column in 0..self.columns {
-            let up = !self.at_most[column];
-            let gain = if up { self.objective[column] } else { -self.objective[column] };
-            if gain > most {
-                most = gain;
-                best = Some((column, up));
-            }
-        }
-        best
-    }
-
-    fn step(&mut self, column: usize, up: bool) {
-        let (rows, columns) = (self.rows, self.columns);
-        let direction = if up { 1.0 } else { -1.0 };
-        let mut length = self.most[column];
-        let mut leaving: Option<(usize, bool)> = None;
-        for row in 0..rows {
-            let change = direction * self.table[row * columns + column];
-            if change > EPSILON && self.level[row] / change < length {
-                length = (self.level[row] / change).max(0.0);
-                leaving = Some((row, false));
-            } else if change < -EPSILON {
-                let room = (self.most[self.basic[row]] - self.level[row]) / -change;
-                if room < length {
-                    length = room.max(0.0);
-                    leaving = Some((row, true));
-                }
-            }
-        }
-        for row in 0..rows {
-            self.level[row] -= direction * length * self.table[row * columns + column];
-        }
-        let Some((row, to_most)) = leaving else {
-            self.at_most[column] = up;
-            return;
-        };
-        self.at_most[self.basic[row]] = to_most;
-        self.at_most[column] = false;
-        self.level[row] = if up { length } else { self.most[column] - length };
-        self.basic[row] = column;
-        self.pivot(row, column);
-    }
-
-    fn pivot(&mut self, row: usize, column: usize) {
-        let columns = self.columns;
-        let divisor = self.table[row * columns + column];
-        for entry in &mut self.table[row * columns..(row + 1) * columns] {
-            *entry /= divisor;
-        }
-        let (before, rest) = self.table.split_at_mut(row * columns);
-        let (pivot, after) = rest.split_at_mut(columns);
-        let others = before.chunks_exact_mut(columns).chain(after.chunks_exact_mut(columns));
-        for other in others.chain([self.objective.as_mut_slice()]) {
-            let factor = other[column];
-            if factor != 0.0 {
-                for (entry, pivot) in other.iter_mut().zip(pivot.iter()) {
-                    *entry -= factor * pivot;
-                }
-            }
-        }
-    }
+/// The whole part of a number that is not negative.
+fn whole(number: f64) -> f64 {
+    // A library call where the processor is not known to do it, were it `floor`.
+    number.min(f64::from(u32::MAX)) as u32 as f64
 }
 
 #[cfg(test)]
@@ -443,16 +377,20 @@ mod tests {
                     (random.random_range(0.1..3.0), demand, random.random_range(1..4))
                 })
                 .collect();
-            let mut knapsack = Knapsack::default();
-            knapsack.begin(&capacity);
-            for (index, (value, demand, most)) in items.iter().enumerate() {
-                knapsack.add(index, *value, demand, *most);
-            }
+            let begun = || {
+                let mut knapsack = Knapsack::default();
+                knapsack.begin(&capacity);
+                for (index, (value, demand, most)) in items.iter().enumerate() {
+                    knapsack.add(index, *value, demand, *most);
+                }
+                knapsack
+            };
+            let mut knapsack = begun();
             let relaxed = knapsack.relax();
-            let best = knapsack.search(0.0, u32::MAX);
+            let best = knapsack.search(0.0, u32::MAX, usize::MAX);
             let expected = brute_force(&capacity, &items);
             assert!(relaxed >= expected - 1e-9 && best.bound >= expected - 1e-6);
-            let cut_short = knapsack.search(0.0, 3);
+            let cut_short = begun().search(0.0, 3, 2);
             assert!(cut_short.bound >= expected - 1e-6);
             let worth = |counts: &Vec<(usize, u32)>| -> f64 {
                 counts.iter().map(|(item, count)| items[*item].0 * f64::from(*count)).sum()

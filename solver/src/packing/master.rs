@@ -11,6 +11,8 @@ const EPSILON: f64 = 1e-9;
 const PIVOT: f64 = 1e-7;
 /// By so much a variable may fall below zero, for the sake of a better pivot.
 const TOLERANCE: f64 = 1e-7;
+/// How many columns are brought in before all are looked at again.
+const PROMISING: usize = 12;
 
 /// A way to fill a node.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,16 +30,22 @@ pub struct Column {
 enum Basic {
     /// A column.
     Column(usize),
-    /// More of an item than is asked for.
+    /// More of a row than is asked for.
     Surplus,
+    /// Less of a row than is asked for, at its cost.
+    Uncovered(usize),
 }
 
-/// The linear programme: minimise the cost of columns that cover what every item needs.
+/// The linear programme: minimise the cost of columns that cover what every row needs.
 #[derive(Clone, Debug)]
 pub struct Master {
     columns: Vec<Column>,
+    /// What each column covers of each row.
+    covers: Vec<Vec<(usize, f64)>>,
     basic: Vec<Basic>,
     in_basis: Vec<bool>,
+    /// What leaving one of a row uncovered costs.
+    costs: Vec<f64>,
     /// The inverse of the basis, row by row.
     inverse: Vec<f64>,
     /// Values of the basic variables.
@@ -50,40 +58,37 @@ pub struct Master {
 }
 
 impl Master {
-    /// Begins with one column for each item, in the items' order, that holds nothing but that
-    /// item: `needs` says how many of each there are.
-    pub fn new(needs: &[f64], singles: Vec<Column>) -> Self {
+    /// Begins with leaving uncovered what every row needs, at that cost each: `needs` says how
+    /// much of each there is to cover.
+    pub fn new(needs: &[f64], costs: &[f64]) -> Self {
         let rows = needs.len();
         let mut inverse = vec![0.0; rows * rows];
-        let mut levels = vec![0.0; rows];
-        let mut duals = vec![0.0; rows];
-        for (row, column) in singles.iter().enumerate() {
-            let count = column.counts.first().map_or(1.0, |(_, count)| f64::from(*count));
-            inverse[row * rows + row] = 1.0 / count;
-            levels[row] = needs[row] / count;
-            duals[row] = column.cost / count;
+        for row in 0..rows {
+            inverse[row * rows + row] = 1.0;
         }
         Self {
-            basic: (0..rows).map(Basic::Column).collect(),
-            in_basis: vec![true; rows],
-            columns: singles,
+            basic: (0..rows).map(Basic::Uncovered).collect(),
+            in_basis: Vec::new(),
+            columns: Vec::new(),
+            covers: Vec::new(),
+            costs: costs.to_vec(),
             inverse,
-            levels,
-            duals,
+            levels: needs.to_vec(),
+            duals: costs.to_vec(),
             pivots: 0,
             direction: vec![0.0; rows],
             row_entries: Vec::new(),
         }
     }
 
-    /// What one more pod of each item costs, never negative.
+    /// What one more of each row costs, never negative.
     pub fn duals(&self) -> &[f64] {
         &self.duals
     }
 
-    /// All columns that ever came in.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
+    /// All columns that ever came in, for use elsewhere.
+    pub fn into_columns(self) -> Vec<Column> {
+        self.columns
     }
 
     /// The columns that are in use, and how many nodes of each.
@@ -96,76 +101,121 @@ impl Master {
 
     /// What the solution costs.
     pub fn cost(&self) -> f64 {
-        self.solution().map(|(column, level)| column.cost * level).sum()
+        let columns: f64 = self.solution().map(|(column, level)| column.cost * level).sum();
+        columns + self.uncovered()
     }
 
-    /// Adds a column that may be of use.
-    pub fn add(&mut self, column: Column) {
+    /// What of that is for leaving rows uncovered.
+    pub fn uncovered(&self) -> f64 {
+        let left = self.basic.iter().zip(&self.levels).filter_map(|(basic, level)| match basic {
+            Basic::Uncovered(row) if *level > EPSILON => Some(self.costs[*row] * level),
+            _ => None,
+        });
+        left.sum()
+    }
+
+    /// Adds a column, with what it covers of each row, if it is worth having: if it costs less
+    /// than what it covers is worth by more than that share of its cost.
+    pub fn add_if_worth(&mut self, column: Column, covers: Vec<(usize, f64)>, share: f64) -> bool {
+        let useful = column.cost - self.worth(&covers) < -share * column.cost;
+        if useful {
+            self.add(column, covers);
+        }
+        useful
+    }
+
+    /// Adds a column that may be of use, with what it covers of each row.
+    pub fn add(&mut self, column: Column, covers: Vec<(usize, f64)>) {
         self.columns.push(column);
+        self.covers.push(covers);
         self.in_basis.push(false);
     }
 
-    /// What a column costs beyond what its content is worth; below zero it is worth having.
-    pub fn reduced_cost(&self, column: &Column) -> f64 {
-        column.cost - worth(&self.duals, &column.counts)
+    /// What a column costs beyond what it covers is worth; below zero it is worth having.
+    fn reduced_cost(&self, column: usize) -> f64 {
+        self.columns[column].cost - self.worth(&self.covers[column])
+    }
+
+    fn worth(&self, covers: &[(usize, f64)]) -> f64 {
+        covers.iter().map(|(row, amount)| self.duals[*row] * amount).sum()
     }
 
     /// Pivots until no column that came in is worth having any more, or `stop` says so.
     pub fn optimise(&mut self, stop: &mut dyn FnMut() -> bool) {
-        while !stop() {
-            let Some(entering) = self.entering() else { return };
-            if !self.pivot(entering) {
+        loop {
+            let promising = self.promising();
+            if promising.is_empty() {
                 return;
+            }
+            for column in promising {
+                if stop() {
+                    return;
+                }
+                let still = !self.in_basis[column]
+                    && self.reduced_cost(column) < -EPSILON * self.columns[column].cost;
+                if still && !self.pivot(column) {
+                    return;
+                }
             }
         }
     }
 
-    fn entering(&self) -> Option<Basic> {
-        let mut best = None;
-        let mut least = -EPSILON;
-        for (index, column) in self.columns.iter().enumerate() {
-            if !self.in_basis[index] {
-                // By its own cost: a saving on a small node counts as much as on a large one.
-                let reduced = self.reduced_cost(column) / column.cost.max(EPSILON);
-                if reduced < least {
-                    least = reduced;
-                    best = Some(index);
-                }
-            }
+    /// The columns that promise most, by their own cost: a saving on a small node counts as much
+    /// as on a large one. Looking at all of them costs more than a pivot does.
+    fn promising(&self) -> Vec<usize> {
+        let mut rated: Vec<(f64, usize)> = (0..self.columns.len())
+            .filter(|column| !self.in_basis[*column])
+            .map(|column| {
+                (self.reduced_cost(column) / self.columns[column].cost.max(EPSILON), column)
+            })
+            .filter(|(reduced, _)| *reduced < -EPSILON)
+            .collect();
+        let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+        if rated.len() > PROMISING {
+            rated.select_nth_unstable_by(PROMISING, order);
+            rated.truncate(PROMISING);
         }
-        best.map(Basic::Column)
+        rated.sort_unstable_by(order);
+        rated.into_iter().map(|(_, column)| column).collect()
     }
 
     /// Brings a column into the basis. `false` if that is impossible, which only rounding could
     /// bring about.
-    fn pivot(&mut self, entering: Basic) -> bool {
-        let Basic::Column(index) = entering else { return false };
-        let column = self.columns[index].clone();
-        let reduced = self.reduced_cost(&column);
-        if !self.enter(Basic::Column(index), &column.counts, 1.0, reduced) {
+    fn pivot(&mut self, column: usize) -> bool {
+        let reduced = self.reduced_cost(column);
+        let covers = std::mem::take(&mut self.covers[column]);
+        let entered = self.enter(Basic::Column(column), &covers, 1.0, reduced);
+        self.covers[column] = covers;
+        if !entered {
             return false;
         }
-        self.in_basis[index] = true;
-        // A surplus of an item whose dual value fell below zero is worth having.
+        self.in_basis[column] = true;
+        // A surplus of a row whose dual value fell below zero is worth having; so is leaving a
+        // row uncovered whose dual value rose above what that costs.
         for _ in 0..self.levels.len() {
+            let reduced = |row: usize| self.duals[row].min(self.costs[row] - self.duals[row]);
             let most_negative = (0..self.duals.len())
-                .filter(|row| self.duals[*row] < -EPSILON)
-                .min_by(|left, right| self.duals[*left].total_cmp(&self.duals[*right]));
-            let Some(item) = most_negative else { break };
-            let reduced = self.duals[item];
-            if !self.enter(Basic::Surplus, &[(item, 1)], -1.0, reduced) {
+                .filter(|row| reduced(*row) < -EPSILON)
+                .min_by(|left, right| reduced(*left).total_cmp(&reduced(*right)));
+            let Some(row) = most_negative else { break };
+            let (basic, sign, reduced) = if self.duals[row] < 0.0 {
+                (Basic::Surplus, -1.0, self.duals[row])
+            } else {
+                (Basic::Uncovered(row), 1.0, self.costs[row] - self.duals[row])
+            };
+            if !self.enter(basic, &[(row, 1.0)], sign, reduced) {
                 break;
             }
         }
         true
     }
 
-    fn enter(&mut self, entering: Basic, counts: &[(usize, u32)], sign: f64, reduced: f64) -> bool {
+    fn enter(&mut self, entering: Basic, covers: &[(usize, f64)], sign: f64, reduced: f64) -> bool {
         let rows = self.levels.len();
         for row in 0..rows {
             let line = &self.inverse[row * rows..(row + 1) * rows];
-            self.direction[row] = sign
-                * counts.iter().map(|(item, count)| line[*item] * f64::from(*count)).sum::<f64>();
+            self.direction[row] =
+                sign * covers.iter().map(|(item, amount)| line[*item] * amount).sum::<f64>();
         }
         // The shortest way, then of those about as short the largest pivot: it rounds least.
         let changing = || (0..rows).filter(|row| self.direction[*row] > PIVOT);
@@ -234,19 +284,23 @@ mod tests {
         Column { cost, candidate: 0, counts: counts.to_vec() }
     }
 
+    fn add(master: &mut Master, cost: f64, counts: &[(usize, u32)]) {
+        let covers = counts.iter().map(|(row, count)| (*row, f64::from(*count))).collect();
+        master.add(column(cost, counts), covers);
+    }
+
     #[test]
     fn columns_that_come_in_are_used_as_far_as_they_save() {
         // 4 of the one and 2 of the other, alone for 1 each; one of both together for 1.2.
-        let singles = vec![column(1.0, &[(0, 1)]), column(1.0, &[(1, 1)])];
-        let mut master = Master::new(&[4.0, 2.0], singles);
+        let mut master = Master::new(&[4.0, 2.0], &[1.0, 1.0]);
         assert!((master.cost() - 6.0).abs() < 1e-9);
-        master.add(column(1.2, &[(0, 1), (1, 1)]));
+        add(&mut master, 1.2, &[(0, 1), (1, 1)]);
         master.optimise(&mut || false);
         assert!((master.cost() - 4.4).abs() < 1e-9, "{}", master.cost());
         assert!((master.duals()[0] - 1.0).abs() < 1e-9);
         assert!((master.duals()[1] - 0.2).abs() < 1e-9);
         // Two of each for the price of one: two such nodes hold all, with room for two more.
-        master.add(column(1.0, &[(0, 2), (1, 2)]));
+        add(&mut master, 1.0, &[(0, 2), (1, 2)]);
         master.optimise(&mut || false);
         assert!((master.cost() - 2.0).abs() < 1e-9, "{}", master.cost());
         assert!(master.duals()[1].abs() < 1e-9, "{:?}", master.duals());
@@ -254,9 +308,8 @@ mod tests {
 
     #[test]
     fn what_is_left_over_costs_nothing() {
-        let singles = vec![column(3.0, &[(0, 1)]), column(3.0, &[(1, 1)])];
-        let mut master = Master::new(&[1.0, 5.0], singles);
-        master.add(column(1.0, &[(0, 4), (1, 1)]));
+        let mut master = Master::new(&[1.0, 5.0], &[3.0, 3.0]);
+        add(&mut master, 1.0, &[(0, 4), (1, 1)]);
         master.optimise(&mut || false);
         assert!((master.cost() - 5.0).abs() < 1e-9, "{}", master.cost());
         assert!(master.duals().iter().all(|dual| *dual >= -1e-9), "{:?}", master.duals());

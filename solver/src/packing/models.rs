@@ -57,13 +57,45 @@ pub fn host_sets(problem: &Problem<'_>) -> Vec<HostSet> {
     sets
 }
 
-/// Some pods of a group, as an item of a model.
+/// Pods that a model does not tell apart, as an item of it.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Their group.
-    pub group: usize,
-    /// How many.
+    /// Their groups and how many of each.
+    pub groups: Vec<(usize, u32)>,
+    /// How many all together.
     pub count: u32,
+}
+
+impl Member {
+    /// The group that stands for all of them.
+    pub fn group(&self) -> usize {
+        self.groups.first().map_or(0, |(group, _)| *group)
+    }
+}
+
+/// Pods of groups as members: of one key, those that take the same and that nobody's rules tell
+/// apart on a host are one. Returns the keys with them.
+pub fn members<K: Ord + Copy>(
+    problem: &Problem<'_>,
+    counts: &BTreeMap<(K, usize), u32>,
+) -> (Vec<K>, Vec<Member>) {
+    let mut merged: BTreeMap<(K, &Amounts, Option<usize>), Member> = BTreeMap::new();
+    for ((key, group), count) in counts {
+        let own = (!interchangeable(problem, *group)).then_some(*group);
+        let member = merged
+            .entry((*key, &problem.groups[*group].demand, own))
+            .or_insert_with(|| Member { groups: Vec::new(), count: 0 });
+        member.groups.push((*group, *count));
+        member.count += count;
+    }
+    merged.into_iter().map(|((key, _, _), member)| (key, member)).unzip()
+}
+
+/// Whether nothing but what a pod takes matters on a host.
+fn interchangeable(problem: &Problem<'_>, group: usize) -> bool {
+    let data = &problem.groups[group];
+    let counted = |counter: &usize| problem.topology.counters[*counter].key == Key::Host;
+    data.plain && data.volumes.is_none() && !problem.topology.counted_by[group].iter().any(counted)
 }
 
 /// The model in which `members` are packed onto the problem's candidates. `goes` says which
@@ -79,28 +111,37 @@ pub fn model(
 ) -> Model {
     let used: Vec<usize> = (0..problem.dimensions.len())
         .filter(|dimension| {
-            members.iter().any(|member| problem.groups[member.group].demand[*dimension] > 0)
+            members.iter().any(|member| problem.groups[member.group()].demand[*dimension] > 0)
         })
         .collect();
     // A set with one member is a bound on that item; others are a resource each.
     let sets_of = |group: usize| sets.iter().filter(move |set| set.groups.contains(&group));
     let shared: Vec<&HostSet> = sets
         .iter()
-        .filter(|set| members.iter().filter(|one| set.groups.contains(&one.group)).count() > 1)
+        .filter(|set| members.iter().filter(|one| set.groups.contains(&one.group())).count() > 1)
         .collect();
+    let mut kinds: BTreeMap<(Vec<usize>, Vec<i64>), usize> = BTreeMap::new();
     let items: Vec<Item> = members
         .iter()
-        .map(|member| {
-            let demand = &problem.groups[member.group].demand;
+        .enumerate()
+        .map(|(index, member)| {
+            let demand = &problem.groups[member.group()].demand;
             let plain = used.iter().map(|dimension| demand[*dimension]);
-            let ruled = shared.iter().map(|set| i64::from(set.groups.contains(&member.group)));
-            Item { demand: plain.chain(ruled).collect(), count: member.count }
+            let ruled: Vec<i64> =
+                shared.iter().map(|set| i64::from(set.groups.contains(&member.group()))).collect();
+            let demand = plain.chain(ruled.iter().copied()).collect();
+            let least = sets_of(member.group()).map(|set| set.most).min().unwrap_or(i64::MAX);
+            let limits = ruled.into_iter().chain([least]).collect();
+            let cells = (0..problem.cells.len()).filter(|cell| goes(index, *cell)).collect();
+            let next = kinds.len();
+            let kind = *kinds.entry((cells, limits)).or_insert(next);
+            Item { demand, count: member.count, kind }
         })
         .collect();
     let most: Vec<u32> = members
         .iter()
         .map(|member| {
-            let least = sets_of(member.group).map(|set| set.most).min().unwrap_or(i64::MAX);
+            let least = sets_of(member.group()).map(|set| set.most).min().unwrap_or(i64::MAX);
             member.count.min(u32::try_from(least).unwrap_or(u32::MAX))
         })
         .collect();

@@ -13,10 +13,10 @@ use super::problem::Problem;
 use super::state::{Class, NewNode, State};
 use super::topology::Key;
 
-/// Which pods a member stands for.
+/// Where pods of a member may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    /// Their class.
+pub struct Place {
+    /// A class of such pods.
     pub class: usize,
     /// The weight of the pools that they go to.
     pub weight: i32,
@@ -28,15 +28,15 @@ pub struct Kind {
 /// What is packed anew.
 #[derive(Debug)]
 pub struct Repack {
-    /// What each member stands for.
-    pub kinds: Vec<Kind>,
+    /// Where each member may go.
+    pub places: Vec<Place>,
     /// The members.
     pub members: Vec<Member>,
     /// Nodes that stay as they are.
     pub fixed: Vec<NewNode>,
     /// The rules between pods on one host.
     pub sets: Vec<HostSet>,
-    /// Members by the group and the kind's other features, for looking nodes' contents up.
+    /// Members by the group, for looking nodes' contents up.
     by_group: BTreeMap<usize, Vec<usize>>,
 }
 
@@ -44,10 +44,12 @@ impl Repack {
     /// The contents of new nodes, fixed ones aside.
     pub fn of(problem: &Problem<'_>, nodes: &[NewNode], classes: &[Class]) -> Self {
         let mut of_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut firsts: Vec<usize> = Vec::new();
         for (index, class) in classes.iter().enumerate() {
             of_group.entry(class.group).or_default().push(index);
         }
-        let mut counts: BTreeMap<Kind, u32> = BTreeMap::new();
+        let mut counts: BTreeMap<(Place, usize), u32> = BTreeMap::new();
+        let mut places: BTreeMap<(usize, i32, Option<usize>), Place> = BTreeMap::new();
         for node in nodes.iter().filter(|node| !stays(problem, node)) {
             let cell = &problem.cells[problem.candidates[node.candidate].cell];
             for (group, count) in &node.load.contents {
@@ -57,21 +59,76 @@ impl Repack {
                 });
                 let Some(class) = class else { continue };
                 let tuple = depended_on(problem, *group).then_some(cell.tuple);
-                *counts.entry(Kind { class, weight: cell.weight, tuple }).or_default() += count;
+                // Classes that may go to the same places are known by the first of them.
+                let place = *places.entry((class, cell.weight, tuple)).or_insert_with(|| {
+                    let alike = |other: &&usize| {
+                        let (one, other) = (&classes[class], &classes[**other]);
+                        one.signature == other.signature && one.tuples == other.tuples
+                    };
+                    let first = firsts.iter().find(alike).copied().unwrap_or_else(|| {
+                        firsts.push(class);
+                        class
+                    });
+                    Place { class: first, weight: cell.weight, tuple }
+                });
+                *counts.entry((place, *group)).or_default() += count;
             }
         }
-        let kinds: Vec<Kind> = counts.keys().copied().collect();
-        let members: Vec<Member> = counts
-            .iter()
-            .map(|(kind, count)| Member { group: classes[kind.class].group, count: *count })
-            .collect();
+        let (places, members) = models::members(problem, &counts);
         let mut by_group: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, member) in members.iter().enumerate() {
-            by_group.entry(member.group).or_default().push(index);
+            for (group, _) in &member.groups {
+                by_group.entry(*group).or_default().push(index);
+            }
         }
         let sets = models::host_sets(problem);
         let fixed = nodes.iter().filter(|node| stays(problem, node)).cloned().collect();
-        Self { kinds, members, fixed, sets, by_group }
+        Self { places, members, fixed, sets, by_group }
+    }
+
+    /// Begins to pack all of it, beside the nodes that stay as they are.
+    pub fn packing<'p, 's, 'a>(&'p self, state: &'p State<'s, 'a>) -> Packing<'p, 's, 'a> {
+        let left = self.members.iter().map(|member| member.groups.clone()).collect();
+        Packing {
+            repack: self,
+            state,
+            nodes: self.fixed.clone(),
+            waiting: self.members.iter().map(|member| member.count).collect(),
+            stock: Stock { left },
+        }
+    }
+
+    /// What is on nodes, by member. `None` if something on them is no member's.
+    pub fn stock_of<'n>(
+        &self,
+        problem: &Problem<'_>,
+        classes: &[Class],
+        nodes: impl Iterator<Item = &'n NewNode>,
+    ) -> Option<Stock> {
+        let mut left: Vec<Vec<(usize, u32)>> = vec![Vec::new(); self.members.len()];
+        for node in nodes {
+            let cell = problem.candidates[node.candidate].cell;
+            for (group, count) in &node.load.contents {
+                let member = self.member(problem, classes, *group, cell)?;
+                match left[member].iter_mut().find(|(other, _)| other == group) {
+                    Some((_, there)) => *there += count,
+                    None => left[member].push((*group, *count)),
+                }
+            }
+        }
+        Some(Stock { left })
+    }
+
+    /// The member that pods of a group on nodes of a cell are of.
+    pub fn member(
+        &self,
+        problem: &Problem<'_>,
+        classes: &[Class],
+        group: usize,
+        cell: usize,
+    ) -> Option<usize> {
+        let mine = self.by_group.get(&group).into_iter().flatten();
+        mine.copied().find(|member| self.goes(problem, classes, *member, cell))
     }
 
     /// Whether a member may go onto nodes of a cell.
@@ -82,12 +139,12 @@ impl Repack {
         member: usize,
         cell: usize,
     ) -> bool {
-        let (kind, cell) = (&self.kinds[member], &problem.cells[cell]);
-        let class = &classes[kind.class];
-        cell.weight == kind.weight
+        let (place, cell) = (&self.places[member], &problem.cells[cell]);
+        let class = &classes[place.class];
+        cell.weight == place.weight
             && cell.allowed[class.signature]
             && class.goes_to(cell.tuple)
-            && kind.tuple.is_none_or(|tuple| tuple == cell.tuple)
+            && place.tuple.is_none_or(|tuple| tuple == cell.tuple)
     }
 
     /// The model of all of it.
@@ -104,40 +161,100 @@ impl Repack {
     /// A node's content, as a column.
     pub fn column(&self, problem: &Problem<'_>, classes: &[Class], node: &NewNode) -> Column {
         let candidate = &problem.candidates[node.candidate];
-        let mut counts: Vec<(usize, u32)> = Vec::with_capacity(node.load.contents.len());
+        let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
         for (group, count) in &node.load.contents {
-            let mine = self.by_group.get(group).into_iter().flatten();
-            let member =
-                mine.copied().find(|member| self.goes(problem, classes, *member, candidate.cell));
-            counts.extend(member.map(|member| (member, *count)));
+            if let Some(member) = self.member(problem, classes, *group, candidate.cell) {
+                *counts.entry(member).or_default() += count;
+            }
         }
-        counts.sort_unstable();
+        let counts = counts.into_iter().collect();
         Column { cost: candidate.cost, candidate: node.candidate, counts }
     }
 
-    /// A node of that candidate with as much of a content as waits and as really fits; and what
-    /// that is, by member.
+    /// A node of that candidate with as much of a content as the stock holds and as really fits;
+    /// and what that is, by member. It is taken off the stock.
     pub fn node(
         &self,
         state: &State<'_, '_>,
         candidate: usize,
         counts: &[(usize, u32)],
-        waiting: &[u32],
+        stock: &mut Stock,
     ) -> Option<(NewNode, Vec<(usize, u32)>)> {
         let problem = state.problem;
         let mut load = state.empty_load(candidate);
         let mut put = Vec::with_capacity(counts.len());
+        let mut taken: Vec<(usize, usize, u32)> = Vec::with_capacity(counts.len());
         for (member, count) in counts {
-            let group = self.members[*member].group;
-            let wanted = (*count).min(waiting[*member]);
-            let fitting = if wanted > 0 { wanted.min(load.room(problem, group)) } else { 0 };
-            if fitting > 0 {
-                load.put(problem, group, fitting);
-                put.push((*member, fitting));
+            let mut wanted = *count;
+            for (at, (group, left)) in stock.left[*member].iter().enumerate() {
+                let wants = wanted.min(*left);
+                let fitting = if wants > 0 { wants.min(load.room(problem, *group)) } else { 0 };
+                if fitting > 0 {
+                    load.put(problem, *group, fitting);
+                    taken.push((*member, at, fitting));
+                    wanted -= fitting;
+                }
+            }
+            if wanted < *count {
+                put.push((*member, count - wanted));
             }
         }
-        (!put.is_empty() && load.devices_hold(problem))
-            .then_some((NewNode { candidate, load, fixed: false }, put))
+        if put.is_empty() || !load.devices_hold(problem) {
+            return None;
+        }
+        for (member, at, count) in taken {
+            stock.left[member][at].1 -= count;
+        }
+        Some((NewNode { candidate, load, fixed: false }, put))
+    }
+}
+
+/// Pods that wait for new nodes: by member, its groups and how many of each.
+#[derive(Clone, Debug)]
+pub struct Stock {
+    left: Vec<Vec<(usize, u32)>>,
+}
+
+impl Stock {
+    /// How many of each member.
+    pub fn waiting(&self) -> Vec<u32> {
+        self.left.iter().map(|groups| groups.iter().map(|(_, count)| count).sum()).collect()
+    }
+}
+
+/// New nodes in the making.
+#[derive(Debug)]
+pub struct Packing<'p, 's, 'a> {
+    repack: &'p Repack,
+    state: &'p State<'s, 'a>,
+    nodes: Vec<NewNode>,
+    waiting: Vec<u32>,
+    stock: Stock,
+}
+
+impl Packing<'_, '_, '_> {
+    /// How many of each member wait.
+    pub fn waiting(&self) -> &[u32] {
+        &self.waiting
+    }
+
+    /// Launches a candidate with as much of a content as waits and fits; whether any did.
+    pub fn launch(&mut self, candidate: usize, counts: &[(usize, u32)]) -> bool {
+        let node = self.repack.node(self.state, candidate, counts, &mut self.stock);
+        let Some((node, put)) = node else { return false };
+        put.iter().for_each(|(member, count)| self.waiting[*member] -= count);
+        self.nodes.push(node);
+        true
+    }
+
+    /// The nodes, each as small as what is on it lets it be.
+    pub fn downsized(mut self) -> Vec<NewNode> {
+        for node in &mut self.nodes {
+            if let Some(smaller) = smaller(self.state, node) {
+                *node = smaller;
+            }
+        }
+        self.nodes
     }
 }
 

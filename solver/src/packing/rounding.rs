@@ -1,11 +1,18 @@
 //! From a solution in which nodes are cut up to whole nodes.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
 use super::columns::{Generation, Model};
-use super::knapsack::Knapsack;
 use super::master::Column;
+use super::pricing::Pricing;
 
 /// How much work the search for one content may be.
 const SEARCH_WORK: u32 = 6;
+/// No pod is worth less than this share of what pods are worth on average.
+const LEAST: f64 = 1e-3;
+/// The next content is looked for among those that give about as much for their price as the last.
+const LAST: f64 = 0.97;
 
 /// Takes a content of a machine, by its index, off what waits; says whether to go on.
 pub type Launch<'l> = dyn FnMut(usize, &[(usize, u32)], &mut [u32]) -> bool + 'l;
@@ -14,7 +21,7 @@ pub type Launch<'l> = dyn FnMut(usize, &[(usize, u32)], &mut [u32]) -> bool + 'l
 #[derive(Debug)]
 pub struct Packer<'m> {
     model: &'m Model,
-    knapsack: Knapsack,
+    pricing: Pricing<'m>,
     /// Machines that are looked at.
     machines: Vec<usize>,
 }
@@ -28,7 +35,7 @@ struct Found {
 impl<'m> Packer<'m> {
     /// Fills machines of the model.
     pub fn new(model: &'m Model) -> Self {
-        Self { model, knapsack: Knapsack::default(), machines: (0..model.machines.len()).collect() }
+        Self { model, pricing: Pricing::new(model), machines: (0..model.machines.len()).collect() }
     }
 
     /// Looks at no more than the `count` machines whose best content is worth most for their
@@ -51,26 +58,9 @@ impl<'m> Packer<'m> {
         self.machines.sort_unstable();
     }
 
-    /// The machines that are looked at.
-    pub fn machines(&self) -> &[usize] {
-        &self.machines
-    }
-
     /// The relaxed value for money of a machine's best content.
     fn rate(&mut self, machine: usize, waiting: &[u32], values: &[f64]) -> f64 {
-        self.begin(machine, waiting, values);
-        self.knapsack.relax() / self.model.machines[machine].cost
-    }
-
-    fn begin(&mut self, machine: usize, waiting: &[u32], values: &[f64]) {
-        let data = &self.model.machines[machine];
-        self.knapsack.begin(&data.room);
-        for (item, most) in &data.items {
-            let count = waiting[*item].min(*most);
-            if count > 0 {
-                self.knapsack.add(*item, values[*item], &self.model.items[*item].demand, count);
-            }
-        }
+        self.pricing.bound(machine, values, waiting) / self.model.machines[machine].cost
     }
 
     /// Fills machines until nothing waits any more, with contents of `columns` too. Each content
@@ -86,71 +76,119 @@ impl<'m> Packer<'m> {
     ) -> bool {
         // Value for money only falls while pods go, nearly always: only the best is looked at
         // again.
-        let mut machines: Vec<(f64, usize)> =
-            self.machines.iter().map(|machine| (f64::INFINITY, *machine)).collect();
-        let mut known: Vec<(f64, usize)> =
-            (0..columns.len()).map(|column| (f64::INFINITY, column)).collect();
+        let machines = self.machines.iter().map(|machine| Source::Machine(*machine));
+        let sources = machines.chain((0..columns.len()).map(Source::Column));
+        let mut known: BinaryHeap<Promise> =
+            sources.map(|source| Promise { efficiency: f64::INFINITY, source }).collect();
+        let mut floor = 0.0;
         while waiting.iter().any(|count| *count > 0) {
             if stop() {
                 return false;
             }
-            let mut best: Option<(usize, Found)> = None;
+            let found = match self.best(&mut known, waiting, values, columns, floor) {
+                None if floor > 0.0 => self.best(&mut known, waiting, values, columns, 0.0),
+                found => found,
+            };
+            let Some((machine, found)) = found else { return false };
+            floor = found.efficiency * LAST;
             loop {
-                let limit = best.as_ref().map_or(0.0, |(_, found)| found.efficiency);
-                let at = |list: &[(f64, usize)]| {
-                    let most = (0..list.len()).max_by(|left, right| {
-                        list[*left].0.total_cmp(&list[*right].0).then(right.cmp(left))
-                    });
-                    most.filter(|at| list[*at].0 > limit)
-                };
-                let (machine, column) = (at(&machines), at(&known));
-                let take_column = match (machine, column) {
-                    (None, None) => break,
-                    (Some(machine), Some(column)) => known[column].0 > machines[machine].0,
-                    (machine, _) => machine.is_none(),
-                };
-                let (list, at) =
-                    if take_column { (&mut known, column) } else { (&mut machines, machine) };
-                let Some(at) = at else { break };
-                let index = list[at].1;
-                let (machine, found) = if take_column {
-                    let column = columns[index];
-                    let Some(machine) = self.machine_of(column.candidate) else {
-                        known.swap_remove(at);
-                        continue;
-                    };
-                    (machine, shortened(column, waiting, values))
-                } else {
-                    (index, self.content(index, waiting, values))
-                };
-                let list = if take_column { &mut known } else { &mut machines };
-                list[at].0 = found.efficiency;
-                if found.efficiency <= 0.0 {
-                    list.swap_remove(at);
-                } else if found.efficiency > limit {
-                    best = Some((machine, found));
+                if !launch(machine, &found.counts, waiting) {
+                    return false;
                 }
-            }
-            let Some((machine, found)) = best else { return false };
-            if !launch(machine, &found.counts, waiting) {
-                return false;
+                // The best content stays the best while there is enough of all that is in it.
+                if stop() || found.counts.iter().any(|(item, count)| waiting[*item] < *count) {
+                    break;
+                }
             }
         }
         true
+    }
+
+    /// The content that gives most for its price, if that is more than `floor`.
+    fn best(
+        &mut self,
+        known: &mut BinaryHeap<Promise>,
+        waiting: &[u32],
+        values: &[f64],
+        columns: &[&Column],
+        floor: f64,
+    ) -> Option<(usize, Found)> {
+        let mut best: Option<(usize, Found)> = None;
+        let mut looked_at: Vec<Promise> = Vec::new();
+        loop {
+            let limit = best.as_ref().map_or(floor, |(_, found)| found.efficiency);
+            if known.peek().is_none_or(|promise| promise.efficiency <= limit) {
+                break;
+            }
+            let Some(mut promise) = known.pop() else { break };
+            let found = match promise.source {
+                Source::Machine(machine) => {
+                    let cost = self.model.machines[machine].cost;
+                    let least = limit * cost;
+                    let content = self.pricing.best(machine, values, waiting, least, SEARCH_WORK);
+                    content.map(|(worth, counts)| {
+                        (machine, Found { efficiency: worth / cost, counts })
+                    })
+                }
+                Source::Column(column) => {
+                    let machine = self.machine_of(columns[column].candidate);
+                    machine.map(|machine| (machine, shortened(columns[column], waiting, values)))
+                }
+            };
+            // Nothing better than the limit: that is all that is known of it.
+            promise.efficiency = found.as_ref().map_or(limit, |(_, found)| found.efficiency);
+            if promise.efficiency > 0.0 {
+                looked_at.push(promise);
+            }
+            if let Some((machine, found)) = found
+                && found.efficiency > limit
+            {
+                best = Some((machine, found));
+            }
+        }
+        known.extend(looked_at);
+        best
     }
 
     /// The machine that stands for a candidate.
     pub fn machine_of(&self, candidate: usize) -> Option<usize> {
         self.model.machines.binary_search_by_key(&candidate, |machine| machine.candidate).ok()
     }
+}
 
-    fn content(&mut self, machine: usize, waiting: &[u32], values: &[f64]) -> Found {
-        self.begin(machine, waiting, values);
-        let best = self.knapsack.search(0.0, SEARCH_WORK);
-        let mut counts = best.contents.into_iter().next().unwrap_or_default();
-        counts.sort_unstable();
-        let value: f64 = counts.iter().map(|(item, count)| values[*item] * f64::from(*count)).sum();
-        Found { efficiency: value / self.model.machines[machine].cost, counts }
+/// Where a content comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Machine(usize),
+    Column(usize),
+}
+
+/// What a source gives for its price at most.
+#[derive(Clone, Copy, Debug)]
+struct Promise {
+    efficiency: f64,
+    source: Source,
+}
+
+impl PartialEq for Promise {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Promise {}
+
+impl PartialOrd for Promise {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Promise {
+    /// Of equals the first source is the greatest.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let by_efficiency = self.efficiency.total_cmp(&other.efficiency);
+        by_efficiency.then_with(|| other.source.cmp(&self.source))
     }
 }
 
@@ -166,8 +204,15 @@ fn shortened(column: &Column, waiting: &[u32], values: &[f64]) -> Found {
     Found { efficiency: value / column.cost, counts }
 }
 
+/// Values for packing: even a pod that is worth nothing needs a place.
+pub fn positive(model: &Model, values: &[f64]) -> Vec<f64> {
+    let pods: u32 = model.items.iter().map(|item| item.count).sum();
+    let mean = model.total(values) / f64::from(pods.max(1));
+    values.iter().map(|value| value.max(LEAST * mean).max(1e-12)).collect()
+}
+
 /// The columns in use and how many whole nodes of each; and all of them, for the rest.
-pub fn whole(generation: &Generation) -> (Vec<(&Column, u32)>, Vec<&Column>) {
+pub fn whole<'g>(generation: &'g Generation<'_>) -> (Vec<(&'g Column, u32)>, Vec<&'g Column>) {
     let mut floors = Vec::new();
     let mut all = Vec::new();
     for (column, level) in generation.master.solution() {

@@ -2,7 +2,6 @@
 //! shaken a little each time. What becomes cheaper stays.
 
 use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
 use super::columns::Model;
@@ -99,23 +98,16 @@ fn anew(
     values: &[f64],
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<NewNode>> {
-    let mut waiting = vec![0; guide.model.items.len()];
-    for node in part {
-        let node = &state.nodes[*node];
-        let column = guide.repack.column(state.problem, classes, node);
-        let all: u32 = node.load.contents.iter().map(|(_, count)| count).sum();
-        if column.counts.iter().map(|(_, count)| count).sum::<u32>() != all {
-            return None;
-        }
-        column.counts.iter().for_each(|(member, count)| waiting[*member] += count);
-    }
+    let nodes = part.iter().map(|node| &state.nodes[*node]);
+    let mut stock = guide.repack.stock_of(state.problem, classes, nodes)?;
+    let mut waiting = stock.waiting();
     let most: f64 =
         part.iter().map(|node| state.problem.candidates[state.nodes[*node].candidate].cost).sum();
     let mut nodes: Vec<NewNode> = Vec::new();
     let mut cost = 0.0;
     let mut launch = |machine: usize, counts: &[(usize, u32)], waiting: &mut [u32]| {
         let candidate = guide.model.machines[machine].candidate;
-        let Some((node, put)) = guide.repack.node(state, candidate, counts, waiting) else {
+        let Some((node, put)) = guide.repack.node(state, candidate, counts, &mut stock) else {
             return false;
         };
         put.iter().for_each(|(member, count)| waiting[*member] -= count);
@@ -152,11 +144,4 @@ pub fn exchange(state: &mut State<'_, '_>, part: &[usize], nodes: Vec<NewNode>) 
     }
     state.nodes = all;
     true
-}
-
-/// The numbers below `count`, in an order that the seed decides.
-pub fn shuffled(count: usize, seed: u64) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.shuffle(&mut SmallRng::seed_from_u64(seed));
-    order
 }
