@@ -11,7 +11,7 @@ use berth_solver::lifecycle::{
 use berth_solver::model::{Name, Plan, Pod, Removal, Snapshot, Target, Timestamp};
 use berth_solver::packing::{self, Due, Queue, QueueSettings, Stop};
 use berth_solver::placement::{self, Expected, Placer, PodInQuestion, StandingPlan};
-use berth_solver::verify::verify;
+use berth_solver::planning;
 
 use crate::World;
 use crate::cloud::{CloudError, InstanceState};
@@ -175,13 +175,13 @@ impl Operator {
 
     fn plan(&mut self, world: &mut World, stop: &dyn Stop) -> Plan {
         let (now, snapshot) = (world.now(), world.cluster().objects().clone());
-        let plan = packing::plan(&snapshot, &self.settings.packing, now, self.settings.seed, stop);
-        let schedulers = &self.settings.packing.scheduler_names;
-        if !verify(&snapshot, schedulers, &plan).is_empty() {
-            self.rejected += 1;
+        let settings = &self.settings;
+        let planned = planning::plan(&snapshot, &settings.packing, now, settings.seed, stop);
+        self.rejected += planned.rejected.len() as u64;
+        let Some(plan) = planned.plan else {
             self.queue.record_failure(&snapshot, now);
             return Plan { generation: snapshot.generation, made_at: now, ..Plan::default() };
-        }
+        };
         for launch in &plan.launches {
             let Some(pool) = snapshot.pools.get(&launch.pool) else { continue };
             let to_it = plan.placements.iter().filter(

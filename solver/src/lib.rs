@@ -20,6 +20,7 @@ pub mod lifecycle;
 pub mod model;
 pub mod packing;
 pub mod placement;
+pub mod planning;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod verify;

@@ -16,12 +16,11 @@ use rand::rngs::Xoshiro256PlusPlus;
 /// How many random problems are looked at where the seeds are fixed.
 const PROBLEMS: u64 = 500;
 
-/// Seeds whose plans break topology spread over zones: Berth's of the first, Cluster Autoscaler's
-/// (price expander) of the second.
-const KNOWN_FAULTS: [u64; 2] = [6_236_134_724_429_182_717, 10_978_874_132_317_816_188];
+/// Seeds whose plans once broke topology spread.
+const FORMER_FAULTS: [u64; 4] = [6_236_134_724_429_182_717, 10_978_874_132_317_816_188, 21, 38];
 
-/// Small problems on which Berth is worse than a baseline: 3, 3, 4, 5, 9 and 9 pods.
-const KNOWN_LOSSES: [u64; 6] = [87, 142, 291, 137, 62, 186];
+/// Small problems on which Berth was once worse than a baseline: 3, 3, 4, 5, 9 and 9 pods.
+const FORMER_LOSSES: [u64; 6] = [87, 142, 291, 137, 62, 186];
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1)
@@ -80,68 +79,61 @@ fn losses(snapshot: &Snapshot) -> Vec<String> {
     if !has_wishes(snapshot) {
         others.push(planned(Policy::ClusterAutoscaler, snapshot));
     }
-    others.iter().filter_map(|other| worse(&berth, other)).collect()
+    let hold = others.iter().filter(|other| fault(snapshot, other).is_none());
+    hold.filter_map(|other| worse(&berth, other)).collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    #[ignore = "fails for Berth, see KNOWN_FAULTS"]
-    fn every_plan_holds_and_equal_inputs_give_equal_plans(seed in any::<u64>()) {
+    fn every_plan_of_berth_holds(seed in any::<u64>()) {
         let snapshot = random_problem(seed);
-        for policy in Policy::ALL {
-            let plan = planned(policy, &snapshot);
-            let fault = fault(&snapshot, &plan);
-            prop_assert!(fault.is_none(), "seed {seed}, {policy}: {}", fault.unwrap_or_default());
-            prop_assert_eq!(&plan, &planned(policy, &snapshot));
-        }
-    }
-
-    #[test]
-    #[ignore = "fails now and then, see KNOWN_FAULTS"]
-    fn the_price_expander_makes_plans_that_hold(seed in any::<u64>()) {
-        let snapshot = random_problem(seed);
-        let settings = Settings::default();
-        let plan =
-            cluster_autoscaler(&snapshot, &settings, Expander::Price, now(), 7, &Never);
+        let plan = planned(Policy::Berth, &snapshot);
         let fault = fault(&snapshot, &plan);
         prop_assert!(fault.is_none(), "seed {seed}: {}", fault.unwrap_or_default());
     }
-}
 
-#[test]
-#[ignore = "known faults"]
-fn plans_of_known_faults_hold() {
-    for seed in KNOWN_FAULTS {
+    #[test]
+    fn equal_inputs_give_equal_plans(seed in any::<u64>()) {
         let snapshot = random_problem(seed);
-        let (settings, seen) = (Settings::default(), planned(Policy::Berth, &snapshot));
-        assert_eq!(fault(&snapshot, &seen), None, "seed {seed}, Berth");
-        let other = cluster_autoscaler(&snapshot, &settings, Expander::Price, now(), 7, &Never);
-        assert_eq!(fault(&snapshot, &other), None, "seed {seed}, Cluster Autoscaler");
-    }
-}
-
-#[test]
-#[ignore = "known losses"]
-fn berth_is_not_worse_on_known_losses() {
-    for seed in KNOWN_LOSSES {
-        assert_eq!(losses(&random_problem(seed)), Vec::<String>::new(), "seed {seed}");
-    }
-}
-
-#[test]
-#[ignore = "Berth's pipeline loses some of these for now"]
-fn berth_is_never_worse_than_a_baseline() {
-    let mut lost = 0;
-    for seed in 0..PROBLEMS {
-        let snapshot = random_problem(seed);
-        for loss in losses(&snapshot) {
-            lost += 1;
-            println!("seed {seed}, {} pods: Berth against {loss}", snapshot.unbound.len());
+        for policy in Policy::ALL {
+            prop_assert_eq!(planned(policy, &snapshot), planned(policy, &snapshot));
         }
     }
-    assert_eq!(lost, 0, "of {PROBLEMS} random problems");
+}
+
+#[test]
+fn plans_of_former_faults_hold() {
+    for seed in FORMER_FAULTS {
+        let snapshot = random_problem(seed);
+        assert_eq!(fault(&snapshot, &planned(Policy::Berth, &snapshot)), None, "seed {seed}");
+    }
+}
+
+/// The baselines do as the peers do, which decide in an order of their own: a pod that came later
+/// may upset the spread of one that came before.
+#[test]
+fn plans_of_baselines_hold_nearly_always() {
+    let expanders = [Expander::LeastWaste, Expander::Price];
+    let mut faults = 0;
+    for seed in 0..PROBLEMS {
+        let snapshot = random_problem(seed);
+        let settings = Settings::default();
+        let autoscalers =
+            expanders.map(|one| cluster_autoscaler(&snapshot, &settings, one, now(), 7, &Never));
+        let plans = autoscalers.into_iter().chain([planned(Policy::Karpenter, &snapshot)]);
+        faults += plans.filter(|plan| fault(&snapshot, plan).is_some()).count();
+    }
+    assert!(faults * 20 <= 3 * PROBLEMS as usize, "{faults} of {} plans", 3 * PROBLEMS);
+}
+
+#[test]
+fn berth_is_never_worse_than_a_baseline_whose_plan_holds() {
+    for seed in (0..PROBLEMS).chain(FORMER_LOSSES) {
+        let snapshot = random_problem(seed);
+        assert_eq!(losses(&snapshot), Vec::<String>::new(), "seed {seed}");
+    }
 }
 
 /// 400 types of 1 to 400 CPUs, at prices in proportion, as Karpenter's scheduling benchmark has

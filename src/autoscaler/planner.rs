@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use berth_solver::model::{Plan, Snapshot, Timestamp};
 use berth_solver::packing;
-use berth_solver::verify::{Violation, verify};
+use berth_solver::planning;
+use berth_solver::verify::Violation;
 
 /// A plan, or what came instead.
 #[derive(Debug)]
@@ -32,21 +33,7 @@ pub(super) fn plan(
     let started = Instant::now();
     let budget = budget.max(Duration::from_millis(1));
     let spent = packing::Budget(|| started.elapsed().as_secs_f64() / budget.as_secs_f64());
-    let greedy = packing::Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() };
-    let simpler =
-        [settings.clone(), greedy.clone(), packing::Settings { keep_claims: false, ..greedy }];
-    let mut rejected = Vec::new();
-    for settings in simpler {
-        let plan = packing::plan(&snapshot, &settings, now, seed, &spent);
-        let violations = verify(&snapshot, &settings.scheduler_names, &plan);
-        if violations.is_empty() {
-            let took = started.elapsed();
-            return Planned { snapshot, plan: Some(plan), rejected, took };
-        }
-        rejected.push((plan, violations));
-    }
-    // Whoever can be placed is not to wait for those who cannot.
-    let last = rejected.last().map(|(plan, _)| plan);
-    let plan = last.and_then(|plan| packing::repaired(&snapshot, settings, plan));
+    let planning::Planned { plan, rejected } =
+        planning::plan(&snapshot, settings, now, seed, &spent);
     Planned { snapshot, plan, rejected, took: started.elapsed() }
 }

@@ -24,7 +24,8 @@ pub use cluster_autoscaler::{Expander, plan as cluster_autoscaler};
 pub use karpenter::consolidation::{Consolidated, consolidate as karpenter_consolidation};
 
 use crate::model::{Plan, Snapshot, Timestamp};
-use crate::packing::{self, Settings, Stop};
+use crate::packing::{Settings, Stop};
+use crate::planning;
 
 /// Who decides what to launch.
 #[derive(
@@ -84,7 +85,11 @@ pub fn plan(
     stop: &dyn Stop,
 ) -> Plan {
     match policy {
-        Policy::Berth => packing::plan(snapshot, settings, now, seed, stop),
+        Policy::Berth => {
+            let planned = planning::plan(snapshot, settings, now, seed, stop);
+            let rejected = planned.rejected.into_iter().next().map(|(plan, _)| plan);
+            planned.plan.or(rejected).unwrap_or_default()
+        }
         Policy::Karpenter => karpenter::plan(snapshot, settings, now, seed, stop),
         Policy::ClusterAutoscaler => {
             cluster_autoscaler(snapshot, settings, Expander::default(), now, seed, stop)

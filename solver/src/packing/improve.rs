@@ -13,6 +13,7 @@ use crate::model::{Method, Price};
 
 use super::bound::Relaxed;
 use super::columns::{Generation, Model};
+use super::exact;
 use super::master::Column;
 use super::problem::Problem;
 use super::repack::{self, Repack};
@@ -30,6 +31,11 @@ const GENERATE_UNTIL: f64 = 0.8;
 const PACK_UNTIL: f64 = 0.9;
 /// ...and after which the search ends.
 const SEARCH_UNTIL: f64 = 0.97;
+
+/// Up to so many pods the cheapest plan of all is looked for...
+const FEW_PODS: u32 = 400;
+/// ...after so many neighbourhoods.
+const CLOSE_ROUNDS: u32 = 300;
 
 /// What improving came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -85,19 +91,67 @@ pub fn improve(
     if packed.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
         improved.method = Some(Method::ColumnGeneration);
     }
-    if settings.search_rounds > 0
-        && search::search(
-            state,
-            classes,
-            search::Guide { repack: &repack, model: &model, values: &values },
-            settings.search_rounds,
-            seed,
-            &mut until(SEARCH_UNTIL),
-        )
-    {
-        improved.method = Some(Method::LocalSearch);
+    let few = is_relaxed && is_alone(state);
+    let mut left = settings.search_rounds;
+    let mut seed = seed;
+    // Where the cheapest plan of all may be found, the search only has to come close first.
+    let first = if few { CLOSE_ROUNDS } else { u32::MAX };
+    for (rounds, steps) in [(first, exact::QUICK), (u32::MAX, exact::THOROUGH)] {
+        let rounds = rounds.min(left);
+        left -= rounds;
+        let guide = search::Guide { repack: &repack, model: &model, values: &values };
+        if rounds > 0
+            && search::search(state, classes, guide, rounds, seed, &mut until(SEARCH_UNTIL))
+        {
+            improved.method = Some(Method::LocalSearch);
+        }
+        seed = seed.wrapping_add(1);
+        if few && settings.search_rounds > 0 {
+            let bound = settle(state, &repack, &model, &proof, steps, &mut until(SEARCH_UNTIL));
+            let price = state.price();
+            improved.bound = improved.bound.max(Some(bound.min(price)));
+            if bound >= price {
+                improved.method = Some(Method::Exact);
+                break;
+            }
+        }
     }
     improved
+}
+
+/// Whether pods are few and new nodes are all that the price depends on.
+fn is_alone(state: &State<'_, '_>) -> bool {
+    let pods: u32 =
+        state.nodes.iter().flat_map(|node| &node.load.contents).map(|(_, count)| count).sum();
+    pods <= FEW_PODS
+        && state.problem.reservations.is_empty()
+        && !state.problem.bins.iter().any(|bin| bin.open)
+        && !state.nodes.iter().any(|node| repack::stays(state.problem, node))
+}
+
+/// Looks for the cheapest plan of all; returns what every plan costs at least.
+fn settle(
+    state: &mut State<'_, '_>,
+    repack: &Repack,
+    model: &Model,
+    proof: &Generation<'_>,
+    steps: usize,
+    stop: &mut dyn FnMut() -> bool,
+) -> Price {
+    let known = state.price().as_f64();
+    let outcome = exact::solve(model, &proof.values, known, steps, stop);
+    if let Some(nodes) = &outcome.nodes {
+        let mut packing = repack.packing(state);
+        let launched = nodes
+            .iter()
+            .all(|(machine, counts)| packing.launch(model.machines[*machine].candidate, counts));
+        let all: Vec<usize> = (0..state.nodes.len()).collect();
+        let nodes = packing.downsized();
+        if !launched || !search::exchange(state, &all, nodes) {
+            return Price::ZERO;
+        }
+    }
+    Price::per_hour(outcome.bound * (1.0 + 1e-12)).unwrap_or_default()
 }
 
 /// What a pod of each member is worth by values of the relaxed model.

@@ -16,6 +16,7 @@ mod bound;
 mod columns;
 pub(crate) mod dimensions;
 pub(crate) mod duals;
+mod exact;
 mod explain;
 mod fill;
 pub(crate) mod greedy;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::constraints::pool_limits::{self, Usage};
-use crate::model::InstanceType;
+use crate::model::{InstanceType, Price};
 
 use super::bins::Load;
 use super::groups::Held;
@@ -110,6 +110,11 @@ impl<'p, 'a> State<'p, 'a> {
         });
         let launched = u32::try_from(launched.count()).unwrap_or(u32::MAX);
         self.problem.reservations[reservation].left.saturating_sub(launched)
+    }
+
+    /// What the new nodes cost together in an hour.
+    pub fn price(&self) -> Price {
+        self.nodes.iter().map(|node| self.problem.candidates[node.candidate].price).sum()
     }
 
     /// Launches a candidate with that load.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use berth_solver::baselines;
 pub(super) use berth_solver::baselines::Policy;
 use berth_solver::model::{Plan, PodKey, Price};
-use berth_solver::packing::{self, Never, Settings, Stop};
+use berth_solver::packing::{Never, Settings, Stop};
 
 use super::input::Input;
 
@@ -33,7 +33,7 @@ pub(super) fn bound(
     seed: u64,
     stop: &dyn Stop,
 ) {
-    let own = packing::plan(&input.snapshot, settings, input.now, seed, stop);
+    let own = baselines::plan(Policy::Berth, &input.snapshot, settings, input.now, seed, stop);
     let without = |plan: &Plan| {
         plan.unschedulable.iter().map(|one| one.pod.clone()).collect::<BTreeSet<PodKey>>()
     };

@@ -1,0 +1,359 @@
+//! The cheapest plan there is, and the proof: a shortest path through what still waits.
+//!
+//! Dual values split the price of a plan in two: what all pods are worth, which is the lower
+//! bound, and what each node costs beyond what its content is worth, its loss. The cheapest plan
+//! is the one that loses least. States are the pods that still wait; each step fills one node that
+//! takes the first of them; the least loss so far goes first (Dijkstra). Only contents that lose
+//! no more than a known plan does beyond the bound can be part of a better one. Where those are
+//! too many, what was found until then is at least a higher bound.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+use super::columns::Model;
+use super::dimensions;
+use super::master::worth;
+
+/// More contents than this are too many.
+const MOST_CONTENTS: usize = 200_000;
+/// Steps to try when there is something else to try...
+pub const QUICK: usize = 2_000_000;
+/// ...and when there is not.
+pub const THOROUGH: usize = 100_000_000;
+/// More states than this are too many.
+const MOST_STATES: usize = 1_000_000;
+/// A saving below this is rounding: prices are whole billionths.
+const EPSILON: f64 = 1e-10;
+
+/// What the search came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// A plan cheaper than the known one, if there is one: machines and their contents.
+    pub nodes: Option<Vec<(usize, Vec<(usize, u32)>)>>,
+    /// What every plan costs at least: what the cheapest costs, if that was found out.
+    pub bound: f64,
+}
+
+/// A way to fill a node.
+struct Content {
+    machine: usize,
+    loss: f64,
+    counts: Vec<(usize, u32)>,
+    /// The same, as a state.
+    packed: u128,
+    /// Items of which one more would fit.
+    more: u128,
+}
+
+/// Looks for the cheapest plan. By `values` no content may be worth more than its machine; `known`
+/// is what a known plan costs. Gives up after `most_steps`.
+pub fn solve(
+    model: &Model,
+    values: &[f64],
+    known: f64,
+    most_steps: usize,
+    stop: &mut dyn FnMut() -> bool,
+) -> Outcome {
+    let bound = model.total(values);
+    let mut outcome = Outcome { nodes: None, bound };
+    let gap = known - bound;
+    let Some(packing) = Packing::of(model, values) else { return outcome };
+    let Some(contents) = contents(model, values, gap, &packing, stop) else { return outcome };
+    let mut known_losses: HashMap<u128, (f64, Option<(u128, usize, usize)>)> = HashMap::new();
+    let mut open: BinaryHeap<Reverse<(Loss, u128)>> = BinaryHeap::new();
+    known_losses.insert(packing.all, (0.0, None));
+    open.push(Reverse((Loss(0.0), packing.all)));
+    let mut steps = 0;
+    while let Some(Reverse((Loss(loss), state))) = open.pop() {
+        outcome.bound = bound + loss;
+        if state == 0 {
+            outcome.nodes = Some(path(&known_losses, &contents));
+            return outcome;
+        }
+        if stop() || steps > most_steps || known_losses.len() > MOST_STATES {
+            return outcome;
+        }
+        if known_losses.get(&state).is_some_and(|(least, _)| *least < loss) {
+            continue;
+        }
+        let first = packing.first(state);
+        for (index, content) in contents[first].iter().enumerate() {
+            let next = loss + content.loss;
+            if next >= gap - EPSILON {
+                break;
+            }
+            steps += 1;
+            let Some(left) = packing.take(state, content.packed) else { continue };
+            // What fits may as well be there: whatever it leaves behind can only be cheaper.
+            if left & content.more != 0 {
+                continue;
+            }
+            let slot = known_losses.entry(left).or_insert((f64::INFINITY, None));
+            if next < slot.0 {
+                *slot = (next, Some((state, first, index)));
+                open.push(Reverse((Loss(next), left)));
+            }
+        }
+    }
+    // Nothing loses less than the known plan.
+    outcome.bound = known;
+    outcome
+}
+
+/// A loss, in order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Loss(f64);
+
+impl Eq for Loss {}
+
+impl PartialOrd for Loss {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Loss {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+fn path(
+    losses: &HashMap<u128, (f64, Option<(u128, usize, usize)>)>,
+    contents: &[Vec<Content>],
+) -> Vec<(usize, Vec<(usize, u32)>)> {
+    let mut nodes = Vec::new();
+    let mut state = 0;
+    while let Some((_, Some((before, first, index)))) = losses.get(&state) {
+        let content = &contents[*first][*index];
+        nodes.push((content.machine, content.counts.clone()));
+        state = *before;
+    }
+    nodes.reverse();
+    nodes
+}
+
+/// Counts of all items side by side in one number, the most valuable item lowest.
+struct Packing {
+    /// For each rank the item, where its count begins, and the mask of it.
+    fields: Vec<(usize, u32, u128)>,
+    /// For each item its rank.
+    ranks: Vec<usize>,
+    all: u128,
+}
+
+impl Packing {
+    /// `None` if there are too many pods of too many kinds.
+    fn of(model: &Model, values: &[f64]) -> Option<Self> {
+        let mut order: Vec<usize> = (0..model.items.len()).collect();
+        order.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
+        let mut packing = Self { fields: Vec::new(), ranks: vec![0; order.len()], all: 0 };
+        let mut shift = 0;
+        for (rank, item) in order.into_iter().enumerate() {
+            let count = model.items[item].count;
+            let bits = u32::BITS - count.leading_zeros();
+            if shift + bits > u128::BITS {
+                return None;
+            }
+            packing.all |= u128::from(count) << shift;
+            packing.fields.push((item, shift, (1 << bits) - 1));
+            packing.ranks[item] = rank;
+            shift += bits;
+        }
+        Some(packing)
+    }
+
+    fn packed(&self, counts: &[(usize, u32)]) -> u128 {
+        counts
+            .iter()
+            .map(|(item, count)| u128::from(*count) << self.fields[self.ranks[*item]].1)
+            .sum()
+    }
+
+    /// The fields of items of which a machine could take one more beside a content.
+    fn more(&self, model: &Model, machine: usize, counts: &[(usize, u32)]) -> u128 {
+        let data = &model.machines[machine];
+        let mut room = data.room.clone();
+        for (item, count) in counts {
+            dimensions::take(&mut room, &model.items[*item].demand, *count);
+        }
+        let fits = |(item, most): &&(usize, u32)| {
+            let there =
+                counts.iter().find(|(other, _)| other == item).map_or(0, |(_, count)| *count);
+            there < *most && dimensions::room(&model.items[*item].demand, &room) > 0
+        };
+        let field = |(item, _): &(usize, u32)| {
+            let (_, shift, mask) = self.fields[self.ranks[*item]];
+            mask << shift
+        };
+        data.items.iter().filter(fits).map(field).fold(0, |all, field| all | field)
+    }
+
+    /// The rank of the first item that waits.
+    fn first(&self, state: u128) -> usize {
+        let waits = |(_, shift, mask): &(usize, u32, u128)| (state >> shift) & mask > 0;
+        self.fields.iter().position(waits).unwrap_or(0)
+    }
+
+    /// What waits when that was taken.
+    fn take(&self, state: u128, content: u128) -> Option<u128> {
+        let enough = |(_, shift, mask): &(usize, u32, u128)| {
+            (state >> shift) & mask >= (content >> shift) & mask
+        };
+        self.fields.iter().all(enough).then(|| state - content)
+    }
+}
+
+/// All contents that lose less than the gap, on the cheapest machine that holds them, by the rank
+/// of their first item, the least loss first. `None` if they are too many.
+fn contents(
+    model: &Model,
+    values: &[f64],
+    gap: f64,
+    packing: &Packing,
+    stop: &mut dyn FnMut() -> bool,
+) -> Option<Vec<Vec<Content>>> {
+    let mut found: BTreeMap<u128, (usize, Vec<(usize, u32)>)> = BTreeMap::new();
+    let mut machines: Vec<usize> = (0..model.machines.len()).collect();
+    machines
+        .sort_by(|a, b| model.machines[*a].cost.total_cmp(&model.machines[*b].cost).then(a.cmp(b)));
+    for machine in machines {
+        let data = &model.machines[machine];
+        let mut items: Vec<(usize, u32)> = data.items.clone();
+        items.sort_by_key(|(item, _)| packing.ranks[*item]);
+        let mut enumeration = Enumeration {
+            model,
+            values,
+            items: &items,
+            least: data.cost - gap + EPSILON,
+            counts: Vec::new(),
+            steps: 0,
+        };
+        let complete = enumeration.run(0, &data.room, 0.0, stop, &mut |counts| {
+            found.entry(packing.packed(counts)).or_insert_with(|| (machine, counts.to_vec()));
+            found.len() <= MOST_CONTENTS
+        });
+        if !complete || stop() {
+            return None;
+        }
+    }
+    let mut by_first: Vec<Vec<Content>> = (0..model.items.len()).map(|_| Vec::new()).collect();
+    for (packed, (machine, counts)) in found {
+        let loss = (model.machines[machine].cost - worth(values, &counts)).max(0.0);
+        let more = packing.more(model, machine, &counts);
+        by_first[packing.first(packed)].push(Content { machine, loss, counts, packed, more });
+    }
+    for contents in &mut by_first {
+        contents.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.packed.cmp(&b.packed)));
+    }
+    Some(by_first)
+}
+
+/// Goes through the contents of one machine that are worth at least so much.
+struct Enumeration<'e> {
+    model: &'e Model,
+    values: &'e [f64],
+    /// Items and how many at most, the most valuable first.
+    items: &'e [(usize, u32)],
+    least: f64,
+    counts: Vec<(usize, u32)>,
+    steps: usize,
+}
+
+impl Enumeration<'_> {
+    /// Says whether it went through all of them.
+    fn run(
+        &mut self,
+        at: usize,
+        room: &[i64],
+        value: f64,
+        stop: &mut dyn FnMut() -> bool,
+        found: &mut dyn FnMut(&[(usize, u32)]) -> bool,
+    ) -> bool {
+        self.steps += 1;
+        if self.steps > 20 * MOST_CONTENTS || (self.steps.is_multiple_of(1_024) && stop()) {
+            return false;
+        }
+        let Some((item, most)) = self.items.get(at).copied() else {
+            return self.counts.is_empty() || value < self.least || found(&self.counts);
+        };
+        if value + self.at_most(at, room) < self.least {
+            return true;
+        }
+        let demand = &self.model.items[item].demand;
+        let mut left = room.to_vec();
+        for count in 0..=most {
+            if count > 0 {
+                let fits =
+                    demand.iter().zip(&left).all(|(wanted, has)| wanted <= has || *wanted <= 0);
+                if !fits {
+                    break;
+                }
+                left.iter_mut().zip(demand).for_each(|(has, wanted)| *has -= (*wanted).max(0));
+                self.counts.push((item, count));
+            }
+            let value = value + f64::from(count) * self.values[item];
+            let complete = self.run(at + 1, &left, value, stop, found);
+            if count > 0 {
+                self.counts.pop();
+            }
+            if !complete {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What items from there on are worth at most in that room: each dimension alone, by what the
+    /// items give for a unit of it.
+    fn at_most(&self, at: usize, room: &[i64]) -> f64 {
+        let rest = &self.items[at..];
+        let all: f64 = rest.iter().map(|(item, most)| self.values[*item] * f64::from(*most)).sum();
+        let mut least = all;
+        for (dimension, has) in room.iter().enumerate() {
+            let rate = |(item, _): &(usize, u32)| {
+                let wanted = self.model.items[*item].demand[dimension];
+                if wanted > 0 { self.values[*item] / wanted as f64 } else { f64::INFINITY }
+            };
+            let best = rest.iter().map(rate).fold(0.0, f64::max);
+            if best.is_finite() {
+                least = least.min(best * (*has).max(0) as f64);
+            }
+        }
+        least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{Item, Machine};
+    use super::*;
+
+    #[test]
+    fn the_cheapest_of_all_ways_is_found_and_proven() {
+        // Three pods of 3 and two of 2 on machines of 6 for 1 and of 4 for 0.75: a 6 takes two 3s,
+        // a 4 the third, a 4 the 2s: 2.5. All on 6s would be 3.
+        let items =
+            [(3, 3), (2, 2)].map(|(size, count)| Item { demand: vec![size], count, kind: 0 });
+        let machine = |candidate: usize, room: i64, cost: f64| Machine {
+            candidate,
+            cost,
+            room: vec![room],
+            items: vec![(0, (room / 3) as u32), (1, 2)],
+        };
+        let model = Model {
+            items: items.to_vec(),
+            machines: vec![machine(0, 6, 1.0), machine(1, 4, 0.75)],
+        };
+        // A sixth a unit: nothing is worth more than its machine.
+        let values = [0.5, 1.0 / 3.0];
+        let outcome = solve(&model, &values, 10.0, QUICK, &mut || false);
+        assert!((outcome.bound - 2.5).abs() < 1e-9, "{outcome:?}");
+        let nodes = outcome.nodes.unwrap();
+        let cost: f64 = nodes.iter().map(|(machine, _)| model.machines[*machine].cost).sum();
+        assert!((cost - 2.5).abs() < 1e-9, "{nodes:?}");
+        // Nothing is cheaper than a plan that costs as much.
+        let outcome = solve(&model, &values, 2.5, QUICK, &mut || false);
+        assert!(outcome.nodes.is_none() && (outcome.bound - 2.5).abs() < 1e-9);
+    }
+}
