@@ -25,11 +25,20 @@ const MOST_STATES: usize = 1_000_000;
 /// A saving below this is rounding: prices are whole billionths.
 const EPSILON: f64 = 1e-10;
 
+/// A machine and what is on it: items and how many of each.
+pub type Node = (usize, Vec<(usize, u32)>);
+
+/// The least loss with which a state was reached; from which state, and by which content.
+type Reached = (f64, Option<(u128, usize, usize)>);
+
+/// Takes a content; says whether to go on.
+type Take<'t> = dyn FnMut(&[(usize, u32)]) -> bool + 't;
+
 /// What the search came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// A plan cheaper than the known one, if there is one: machines and their contents.
-    pub nodes: Option<Vec<(usize, Vec<(usize, u32)>)>>,
+    pub nodes: Option<Vec<Node>>,
     /// What every plan costs at least: what the cheapest costs, if that was found out.
     pub bound: f64,
 }
@@ -59,7 +68,7 @@ pub fn solve(
     let gap = known - bound;
     let Some(packing) = Packing::of(model, values) else { return outcome };
     let Some(contents) = contents(model, values, gap, &packing, stop) else { return outcome };
-    let mut known_losses: HashMap<u128, (f64, Option<(u128, usize, usize)>)> = HashMap::new();
+    let mut known_losses: HashMap<u128, Reached> = HashMap::new();
     let mut open: BinaryHeap<Reverse<(Loss, u128)>> = BinaryHeap::new();
     known_losses.insert(packing.all, (0.0, None));
     open.push(Reverse((Loss(0.0), packing.all)));
@@ -118,10 +127,7 @@ impl Ord for Loss {
     }
 }
 
-fn path(
-    losses: &HashMap<u128, (f64, Option<(u128, usize, usize)>)>,
-    contents: &[Vec<Content>],
-) -> Vec<(usize, Vec<(usize, u32)>)> {
+fn path(losses: &HashMap<u128, Reached>, contents: &[Vec<Content>]) -> Vec<Node> {
     let mut nodes = Vec::new();
     let mut state = 0;
     while let Some((_, Some((before, first, index)))) = losses.get(&state) {
@@ -268,7 +274,7 @@ impl Enumeration<'_> {
         room: &[i64],
         value: f64,
         stop: &mut dyn FnMut() -> bool,
-        found: &mut dyn FnMut(&[(usize, u32)]) -> bool,
+        found: &mut Take<'_>,
     ) -> bool {
         self.steps += 1;
         if self.steps > 20 * MOST_CONTENTS || (self.steps.is_multiple_of(1_024) && stop()) {
