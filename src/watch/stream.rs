@@ -245,8 +245,8 @@ impl<T: Watched> Progress<T> {
             Event::Init => Step::Begun,
             Event::InitDone => Step::Completed,
             Event::InitApply(object) => match reduce(&object, feed) {
-                Some(record) => Step::Listed(shared::<T>(record, feed)),
-                None => return Ok(()),
+                Some(record) if T::is_kept(&record) => Step::Listed(shared::<T>(record, feed)),
+                Some(_) | None => return Ok(()),
             },
             // What cannot be understood any more is not there any more.
             Event::Apply(object) => match reduce(&object, feed) {

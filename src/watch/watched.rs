@@ -49,6 +49,12 @@ pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static
     fn known<'a>(_picture: &'a Snapshot, _record: &Self::Record) -> Option<&'a Arc<Self::Record>> {
         None
     }
+
+    /// Whether the picture keeps such a record. One that it would drop anyway (a pod that has
+    /// ended) is left out of a list as it comes, so that a list is never larger than the picture.
+    fn is_kept(_record: &Self::Record) -> bool {
+        true
+    }
 }
 
 /// Which object, and which state of it.
@@ -87,7 +93,7 @@ impl Meta {
 
 /// Implements [`Watched`] for one of the compact objects.
 macro_rules! watched {
-    ($object:ty => $kind:ident, $record:ty, $key:ty, $key_of:expr, $group:literal $version:literal $plural:literal, $reduce:expr $(, $known:expr)?) => {
+    ($object:ty => $kind:ident, $record:ty, $key:ty, $key_of:expr, $group:literal $version:literal $plural:literal, $reduce:expr $(, $known:expr $(, $is_kept:expr)?)?) => {
         impl Watched for $object {
             type Key = $key;
             type Record = $record;
@@ -114,7 +120,11 @@ macro_rules! watched {
 
             $(fn known<'a>(picture: &'a Snapshot, record: &$record) -> Option<&'a Arc<$record>> {
                 $known(picture, record)
-            })?
+            }
+
+            $(fn is_kept(record: &$record) -> bool {
+                $is_kept(record)
+            })?)?
         }
     };
 }
@@ -125,7 +135,7 @@ fn by_name(identity: Identity<'_>, interner: &Interner) -> Name {
 
 watched!(objects::Pod => Pod, Pod, PodKey, Identity::pod_key, "" "v1" "pods",
     |object, interner| Ok(reduce::pod(object, interner)),
-    known_pod);
+    known_pod, Pod::is_alive);
 watched!(objects::Node => Node, Node, Name, by_name, "" "v1" "nodes",
     |object, interner| Ok(reduce::node(object, interner)),
     known_node);

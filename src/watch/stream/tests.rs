@@ -231,3 +231,28 @@ fn the_resources_are_where_the_api_server_has_them() {
     assert_eq!(path::<objects::DaemonSet>(), "/apis/apps/v1/daemonsets");
     assert_eq!(path::<objects::PodDisruptionBudget>(), "/apis/policy/v1/poddisruptionbudgets");
 }
+
+#[tokio::test]
+async fn a_list_holds_no_pods_that_have_ended_not_even_while_it_comes() {
+    let ended = |name: &str, phase: &str| {
+        object(json!({
+            "metadata": {"name": name, "namespace": "apps", "resourceVersion": "5"},
+            "status": {"phase": phase}}))
+    };
+    let mut rig = Rig::new();
+    rig.follow::<false>(vec![
+        Ok(Event::Init),
+        Ok(Event::InitApply(pod("a", "1"))),
+        Ok(Event::InitApply(ended("b", "Succeeded"))),
+        Ok(Event::InitApply(ended("c", "Failed"))),
+        Ok(Event::InitDone),
+        // One that was left out may still go, and one that ends leaves.
+        Ok(Event::Delete(ended("b", "Succeeded"))),
+        Ok(Event::Apply(pod("d", "1"))),
+        Ok(Event::Apply(ended("d", "Succeeded"))),
+    ])
+    .await;
+    let (cache, notes) = rig.settled().await;
+    assert_eq!(notes, ["Pod listed 1"]);
+    assert_eq!(pod_names(&cache), ["a"]);
+}
