@@ -241,13 +241,15 @@ impl Extender {
         })
     }
 
-    /// The plan the other way round. Made when a plan is seen for the first time.
+    /// The plan the other way round. Made when a plan is seen for the first time, and brought up to
+    /// date when pods or claims have changed since.
     fn expected(&self, plan: &Arc<StandingPlan>, snapshot: &Snapshot) -> Arc<ExpectedBy> {
         let latest = self.expected.load();
-        if Arc::ptr_eq(&latest.plan, plan) {
-            return Arc::clone(&latest);
-        }
-        let pods = Expected::of(plan, snapshot);
+        let pods = match Arc::ptr_eq(&latest.plan, plan) {
+            true if latest.pods.is_up_to_date(snapshot) => return Arc::clone(&latest),
+            true => latest.pods.follow(plan, snapshot),
+            false => Expected::of(plan, snapshot),
+        };
         let expected = Arc::new(ExpectedBy { plan: Arc::clone(plan), pods });
         self.expected.store(Arc::clone(&expected));
         expected

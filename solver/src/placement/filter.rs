@@ -162,7 +162,7 @@ impl Placer<'_> {
         candidates: &[&str],
     ) -> Vec<Option<Refusal>> {
         let known = snapshot.pods.get(&pod.key());
-        let held = known.map(|pod| self.held(snapshot, pod)).unwrap_or_default();
+        let held = known.and_then(|pod| self.held(snapshot, pod));
         let leaving = leaving(snapshot);
         let mut stays = false;
         let verdicts = candidates
@@ -172,8 +172,8 @@ impl Placer<'_> {
                     return Some(Refusal::Leaving);
                 }
                 stays = true;
-                let held = held.get(candidate)?;
-                let left = &snapshot.nodes.get(*candidate)?.free() - held;
+                let (node, taken) = held.as_ref()?.on(snapshot, candidate)?;
+                let left = &node.free() - &taken;
                 (!resources::check(&known?.shape.requests, &left)).then_some(Refusal::Held)
             })
             .collect();

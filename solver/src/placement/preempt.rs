@@ -58,14 +58,15 @@ impl Placer<'_> {
             None => Outcome::Stale,
         };
         let known = snapshot.pods.get(&pod.key()).filter(|_| is_good);
-        let held = known.map(|pod| self.held(snapshot, pod)).unwrap_or_default();
+        let held = known.and_then(|pod| self.held(snapshot, pod));
         let leaving = leaving(snapshot);
         let stands = proposals.iter().map(|proposal| {
             if leaving.contains(proposal.node) {
                 return false;
             }
-            match (known, snapshot.nodes.get(proposal.node), held.get(proposal.node)) {
-                (Some(pod), Some(state), Some(held)) => has_room(pod, state, proposal, held),
+            let held = held.as_ref().and_then(|held| held.on(snapshot, proposal.node));
+            match (known, held) {
+                (Some(pod), Some((state, taken))) => has_room(pod, state, proposal, &taken),
                 _ => true,
             }
         });
