@@ -104,7 +104,11 @@ impl Appliance {
         let plan = Arc::new(ArcSwap::from_pointee(StandingPlan::default()));
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
-        tasks.spawn(cache_writer.run());
+        tasks.spawn(async {
+            if let Err(error) = cache_writer.run_apart().await {
+                tracing::error!(%error, "the cluster cache broke down");
+            }
+        });
         if let Some(tls) = parts.extender_tls {
             tasks.spawn(tls.keep_fresh(TLS_FILES_READ_EVERY, stopping.clone()));
         }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use berth_solver::model::{ClusterState, Snapshot};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
 use super::{Message, Status};
@@ -33,6 +33,9 @@ pub struct CacheWriter {
     state: ClusterState,
     latest: Arc<ArcSwap<Snapshot>>,
     status: watch::Sender<Status>,
+    /// Replaced while somebody was reading them. They are freed here, where it holds nobody up: of
+    /// a picture that a whole list has replaced there is much to free.
+    retired: Vec<Arc<Snapshot>>,
 }
 
 impl CacheWriter {
@@ -42,7 +45,25 @@ impl CacheWriter {
         latest: Arc<ArcSwap<Snapshot>>,
         status: watch::Sender<Status>,
     ) -> Self {
-        Self { settings, inbox, state: ClusterState::new(), latest, status }
+        Self { settings, inbox, state: ClusterState::new(), latest, status, retired: Vec::new() }
+    }
+
+    /// Applies events and publishes snapshots until every sender is gone, on a thread of its own: to
+    /// take in a list of all pods keeps a processor busy for a while, and who answers
+    /// kube-scheduler must not stand in the queue behind it.
+    ///
+    /// The future ends with the thread. Dropping it leaves the thread alone.
+    ///
+    /// # Errors
+    /// When the system has no thread to give, or the writer broke down.
+    pub async fn run_apart(self) -> std::io::Result<()> {
+        let (ended, end) = oneshot::channel();
+        let apart = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let _ = ended.send(runtime.map(|runtime| runtime.block_on(self.run())));
+        };
+        std::thread::Builder::new().name("cluster-cache".to_owned()).spawn(apart)?;
+        end.await.map_err(std::io::Error::other)?
     }
 
     /// Applies events and publishes snapshots until every sender is gone.
@@ -63,9 +84,10 @@ impl CacheWriter {
         }
     }
 
-    fn publish(&self, batch: Batch) {
+    fn publish(&mut self, batch: Batch) {
         if batch.changed {
-            self.latest.store(Arc::new(self.state.snapshot()));
+            self.retired.push(self.latest.swap(Arc::new(self.state.snapshot())));
+            self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
         }
         // The snapshot is stored before readers hear of it: whoever sees a kind as synced finds
         // its objects.
