@@ -9,11 +9,12 @@ use berth_solver::model::{
     Timestamp, well_known,
 };
 
+use super::landings::Landed;
 use super::planner::Planned;
 use crate::metrics::{
     CapacityLabels, ControllerLabels, DecisionLabels, DisruptionLabels, KindLabels, MethodLabels,
-    Metrics, PoolLabels, PoolReasonLabels, PoolResourceLabels, PoolZoneLabels, ReasonLabels,
-    ResourceLabels,
+    Metrics, PlaceLabels, PoolLabels, PoolReasonLabels, PoolResourceLabels, PoolZoneLabels,
+    ReasonLabels, ResourceLabels,
 };
 
 fn count(number: usize) -> i64 {
@@ -109,6 +110,13 @@ fn of_utilization(metrics: &Metrics, snapshot: &Snapshot) {
     for (resource_type, used, offered) in pairs {
         let share = if offered > 0 { 100.0 * used as f64 / offered as f64 } else { 0.0 };
         metrics.cluster_utilization.get_or_create(&ResourceLabels { resource_type }).set(share);
+    }
+}
+
+/// Counts pods that were bound.
+pub(super) fn of_landed(metrics: &Metrics, landed: Landed) {
+    for (place, pods) in [("planned", landed.as_planned), ("elsewhere", landed.elsewhere)] {
+        metrics.planned_pods_bound.get_or_create(&PlaceLabels { place }).inc_by(pods);
     }
 }
 

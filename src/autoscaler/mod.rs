@@ -21,6 +21,7 @@ mod executor;
 mod figures;
 mod hands;
 mod kube_writer;
+mod landings;
 mod machines;
 mod moves;
 mod notices;

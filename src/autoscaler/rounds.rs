@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::executor::{Executor, Outcome};
 use super::hands::{Failure, Hands};
+use super::landings::Landings;
 use super::machines::{self, Listing, Machines};
 use super::moves::Moves;
 use super::notices::{self, Notices};
@@ -36,6 +37,8 @@ use disrupting::{Disrupted, Disrupting};
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Changes of the cache that come within this time share a round.
 const GATHER: Duration = Duration::from_millis(10);
+/// The figures of the whole cluster are worked out so often: they take a walk over all pods.
+const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// A claim that was created and that the cache does not show after so long is looked for live.
 const UNSEEN_AFTER: Duration = Duration::from_secs(10);
 /// How many events may wait to be written; more are dropped.
@@ -73,8 +76,10 @@ struct Memory {
     pod_events: PodEvents,
     pool_statuses: PoolStatuses,
     nominated: Nominated,
+    landings: Landings,
     told: Notices,
     listed_at: Option<Timestamp>,
+    figured_at: Option<Timestamp>,
 }
 
 /// A claim on its way into the cache.
@@ -212,6 +217,8 @@ impl Autoscaler {
         let wait = self.plan_if_due(&snapshot, now);
         self.publish(now);
         self.steer(&snapshot);
+        let landed = self.memory.landings.look(&snapshot, &self.parts.plan.load().targets);
+        figures::of_landed(&self.parts.metrics, landed);
         let inputs = self.inputs(&snapshot, now);
         self.remove_empty_nodes(&snapshot, &inputs, now);
         self.disrupt_if_due(&snapshot, &inputs, now);
@@ -219,7 +226,11 @@ impl Autoscaler {
             self.executor.start(write.into());
         }
         self.tell(notices::of_defects(&snapshot), now);
-        figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+        let fresh = |at: Timestamp| at <= now && now.since(at) < FIGURES_EVERY;
+        if !self.memory.figured_at.is_some_and(fresh) {
+            self.memory.figured_at = Some(now);
+            figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+        }
         wait.min(LONGEST_WAIT)
     }
 

@@ -9,6 +9,13 @@ pub struct PoolLabels {
     pub nodepool: String,
 }
 
+/// Where a pod was bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlaceLabels {
+    /// `planned` or `elsewhere`.
+    pub place: &'static str,
+}
+
 /// A NodePool and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PoolReasonLabels {

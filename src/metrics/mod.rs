@@ -109,6 +109,8 @@ pub struct Metrics {
     pub unschedulable_pods: Gauge,
     /// `berth_standing_plan_pods`: Pods that the standing plan speaks of.
     pub standing_plan_pods: Gauge,
+    /// `berth_planned_pods_bound_total`: Pods that the plan had a node for, by where they were bound.
+    pub planned_pods_bound: Family<PlaceLabels, Counter>,
     /// `berth_effects_total`: External writes, by name and outcome.
     pub effects: Family<EffectLabels, Counter>,
     /// `berth_leader`: 1 while this replica acts.
@@ -352,6 +354,12 @@ impl Metrics {
                 r,
                 "berth_standing_plan_pods",
                 "Pods that the standing plan speaks of",
+                Default::default(),
+            ),
+            planned_pods_bound: add(
+                r,
+                "berth_planned_pods_bound",
+                "Pods that the plan had a node for, by where they were bound",
                 Default::default(),
             ),
             effects: add(
