@@ -16,6 +16,8 @@ use crate::clock::Clock;
 use crate::extender::{Extender, ExtenderState};
 use crate::metrics::Metrics;
 
+mod streams;
+
 /// Nothing here takes this long unless it hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
 
