@@ -3,6 +3,7 @@
 //! needed and no more.
 
 mod rights;
+mod separate;
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What the service account may do.
+//! What the service accounts may do.
 
 use anyhow::Result;
 use berth_controlplane::ControlPlane;
@@ -44,6 +44,13 @@ const NEEDED: &[Right] = &[
     (&["get", "update"], "coordination.k8s.io/leases", NAMESPACE, "berth-scheduler"),
 ];
 
+/// What kube-scheduler does and the daemon does not.
+const SCHEDULER: &[Right] = &[
+    (&["create"], "/pods/binding", ANY, ""),
+    (&["update", "patch"], "/persistentvolumeclaims", ANY, ""),
+    (&["get", "update"], "coordination.k8s.io/leases", NAMESPACE, "berth-scheduler"),
+];
+
 /// What would make it worth stealing.
 const WITHHELD: &[Right] = &[
     (&["get", "list", "watch", "create", "update", "patch", "delete"], "/secrets", ANY, ""),
@@ -77,13 +84,41 @@ const WITHHELD: &[Right] = &[
 
 /// Asks the API server about every right in the tables.
 pub(super) async fn are_what_is_needed_and_no_more(plane: &ControlPlane) -> Result<()> {
+    assert_rights(plane, "berth", &[(NEEDED, true), (WITHHELD, false)]).await
+}
+
+/// The same where kube-scheduler has an account of its own: what only it needs is not the
+/// daemon's.
+pub(super) async fn are_apart(plane: &ControlPlane) -> Result<()> {
+    let of_the_scheduler = |right: &&Right| right.3 == "berth-scheduler";
+    let needed: Vec<Right> =
+        NEEDED.iter().filter(|right| !of_the_scheduler(right)).copied().collect();
+    let daemon = [(&needed[..], true), (WITHHELD, false), (SCHEDULER, false)];
+    assert_rights(plane, "berth", &daemon).await?;
+    let daemons: [Right; 5] = [
+        (&["create", "patch", "delete"], "karpenter.sh/nodeclaims", "", ""),
+        (&["create", "patch"], "/nodes", "", ""),
+        (&["create"], "/pods/eviction", ANY, ""),
+        (&["get", "list"], "/secrets", NAMESPACE, ""),
+        (&["create", "patch"], "/configmaps", NAMESPACE, ""),
+    ];
+    assert_rights(plane, "berth-scheduler", &[(SCHEDULER, true), (&daemons, false)]).await
+}
+
+async fn assert_rights(
+    plane: &ControlPlane,
+    account: &str,
+    tables: &[(&[Right], bool)],
+) -> Result<()> {
     let mut wrong = Vec::new();
-    for (table, expected) in [(NEEDED, true), (WITHHELD, false)] {
+    for &(table, expected) in tables {
         for (verbs, resource, namespace, name) in table {
             for verb in *verbs {
-                if may(plane, verb, resource, namespace, name).await? != expected {
+                if may(plane, account, verb, resource, namespace, name).await? != expected {
                     let not = if expected { "not " } else { "" };
-                    wrong.push(format!("{not}allowed: {verb} {resource} {namespace} {name}"));
+                    wrong.push(format!(
+                        "{account} is {not}allowed: {verb} {resource} {namespace} {name}"
+                    ));
                 }
             }
         }
@@ -94,6 +129,7 @@ pub(super) async fn are_what_is_needed_and_no_more(plane: &ControlPlane) -> Resu
 
 async fn may(
     plane: &ControlPlane,
+    account: &str,
     verb: &str,
     resource: &str,
     namespace: &str,
@@ -103,7 +139,7 @@ async fn may(
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
-            user: Some(format!("system:serviceaccount:{NAMESPACE}:berth")),
+            user: Some(format!("system:serviceaccount:{NAMESPACE}:{account}")),
             groups: Some(vec![
                 "system:serviceaccounts".to_owned(),
                 format!("system:serviceaccounts:{NAMESPACE}"),
