@@ -13,6 +13,9 @@ use crate::janitor::Janitor;
 use crate::settings::{self, SchedulerSettings};
 use crate::wait::free_port;
 
+/// kube-scheduler's configuration.
+pub(crate) const SCHEDULER_CONFIG: &str = "scheduler.yaml";
+
 /// The ports on loopback of what serves something.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
@@ -119,7 +122,7 @@ impl Launcher {
         server: &Identity,
         settings: &SchedulerSettings,
     ) -> Result<Component> {
-        let config = self.folder.join("scheduler.yaml");
+        let config = self.folder.join(SCHEDULER_CONFIG);
         std::fs::write(&config, settings.to_json(kubeconfig).to_string())?;
         let mut flags = self.serving(kubeconfig, server, self.ports.scheduler);
         flags.insert("config", config.display().to_string());

@@ -30,11 +30,13 @@ mod janitor;
 mod kubeconfig;
 mod launcher;
 mod plane;
+mod scheduling;
 mod settings;
 mod wait;
 
 pub use assets::Assets;
 pub use component::Component;
 pub use plane::{Builder, ControlPlane};
+pub use scheduling::metric;
 pub use settings::{Extender, SchedulerSettings};
 pub use wait::{free_port, until, until_ok};

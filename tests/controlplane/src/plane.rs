@@ -99,24 +99,24 @@ impl Builder {
 pub struct ControlPlane {
     // Dropped in this order: clients of the API server first, etcd last.
     kwok: Option<Component>,
-    scheduler: Option<Component>,
+    pub(crate) scheduler: Option<Component>,
     controller_manager: Option<Component>,
     api_server: Component,
     etcd: Component,
     janitor: Arc<Janitor>,
-    ports: Ports,
-    authority: Authority,
+    pub(crate) ports: Ports,
+    pub(crate) authority: Authority,
     assets: Assets,
     client: Client,
-    folder: Folder,
+    pub(crate) folder: Folder,
     start_time: Duration,
 }
 
 /// The temporary folder; kept when the test panics.
-struct Folder(Option<TempDir>);
+pub(crate) struct Folder(Option<TempDir>);
 
 impl Folder {
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.as_ref().map_or(Path::new(""), TempDir::path)
     }
 

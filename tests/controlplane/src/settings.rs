@@ -83,6 +83,9 @@ pub struct SchedulerSettings {
     /// Seconds that an unschedulable pod waits at most before a retry. Kubernetes' default is
     /// 10; tests need not wait that long.
     pub pod_max_backoff_seconds: u32,
+    /// How many of a hundred nodes it looks for before it scores; 0: Kubernetes' default, which
+    /// looks for fewer the more nodes there are.
+    pub percentage_of_nodes_to_score: u32,
 }
 
 impl Default for SchedulerSettings {
@@ -92,6 +95,8 @@ impl Default for SchedulerSettings {
             scheduler_names: vec!["default-scheduler".to_owned()],
             pod_initial_backoff_seconds: 1,
             pod_max_backoff_seconds: 2,
+            // A sample of the nodes would hide planned nodes from the extender.
+            percentage_of_nodes_to_score: 100,
         }
     }
 }
@@ -106,8 +111,7 @@ impl SchedulerSettings {
             "kind": "KubeSchedulerConfiguration",
             "clientConnection": { "kubeconfig": kubeconfig, "qps": 2000, "burst": 4000 },
             "leaderElection": { "leaderElect": false },
-            // A sample of the nodes would hide planned nodes from the extender.
-            "percentageOfNodesToScore": 100,
+            "percentageOfNodesToScore": self.percentage_of_nodes_to_score,
             "podInitialBackoffSeconds": self.pod_initial_backoff_seconds,
             "podMaxBackoffSeconds": self.pod_max_backoff_seconds,
             "profiles": profiles,
