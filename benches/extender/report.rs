@@ -40,13 +40,16 @@ pub struct Row {
     pub client: Quantiles,
     /// Measured by the client of a server that answers canned bytes.
     pub floor: Quantiles,
+    /// What other processes took of the machine meanwhile, in %.
+    pub others: f64,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "| {} | {} | {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            "| {} | {} | {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | \
+             {:.0} |",
             self.verb,
             self.names,
             self.protocol,
@@ -59,6 +62,7 @@ impl fmt::Display for Row {
             self.client.p50,
             self.client.p99,
             self.floor.p50,
+            self.others,
         )
     }
 }
@@ -79,6 +83,7 @@ impl Row {
             "clientP99Ms": self.client.p99,
             "clientMaxMs": self.client.max,
             "floorP50Ms": self.floor.p50,
+            "othersPercent": self.others,
         })
     }
 }
@@ -105,9 +110,11 @@ pub fn write(name: &str, rows: &[Row]) {
     let mut table = format!(
         "# The extender's answers\n\n{machine}, commit {commit}. Times in milliseconds: ours are \
          measured in the server, from the whole request to the whole answer; the floor is a server \
-         that answers canned bytes of the same size.\n\n\
+         that answers canned bytes of the same size; others is what processes beside this bench took \
+         of the machine.\n\n\
          | verb | names | protocol | connections | load | calls | ours p50 | ours p99 | ours max | \
-         client p50 | client p99 | floor p50 |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+         client p50 | client p99 | floor p50 | others, % |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
     for row in rows {
         let _ = writeln!(table, "{row}");

@@ -23,9 +23,9 @@ use serde_json::json;
 
 pub const NODES: usize = 5_000;
 pub const PODS: usize = 150_000;
-/// Pods that wait; the first of them are planned for.
-const PENDING: usize = 1_000;
-const PLANNED: usize = 200;
+/// Pods that wait; the first of them are planned for, ten on a node.
+const PENDING: usize = 3_000;
+const PLANNED: usize = 2_000;
 
 pub struct World {
     pub cache: Cache,
@@ -49,7 +49,7 @@ fn pending(index: usize) -> Pod {
 impl World {
     pub async fn new() -> Self {
         let (writer, sender, mut cache) = cache::channel(cache::Settings::default(), [Kind::Pod]);
-        tokio::spawn(writer.run());
+        tokio::spawn(writer.run_apart());
         let world = Self { cache: cache.clone(), sender };
         let (pool, catalog) = (pool("default"), exoscale_catalog(&["ch-gva-2"]));
         let kind = type_of(&catalog, "standard.large").clone();
@@ -80,7 +80,7 @@ impl World {
         (0..PODS).map(running).chain((0..PENDING).map(pending)).collect()
     }
 
-    /// An extender with a plan for some of the pods that wait: ten of them on each of some nodes.
+    /// An extender with a plan for most of the pods that wait: ten of them on each of some nodes.
     pub fn extender(&self) -> Extender {
         let targets: BTreeMap<Name, Target> = (0..PLANNED)
             .map(|index| (pending(index).uid, Target::Claim(Name::from(node_name(index / 10)))))
@@ -157,8 +157,12 @@ fn applied(pod: Pod) -> ClusterEvent {
 
 /// Complete lists of all pods, one after the other.
 pub async fn relists(sender: CacheSender, pods: Vec<Pod>) {
+    let pods = Arc::new(pods);
     for _ in 0..5 {
-        let list = ClusterEvent::Pod(Change::list(pods.clone()));
+        let pods = Arc::clone(&pods);
+        // A watch makes its list from many small pages: not here, where answers are made.
+        let list = move || ClusterEvent::Pod(Change::list(pods.to_vec()));
+        let Ok(list) = tokio::task::spawn_blocking(list).await else { return };
         if sender.send(list).await.is_err() {
             return;
         }
