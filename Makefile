@@ -83,6 +83,13 @@ bench-extender: ## Measure the extender's answers; writes target/bench/extender.
 	$(call say,1/1,40 cases of two seconds and a relist)
 	cargo bench --locked --no-default-features --package berth --bench extender
 
+.PHONY: bench-extender-online
+bench-extender-online: ## Measure the real kube-scheduler with and without Berth; writes target/bench/extender-online.md and .json
+	$(call say,1/2,the control plane of the tests)
+	@$(MAKE) --no-print-directory controlplane
+	$(call say,2/2,54 bursts of pods and two times five minutes of churn: about half an hour)
+	cargo bench --locked --no-default-features --package berth --bench extender-online
+
 .PHONY: crds
 crds: ## Write the custom resource definitions into deploy/crds
 	cargo run --quiet --locked -- crds --output-dir deploy/crds
