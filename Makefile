@@ -78,6 +78,11 @@ bench-solver: ## Measure how good plans are after how long; writes target/bench/
 	$(call say,bench,building (some minutes the first time), then five workloads a catalog)
 	@cargo bench --locked --bench solver
 
+.PHONY: bench-disruption
+bench-disruption: ## Measure rounds of consolidation beside Karpenter's policy; writes target/bench/disruption.md and .json
+	$(call say,bench,building (some minutes the first time), then three fills and three sizes a catalog)
+	@cargo bench --locked --package berth-solver --no-default-features --bench disruption
+
 .PHONY: bench-extender
 bench-extender: ## Measure the extender's answers; writes target/bench/extender.md and .json
 	$(call say,1/1,40 cases of two seconds and a relist)

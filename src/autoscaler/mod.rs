@@ -48,6 +48,7 @@ use berth_solver::placement::StandingPlan;
 pub use kube_writer::KubeWriter;
 pub(crate) use kube_writer::objects;
 pub use rounds::Autoscaler;
+pub use windows::closed_budgets;
 pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};
 
 use crate::cache::{Cache, CacheSender};

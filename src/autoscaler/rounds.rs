@@ -397,7 +397,7 @@ impl Autoscaler {
             targets,
             pod_events: self.memory.pod_events.times(),
             under_way: self.memory.under_way.uids().clone(),
-            closed_budgets: windows::closed(snapshot, now),
+            closed_budgets: windows::closed_budgets(snapshot, now),
             hash_version: HASH_VERSION.into(),
             awaited,
             quarantined: self.memory.disrupting.quarantined().clone(),

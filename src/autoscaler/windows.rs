@@ -10,7 +10,7 @@ use crate::api::is_open;
 ///
 /// A budget whose schedule or duration is missing where the other is given is broken, and never
 /// closed: it allows nothing.
-pub(super) fn closed(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<(Name, usize)> {
+pub fn closed_budgets(snapshot: &Snapshot, now: Timestamp) -> BTreeSet<(Name, usize)> {
     let mut closed = BTreeSet::new();
     for pool in snapshot.pools.values() {
         for (index, budget) in pool.budgets.iter().enumerate() {

@@ -63,6 +63,24 @@ async fn drift_replaces_every_node_within_the_budget_while_a_protected_service_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i12_scaled_to_zero_and_back_twenty_times_nothing_is_left_behind() {
+    let mut rig = Rig::new(100);
+    rig.start();
+    for time in 0..20 {
+        rig.apply("web", 12);
+        rig.settle("twelve pods run", |objects| running(objects, "web") == 12).await;
+        rig.apply("web", 0);
+        rig.settle("nothing is left", |objects| {
+            objects.claims.is_empty() && objects.nodes.is_empty() && objects.pods.is_empty()
+        })
+        .await;
+        let machines = rig.world.look(|world| world.cloud().instances().count());
+        assert_eq!(machines, 0, "after {time} times");
+    }
+    rig.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i10_a_node_that_says_do_not_disrupt_after_it_was_marked_stays_across_a_restart() {
     let mut rig = scaled_down(100).await;
     // The process is stopped at the moment at which the first node has been marked.

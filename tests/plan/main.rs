@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod bad_input;
+mod consolidate;
 mod json;
 mod table;
 

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use berth_simulations::trace::{self, Shapes};
 use berth_solver::model::{Change, ClusterEvent, ClusterState, Name, Pod, Snapshot, Timestamp};
 
-use super::Arguments;
+use super::{Arguments, consolidate};
 use crate::catalog;
 use crate::commands::Failure;
 use crate::manifests::{self, Manifests};
@@ -53,6 +53,9 @@ impl Input {
         for pool in pools {
             let catalog = Arc::clone(&catalog);
             cluster.apply(ClusterEvent::Catalog(Change::Applied((pool, catalog))));
+        }
+        if arguments.consolidate {
+            consolidate::add_claims(&mut cluster);
         }
         let snapshot = cluster.snapshot();
         Ok(Self { schedulers: schedulers(&snapshot), now: youngest(&snapshot), snapshot, notes })

@@ -1,5 +1,6 @@
 //! `berth plan`: one plan from files, a what-if.
 
+mod consolidate;
 mod document;
 mod existing;
 mod input;
@@ -52,6 +53,9 @@ pub struct Arguments {
             .try_map(|text| text.parse::<Policy>())
     )]
     policy: Policy,
+    /// Say which of the nodes that are there could go, instead of placing pods
+    #[arg(long, conflicts_with = "policy")]
+    consolidate: bool,
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -77,6 +81,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
     let progress = Progress::start("reading");
     let input = Input::read(arguments)?;
+    if arguments.consolidate {
+        progress.say("looking for nodes that could go");
+        let text = consolidate::text(&input, arguments)?;
+        progress.end();
+        input.tell_notes();
+        output.write_all(text.as_bytes()).context("cannot write to standard output")?;
+        return Ok(());
+    }
     progress.say(&format!("planning {} pods", input.pending()));
     let mut made = make(arguments.policy, &input, arguments)?;
     if arguments.policy != Policy::Berth {

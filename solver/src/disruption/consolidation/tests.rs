@@ -397,10 +397,10 @@ fn round_with_faults(snapshot: &Snapshot) -> Round {
 }
 
 #[test]
-fn rounds_in_a_steady_cluster_come_to_an_end() {
+fn rounds_in_a_steady_cluster_come_to_an_end_and_nothing_moves_for_a_week() {
     let catalog = mixed_catalog();
     let pools = [(NodePool { budgets: percent(100), ..pool("general") }, catalog.clone())];
-    let mut snapshot = half_empty_cluster(&catalog, 30, 0.5, 100, Workload::Diverse, 5);
+    let mut snapshot = half_empty_cluster(&catalog, 16, 0.5, 100, Workload::Diverse, 5);
     let mut rounds = 0;
     loop {
         let found = round_with_faults(&snapshot);
@@ -413,4 +413,21 @@ fn rounds_in_a_steady_cluster_come_to_an_end() {
         assert!(rounds < 12, "no end of it");
     }
     assert!(rounds > 0);
+    for hour in 1..=7 * 24 {
+        let (now, seed) = (LATER + Duration::from_hours(hour), hour);
+        let found = consolidate(&snapshot, &inputs(), &Settings::default(), now, seed, &Never);
+        assert!(found.is_empty(), "hour {hour}: {:?}", found.plan.removals);
+    }
+}
+
+#[test]
+fn i11_a_pod_that_the_eviction_api_fails_on_keeps_its_node_and_no_other() {
+    let list = [("a", "standard.large", 3), ("b", "standard.large", 1), ("c", "standard.large", 1)];
+    let snapshot = nodes(&list).snapshot();
+    let quarantined = BTreeSet::from([Name::from("uid-default-b-0")]);
+    let failing = Inputs { quarantined, ..inputs() };
+    let found = consolidate(&snapshot, &failing, &Settings::default(), LATER, 7, &Never);
+    let key = PodKey { namespace: "default".into(), name: "b-0".into() };
+    assert_eq!(why(&found, "b"), Obstacle::Quarantined(key));
+    assert!(!found.is_empty());
 }
