@@ -17,7 +17,7 @@ pub struct Quota {
     /// For each PodDisruptionBudget how many pods may go, and how many do.
     pods: BTreeMap<PodKey, (u32, u32)>,
     /// How many evictions are left.
-    evictions: usize,
+    pub evictions: usize,
 }
 
 impl Quota {

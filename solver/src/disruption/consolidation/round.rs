@@ -70,6 +70,7 @@ pub fn work_out(
             market: &market(&ground),
             relaxed: &relaxed,
             balance: &Balance::of(setting.snapshot),
+            may_launch: setting.settings.may_launch,
         };
         save(setting, &search, stop)
     } else {

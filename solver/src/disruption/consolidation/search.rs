@@ -1,6 +1,8 @@
 //! Which nodes go: first those whose price exceeds most what their room is worth, each emptied
 //! onto what stays; then groups of nodes in exchange for cheaper new ones.
 
+use std::collections::BTreeMap;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -12,6 +14,10 @@ use super::quota::Quota;
 use super::work::{Ground, Work};
 use crate::packing::Stop;
 
+/// How many nodes that cannot be emptied are tried with new nodes on the way.
+const MOST_TRADES: usize = 200;
+/// How many worths of an eviction are tried where evictions are limited.
+const TOLLS: u32 = 12;
 /// By how much the order of nodes is shaken at most, in parts of their price.
 const SHAKE: f64 = 0.3;
 /// A gain below this is rounding.
@@ -36,6 +42,20 @@ pub struct Search<'s, 'p, 'a> {
     pub relaxed: &'s Relaxed,
     /// Who asks for balance.
     pub balance: &'s Balance,
+    /// Whether new nodes may take the place of old ones.
+    pub may_launch: bool,
+}
+
+/// In which order nodes are looked at.
+#[derive(Debug)]
+pub struct Turn<'r> {
+    /// Shakes the order.
+    pub random: Option<&'r mut SmallRng>,
+    /// What each eviction counts on top, in money an hour: where evictions are limited, nodes that
+    /// save much for few of them come first.
+    pub toll: f64,
+    /// How many nodes that cannot be emptied onto others may be tried with new ones.
+    pub trades: usize,
 }
 
 /// A round that could be.
@@ -50,9 +70,12 @@ pub struct Attempt<'p, 'a> {
 }
 
 impl<'p, 'a> Search<'_, 'p, 'a> {
-    /// Removes what can be emptied onto other nodes, in the order of falling scores.
-    pub fn remove(&self, quota: &Quota, random: Option<&mut SmallRng>) -> Attempt<'p, 'a> {
-        let scores = self.scores(random);
+    /// Removes what can be emptied onto other nodes, in the order of falling scores. A node that
+    /// cannot, and that saves more when new nodes take its pods than the last one that the budget
+    /// allows would save as a whole, is exchanged at once.
+    pub fn remove(&self, quota: &Quota, turn: Turn<'_>) -> Attempt<'p, 'a> {
+        let scores = self.scores(turn.random, turn.toll);
+        let mut trades = if self.may_launch { turn.trades } else { 0 };
         let mut falling: Vec<usize> = (0..self.candidates.len()).collect();
         falling.sort_by(|left, right| {
             let (one, other) = (&self.candidates[*left], &self.candidates[*right]);
@@ -65,6 +88,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         let stay = (0..ground.takes.len()).filter(|bin| ground.candidate_of[*bin].is_none());
         let rest = falling.iter().rev().map(|candidate| ground.bin_of[*candidate]);
         let order = stay.chain(rest).filter(|bin| ground.takes[*bin]).collect();
+        let floors = self.floors(quota, &falling);
         let mut attempt =
             Attempt { work: Work::new(ground, order), quota: quota.clone(), gain: 0.0 };
         for candidate in falling {
@@ -76,20 +100,48 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
             if fits && attempt.work.empty(ground, candidate) {
                 attempt.quota.take(&self.candidates[candidate]);
                 attempt.gain += gain;
+            } else if fits && trades > 0 && gain > floors[candidate] {
+                trades -= 1;
+                let better = self.trade(&attempt, &[candidate]);
+                let floor = attempt.gain + floors[candidate];
+                if let Some(better) = better.filter(|better| better.gain > floor) {
+                    attempt = better;
+                }
             }
         }
         attempt
     }
 
-    fn scores(&self, random: Option<&mut SmallRng>) -> Vec<f64> {
+    /// For each candidate, what the first node of its pool would save that the budget leaves no
+    /// room for: nothing where budgets do not bind.
+    fn floors(&self, quota: &Quota, falling: &[usize]) -> Vec<f64> {
+        let mut gains: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for candidate in falling {
+            let gain = self.prices[*candidate] - self.moves[*candidate];
+            gains.entry(self.relaxed.items[*candidate].pool).or_default().push(gain);
+        }
+        let floor = |pool: usize, gains: &mut Vec<f64>| {
+            gains.sort_by(|left, right| right.total_cmp(left));
+            let left = quota.pools.get(pool).map_or(0, |(left, _)| *left);
+            gains.get(left).copied().unwrap_or(0.0).max(0.0)
+        };
+        let floors: BTreeMap<usize, f64> =
+            gains.iter_mut().map(|(pool, gains)| (*pool, floor(*pool, gains))).collect();
+        let of = |item: &super::bound::Item| floors.get(&item.pool).copied().unwrap_or(0.0);
+        self.relaxed.items.iter().map(of).collect()
+    }
+
+    fn scores(&self, random: Option<&mut SmallRng>, toll: f64) -> Vec<f64> {
         let mut noise: Box<dyn FnMut() -> f64> = match random {
             None => Box::new(|| 0.0),
             Some(random) => Box::new(|| random.random_range(-SHAKE..SHAKE)),
         };
         let items = self.relaxed.items.iter().zip(self.prices.iter().zip(self.moves));
+        let pods = self.candidates.iter().map(|candidate| candidate.pods.len() as f64);
         items
-            .map(|(item, (price, moves))| {
-                price * (1.0 + noise()) - dot(self.values, &item.room) - moves
+            .zip(pods)
+            .map(|((item, (price, moves)), pods)| {
+                price * (1.0 + noise()) - dot(self.values, &item.room) - moves - toll * pods
             })
             .collect()
     }
@@ -104,17 +156,46 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         until: f64,
     ) -> Attempt<'p, 'a> {
         let random = &mut SmallRng::seed_from_u64(seed);
-        let mut best = self.remove(quota, None);
+        let mut best = self.remove(quota, Turn { random: None, toll: 0.0, trades: MOST_TRADES });
+        let mut toll = 0.0;
+        let mut look = |turn: Turn<'_>| {
+            let toll = turn.toll;
+            let other = self.remove(quota, turn);
+            let better = other.gain > best.gain + EPSILON;
+            if better {
+                best = other;
+            }
+            (better, toll)
+        };
+        for other in self.tolls(quota) {
+            if stop.spent() >= until {
+                break;
+            }
+            let turn = Turn { random: None, toll: other, trades: MOST_TRADES };
+            if let (true, better) = look(turn) {
+                toll = better;
+            }
+        }
         for _ in 0..rounds {
             if stop.spent() >= until {
                 break;
             }
-            let other = self.remove(quota, Some(random));
-            if other.gain > best.gain + EPSILON {
-                best = other;
-            }
+            look(Turn { random: Some(random), toll, trades: 0 });
         }
         best
+    }
+
+    /// What an eviction may count, where they are limited: from next to nothing to what the dearest
+    /// node saves for each of its pods.
+    fn tolls(&self, quota: &Quota) -> Vec<f64> {
+        let pods: usize = self.candidates.iter().map(|candidate| candidate.pods.len()).sum();
+        if quota.evictions >= pods {
+            return Vec::new();
+        }
+        let each = self.candidates.iter().zip(self.prices);
+        let most = each.map(|(one, price)| price / one.pods.len().max(1) as f64);
+        let most = most.fold(0.0, f64::max);
+        (0..TOLLS).map(|step| most / f64::from(1 << step)).collect()
     }
 
     /// Takes a set of nodes away and launches what their pods need beyond the room there is, if
