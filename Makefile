@@ -76,12 +76,17 @@ deny: ## Check licences and advisories of the dependencies, when cargo-deny is t
 .PHONY: bench-solver
 bench-solver: ## Measure how good plans are after how long; writes target/bench/solver.md and .json
 	$(call say,bench,building (some minutes the first time), then five workloads a catalog)
-	@cargo bench --locked --bench solver
+	@cargo bench --locked --no-default-features --package berth --bench solver
 
 .PHONY: bench-disruption
 bench-disruption: ## Measure rounds of consolidation beside Karpenter's policy; writes target/bench/disruption.md and .json
 	$(call say,bench,building (some minutes the first time), then three fills and three sizes a catalog)
 	@cargo bench --locked --package berth-solver --no-default-features --bench disruption
+
+.PHONY: bench-packing
+bench-packing: ## Measure packing by known optima and recorded clusters; writes target/bench/packing.md
+	$(call say,bench,building (some minutes the first time), then instances of 10 s and snapshots)
+	@cargo bench --locked --no-default-features --package berth --bench packing
 
 .PHONY: bench-extender
 bench-extender: ## Measure the extender's answers; writes target/bench/extender.md and .json
