@@ -89,6 +89,7 @@ fn instances(folder: &Path, text: &mut String, rows: &mut Vec<Value>) {
             .map(|(name, optimum, best)| (name.as_str(), (*optimum, *best)))
             .collect();
         let mut tally = [0_usize; 6];
+        let mut packed = 0;
         for (name, problem) in unpacked(&folder.join(format!("{family}.tar.gz")), &wanted) {
             let (optimum, best) = wanted[name.as_str()];
             let plan = planned(&problem, Duration::from_secs(seconds as u64));
@@ -97,6 +98,7 @@ fn instances(folder: &Path, text: &mut String, rows: &mut Vec<Value>) {
             println!(
                 "{family}/{name}: {bins} bins, best known {best}, optimum {optimum}, bound {bound}"
             );
+            packed += 1;
             tally[0] += usize::from(bins < best);
             tally[1] += usize::from(bins == best);
             tally[2] += usize::from(bins > best);
@@ -110,7 +112,7 @@ fn instances(folder: &Path, text: &mut String, rows: &mut Vec<Value>) {
             }));
         }
         let cells: Vec<String> = tally.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "| {family} | {} | {} |", wanted.len(), cells.join(" | "));
+        let _ = writeln!(text, "| {family} | {packed} | {} |", cells.join(" | "));
     }
 }
 
@@ -137,13 +139,17 @@ fn unpacked(file: &Path, wanted: &BTreeMap<&str, (i64, i64)>) -> Vec<(String, Sn
         let Some(name) = name.filter(|name| wanted.contains_key(name.as_str())) else { continue };
         let mut text = String::new();
         entry.read_to_string(&mut text).expect("text");
-        found.push((name, instance(&text)));
+        match instance(&text) {
+            Some(problem) => found.push((name, problem)),
+            None => println!("left out: {name} has sizes below zero, which no pod asks for"),
+        }
     }
     found.sort_by(|left, right| left.0.cmp(&right.0));
     found
 }
 
-fn instance(text: &str) -> Snapshot {
+/// `None` if some size is below zero.
+fn instance(text: &str) -> Option<Snapshot> {
     let mut numbers = text.split_whitespace().map(|word| word.parse().expect("a whole number"));
     let mut next = || -> i64 { numbers.next().expect("another number") };
     let dimensions = next();
@@ -158,12 +164,16 @@ fn instance(text: &str) -> Snapshot {
     for index in 0..next() {
         let mut item = shape(0, 0);
         for dimension in 0..dimensions {
-            item = item.resource(&resource(dimension), next());
+            let size = next();
+            if size < 0 {
+                return None;
+            }
+            item = item.resource(&resource(dimension), size);
         }
         let item = item.build();
         pods.extend((0..next()).map(|copy| pod(&format!("item-{index}-{copy}"), &item)));
     }
-    cluster().pool(pool("default"), Catalog::new(vec![bin])).pods(pods).snapshot()
+    Some(cluster().pool(pool("default"), Catalog::new(vec![bin])).pods(pods).snapshot())
 }
 
 /// Snapshots of recorded clusters, packed anew on each catalog.
