@@ -32,6 +32,8 @@ const PACK_UNTIL: f64 = 0.9;
 /// ...and after which the search ends.
 const SEARCH_UNTIL: f64 = 0.97;
 
+/// A plan within this share of the bound is not packed in another way as well.
+const NEAR: f64 = 0.002;
 /// Up to so many pods the cheapest plan of all is looked for...
 const FEW_PODS: u32 = 400;
 /// ...after so many neighbourhoods.
@@ -72,7 +74,7 @@ pub fn improve(
     improved.bound = Some(relaxed.bound(state, &proof));
     let mut values = member_values(&repack, &relaxed, &proof.values);
     let until = |share: f64| move || stop.spent() >= share;
-    let packed = if is_relaxed && proof.is_exact() {
+    let rounded = if is_relaxed && proof.is_exact() {
         values = proof.duals();
         round(state, &repack, &model, &proof, &mut until(PACK_UNTIL))
     } else {
@@ -84,12 +86,20 @@ pub fn improve(
                 values = generation.duals();
                 round(state, &repack, &model, &generation, &mut until(PACK_UNTIL))
             }
-            _ => sequential::pack(state, &repack, &model, &values, &mut until(PACK_UNTIL)),
+            _ => None,
         }
     };
-    let all: Vec<usize> = (0..state.nodes.len()).collect();
-    if packed.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
-        improved.method = Some(Method::ColumnGeneration);
+    let mut adopt = |state: &mut State<'_, '_>, nodes: Option<Vec<NewNode>>| {
+        let all: Vec<usize> = (0..state.nodes.len()).collect();
+        if nodes.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
+            improved.method = Some(Method::ColumnGeneration);
+        }
+    };
+    adopt(state, rounded);
+    // Where few of the solution's nodes are whole, packing by its values may do better.
+    if state.price().as_f64() > proof.bound * (1.0 + NEAR) {
+        let packed = sequential::pack(state, &repack, &model, &values, &mut until(PACK_UNTIL));
+        adopt(state, packed);
     }
     let few = is_relaxed && is_alone(state);
     let mut left = settings.search_rounds;

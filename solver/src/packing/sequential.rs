@@ -11,7 +11,7 @@ use super::rounding::{self, Packer};
 use super::state::{NewNode, State};
 
 /// How many times nodes are packed.
-const TURNS: u32 = 40;
+const TURNS: u32 = 200;
 /// How far a value moves towards what its pods cost on the nodes where they ended.
 const STEP: f64 = 0.3;
 
