@@ -23,8 +23,9 @@ pub const SYSTEM_NAMESPACE: &str = "berth-system";
 /// The annotation with the UIDs of the pods that a claim was launched for.
 pub const PLANNED_PODS: &str = "berth.sh/planned-pods";
 
-/// Whole clusters at a time: each keeps a processor busy.
-static CLUSTERS: Semaphore = Semaphore::const_new(2);
+/// Whole clusters at a time: each keeps two processors busy, and pods that wait for their turn too
+/// long go where there is room.
+static CLUSTERS: Semaphore = Semaphore::const_new(1);
 
 /// Everything a test works with. The daemon is not started yet.
 pub struct World {
