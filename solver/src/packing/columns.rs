@@ -212,7 +212,7 @@ impl<'m> Generation<'m> {
             }
             let mix = if self.bound > 0.0 { smoothing } else { 0.0 };
             let values = self.mixed(mix);
-            let Some(priced) = self.pricing.price(&values, 1.0, work, look, stop) else { return };
+            let Some(priced) = self.pricing.price(&values, work, look, stop) else { return };
             self.learn(&values, priced.worth);
             self.rounds += 1;
             let mut fresh = 0;

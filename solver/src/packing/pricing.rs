@@ -9,7 +9,7 @@
 
 use super::columns::Model;
 use super::knapsack::Knapsack;
-use super::master::Column;
+use super::master::{self, Column};
 
 /// How many machines are relaxed in a quick round.
 const RELAXED: usize = 96;
@@ -88,12 +88,11 @@ impl<'m> Pricing<'m> {
         }
     }
 
-    /// Looks at the machines. No content worth less than `floor` times its machine's cost is told
-    /// from one worth that. `None` if `stop` cut it short.
+    /// Looks at the machines. Contents worth no more than their machines are not told apart. `None`
+    /// if `stop` cut it short.
     pub fn price(
         &mut self,
         values: &[f64],
-        floor: f64,
         work: u32,
         look: Look,
         stop: &mut dyn FnMut() -> bool,
@@ -105,8 +104,8 @@ impl<'m> Pricing<'m> {
                 self.at_most(machine, values, Waiting::All) / model.machines[machine].cost
             })
             .collect();
-        let mut most = floor;
-        for (rank, machine) in by_worth(&worth, floor).into_iter().enumerate() {
+        let mut most = 1.0_f64;
+        for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
             // What is left can neither have much to offer nor loosen the bound.
             if look == Look::Quick && rank >= RELAXED && worth[machine] <= most {
                 break;
@@ -114,13 +113,13 @@ impl<'m> Pricing<'m> {
             if stop() {
                 return None;
             }
-            worth[machine] = self.relax(machine, values, floor);
+            worth[machine] = self.relax(machine, values);
             most = most.max(worth[machine]);
         }
         let mut priced = Priced::default();
-        let (mut best_found, mut successes) = (floor, 0);
+        let (mut best_found, mut successes) = (1.0_f64, 0);
         let mut open: Vec<usize> = Vec::new();
-        for (rank, machine) in by_worth(&worth, floor).into_iter().enumerate() {
+        for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
             let hangs_on_it = worth[machine] > best_found;
             if (successes >= SEARCHED || rank >= 3 * SEARCHED) && !hangs_on_it {
                 break;
@@ -129,10 +128,9 @@ impl<'m> Pricing<'m> {
             if stop() {
                 return None;
             }
-            let complete =
-                self.search(machine, values, floor, work, &mut worth, &mut priced.columns);
+            let complete = self.search(machine, values, work, &mut worth, &mut priced.columns);
             if let Some(column) = priced.columns.last() {
-                best_found = best_found.max(content(values, &column.counts) / column.cost);
+                best_found = best_found.max(master::worth(values, &column.counts) / column.cost);
             }
             successes += usize::from(priced.columns.len() > before);
             if !complete {
@@ -150,7 +148,7 @@ impl<'m> Pricing<'m> {
             }
             let machine = open.swap_remove(at);
             let work = CLOSER_LOOK * work;
-            self.search(machine, values, floor, work, &mut worth, &mut priced.columns);
+            self.search(machine, values, work, &mut worth, &mut priced.columns);
         }
         priced.worth = worth.into_iter().fold(0.0, f64::max);
         Some(priced)
@@ -178,7 +176,7 @@ impl<'m> Pricing<'m> {
         let mut counts =
             self.knapsack.search(floor, work, SMALL_CORE).contents.into_iter().next()?;
         counts.sort_unstable();
-        Some((content(values, &counts), counts))
+        Some((master::worth(values, &counts), counts))
     }
 
     /// What a machine's content is worth at most, of all items or those that wait.
@@ -250,13 +248,13 @@ impl<'m> Pricing<'m> {
     }
 
     /// Solves a machine's linear relaxation. Returns its worth as a multiple of its cost.
-    fn relax(&mut self, machine: usize, values: &[f64], floor: f64) -> f64 {
+    fn relax(&mut self, machine: usize, values: &[f64]) -> f64 {
         let cost = self.model.machines[machine].cost;
-        let before = self.fill(machine, values, floor * cost, Waiting::All);
-        if before <= floor * cost {
+        let before = self.fill(machine, values, cost, Waiting::All);
+        if before <= cost {
             return before / cost;
         }
-        let relaxed = self.knapsack.relax().max(floor * cost).min(before);
+        let relaxed = self.knapsack.relax().max(cost).min(before);
         self.keep_prices(machine);
         relaxed / cost
     }
@@ -266,14 +264,13 @@ impl<'m> Pricing<'m> {
         &mut self,
         machine: usize,
         values: &[f64],
-        floor: f64,
         work: u32,
         worth: &mut [f64],
         columns: &mut Vec<Column>,
     ) -> bool {
         let data = &self.model.machines[machine];
-        self.fill(machine, values, floor * data.cost, Waiting::All);
-        let best = self.knapsack.search(floor * data.cost, work, usize::MAX);
+        self.fill(machine, values, data.cost, Waiting::All);
+        let best = self.knapsack.search(data.cost, work, usize::MAX);
         worth[machine] = worth[machine].min(best.bound / data.cost);
         for mut counts in best.contents.into_iter().rev() {
             counts.sort_unstable();
@@ -283,15 +280,9 @@ impl<'m> Pricing<'m> {
     }
 }
 
-/// What a content is worth.
-fn content(values: &[f64], counts: &[(usize, u32)]) -> f64 {
-    counts.iter().map(|(item, count)| values[*item] * f64::from(*count)).sum()
-}
-
-/// Machines whose content may be worth more than `floor`, the most promising first.
-fn by_worth(worth: &[f64], floor: f64) -> Vec<usize> {
-    let mut order: Vec<usize> =
-        (0..worth.len()).filter(|machine| worth[*machine] > floor).collect();
+/// Machines whose content may be worth more than they cost, the most promising first.
+fn by_worth(worth: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..worth.len()).filter(|machine| worth[*machine] > 1.0).collect();
     order.sort_by(|left, right| worth[*right].total_cmp(&worth[*left]).then(left.cmp(right)));
     order
 }
