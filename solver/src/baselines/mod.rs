@@ -21,7 +21,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use cluster_autoscaler::{Expander, plan as cluster_autoscaler};
-pub use karpenter::consolidation::{Consolidated, consolidate as karpenter_consolidation};
+pub use karpenter::consolidation::{
+    Command as KarpenterCommand, Consolidated, consolidate as karpenter_consolidation,
+    next_command as karpenter_command,
+};
 
 use crate::model::{Plan, Snapshot, Timestamp};
 use crate::packing::{Settings, Stop};

@@ -124,7 +124,12 @@ impl Relaxed {
         for (group, count) in loads.flat_map(|load| &load.contents) {
             *placed.entry((problem.groups[*group].relaxed, *group)).or_default() += count;
         }
-        let (signatures, members) = models::members(problem, &placed);
+        Self::of_counts(problem, &placed)
+    }
+
+    /// That many pods of each signature and group.
+    pub fn of_counts(problem: &Problem<'_>, placed: &BTreeMap<(usize, usize), u32>) -> Self {
+        let (signatures, members) = models::members(problem, placed);
         let goes = |member: usize, cell: usize| problem.cells[cell].allowed[signatures[member]];
         let sets = models::host_sets(problem);
         let price = |candidate: usize| problem.candidates[candidate].price.as_f64();

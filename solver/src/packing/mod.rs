@@ -47,6 +47,7 @@ mod settings;
 mod stages;
 pub(crate) mod state;
 pub(crate) mod topology;
+mod values;
 
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ mod tests;
 pub use queue::{Due, Queue, QueueSettings};
 pub use repair::repaired;
 pub use settings::{Budget, MinValuesPolicy, Never, Settings, Stop};
+pub use values::pod_values;
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
 
