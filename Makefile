@@ -88,6 +88,11 @@ bench-packing: ## Measure packing by known optima and recorded clusters; writes 
 	$(call say,bench,building (some minutes the first time), then instances of 10 s and snapshots)
 	@cargo bench --locked --no-default-features --package berth --bench packing
 
+.PHONY: bench-peers
+bench-peers: ## Measure Berth beside Karpenter itself (needs Go); writes target/bench/peers.md and .json
+	$(call say,bench,building (some minutes the first time), then Karpenter's benchmark, random problems and snapshots)
+	@cargo bench --locked --no-default-features --package berth --bench peers
+
 .PHONY: bench-extender
 bench-extender: ## Measure the extender's answers; writes target/bench/extender.md and .json
 	$(call say,1/1,40 cases of two seconds and a relist)

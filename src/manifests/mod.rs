@@ -19,6 +19,7 @@
 
 mod documents;
 mod error;
+pub mod export;
 mod files;
 mod fill;
 mod nodes;

@@ -12,6 +12,7 @@ mod counters;
 mod explain;
 mod karpenter;
 mod outcome;
+mod peer;
 mod rules;
 mod world;
 
@@ -25,6 +26,7 @@ pub use karpenter::consolidation::{
     Command as KarpenterCommand, Consolidated, consolidate as karpenter_consolidation,
     next_command as karpenter_command,
 };
+pub use peer::{PeerNode, PeerPlan, UnknownName};
 
 use crate::model::{Plan, Snapshot, Timestamp};
 use crate::packing::{Settings, Stop};

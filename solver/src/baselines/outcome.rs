@@ -52,8 +52,13 @@ pub(super) fn empty_plan(snapshot: &Snapshot, now: Timestamp, seed: u64) -> Plan
 impl Outcome {
     /// The plan. Pods whose spread or affinity would not hold once all is carried out are left
     /// without a place: peers decide pod by pod and would leave them pending in the end, too.
-    pub fn into_plan(mut self, world: &World<'_>, method: Method, mut plan: Plan) -> Plan {
+    pub fn into_plan(mut self, world: &World<'_>, method: Method, plan: Plan) -> Plan {
         self.keep_promises(world);
+        self.into_unchecked(world, method, plan)
+    }
+
+    /// The plan, whether it holds or not.
+    pub fn into_unchecked(self, world: &World<'_>, method: Method, mut plan: Plan) -> Plan {
         plan.method = method;
         for (bin, members) in world.bins.iter().zip(&self.on_bins) {
             let target = match &bin.place {

@@ -13,6 +13,7 @@
 
 mod claim;
 pub mod consolidation;
+mod order;
 mod queue;
 mod relax;
 #[cfg(test)]
@@ -80,7 +81,7 @@ struct Scheduler<'w, 'a> {
     hosts: Vec<Host>,
     on_bins: Vec<Vec<Member>>,
     claims: Vec<Claim>,
-    /// The claims, those with the fewest pods first.
+    /// The claims as they were last sorted, those with the fewest pods first, and then new ones.
     order: Vec<usize>,
     /// The pools, in the order in which they are tried, and their offerings.
     pools: Vec<(usize, Bits)>,
@@ -157,18 +158,13 @@ impl<'w, 'a> Scheduler<'w, 'a> {
 
     fn add_to_claim(&mut self, member: &Member, trial: Trial<'w>) -> bool {
         let world = self.world;
-        let found = self.order.iter().enumerate().find_map(|(position, claim)| {
+        order::sort(&mut self.order, |claim| self.claims[*claim].members.len());
+        let found = self.order.iter().find_map(|claim| {
             let grown = self.claims[*claim].try_add(world, &self.tally, trial);
-            Some((position, *claim, grown.ok()?))
+            Some((*claim, grown.ok()?))
         });
-        let Some((position, index, grown)) = found else { return false };
-        let claim = &mut self.claims[index];
-        claim.add(world, &mut self.tally, grown, trial.actual, member.clone());
-        let size = claim.members.len();
-        self.order.remove(position);
-        let claims = &self.claims;
-        let at = self.order.partition_point(|other| claims[*other].members.len() < size);
-        self.order.insert(at, index);
+        let Some((index, grown)) = found else { return false };
+        self.claims[index].add(world, &mut self.tally, grown, trial.actual, member.clone());
         true
     }
 
@@ -185,9 +181,7 @@ impl<'w, 'a> Scheduler<'w, 'a> {
             let (capacity, price) = self.largest(&claim);
             self.usage[claim.pool] = self.usage[claim.pool].with(&capacity, price);
         }
-        let claims = &self.claims;
-        let at = self.order.partition_point(|other| claims[*other].members.len() <= 1);
-        self.order.insert(at, claims.len());
+        self.order.push(self.claims.len());
         self.claims.push(claim);
         true
     }
