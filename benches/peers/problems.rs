@@ -37,6 +37,12 @@ impl Sold {
         file.exists().then(|| Self::read(name, file))
     }
 
+    /// The one that comes with Berth: Exoscale's, three zones.
+    pub fn built_in() -> Self {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/exoscale.csv");
+        Self::read("exoscale (built in)", file)
+    }
+
     /// The 400 types of Karpenter's own benchmark: 1 to 400 CPUs at prices in proportion, written
     /// into that folder.
     pub fn benchmark(folder: &Path) -> Self {
