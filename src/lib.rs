@@ -8,6 +8,7 @@
 //! * [`catalog`]: what a cloud sells, read from files
 //! * [`clock`]: what time it is
 //! * [`commands`]: the command line
+//! * [`exoscale`]: a client of Exoscale's API
 //! * [`extender`]: the webhook that kube-scheduler asks
 //! * [`leader`]: which of several replicas acts
 //! * [`manifests`]: Kubernetes manifests in files, as a picture of a cluster
@@ -24,6 +25,7 @@ pub mod cache;
 pub mod catalog;
 pub mod clock;
 pub mod commands;
+pub mod exoscale;
 pub mod extender;
 pub mod leader;
 pub mod manifests;

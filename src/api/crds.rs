@@ -2,7 +2,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{KwokNodeClass, NodeClaim, NodePool};
+use super::{ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool};
 
 /// A CustomResourceDefinition, ready to be installed.
 #[derive(Clone, Debug)]
@@ -39,7 +39,9 @@ impl CrdFile {
 ///
 /// If one of them cannot be written as JSON.
 pub fn crds() -> serde_json::Result<Vec<CrdFile>> {
-    [KwokNodeClass::crd(), NodeClaim::crd(), NodePool::crd()].iter().map(CrdFile::of).collect()
+    let definitions =
+        [ExoscaleNodeClass::crd(), KwokNodeClass::crd(), NodeClaim::crd(), NodePool::crd()];
+    definitions.iter().map(CrdFile::of).collect()
 }
 
 /// Takes every `nullable` out of a schema: an absent field and `null` are the same in Karpenter's

@@ -1,5 +1,5 @@
 //! The Kubernetes resources that Berth works with: NodePool and NodeClaim of `karpenter.sh/v1`,
-//! so that the YAML of Karpenter's users goes on working, and kwok's node class.
+//! so that the YAML of Karpenter's users goes on working, and the node classes of Exoscale and kwok.
 //!
 //! Enumerated values (operators, taint effects, policies) are plain strings here: the schema
 //! allows only the known ones, but an object that got past an older schema must still decode, so
@@ -8,6 +8,7 @@
 mod common;
 mod crds;
 mod duration;
+mod exoscale;
 mod hash;
 mod kwok;
 mod nodeclaim;
@@ -18,6 +19,11 @@ mod validation;
 pub use common::{Condition, NodeClassReference, Quantity, Requirement, Taint};
 pub use crds::{CrdFile, crds};
 pub use duration::{InvalidDuration, NEVER, format_duration, parse_duration, parse_never};
+pub use exoscale::{
+    CONFIGURATION_HASH_ANNOTATION, ContainerRegistry, ExoscaleNodeClass, ExoscaleNodeClassSpec,
+    ExoscaleNodeClassStatus, ImageTemplateSelector, KubeReserved, Kubelet, Mirror,
+    NODE_CLASS_FINALIZER, RegistryCredential, SecretKey, SelectorTerm, SystemReserved,
+};
 pub use hash::{HASH_VERSION, template_hash};
 pub use kwok::{KwokNodeClass, KwokNodeClassSpec, KwokNodeClassStatus};
 pub use nodeclaim::{NodeClaim, NodeClaimSpec, NodeClaimStatus, ResourceRequirements};

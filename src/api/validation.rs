@@ -37,6 +37,15 @@ pub(super) const CONDITION_TYPE: &str = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z
 /// The reason of a condition; it may be empty.
 pub(super) const CONDITION_REASON: &str = r"^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?|)$";
 
+/// A UUID.
+pub(super) const UUID: &str = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+/// CPU, as the Exoscale node class takes it.
+pub(super) const EXOSCALE_CPU: &str = r"^(\d+(m|[.])?(\d+)?|\d+m)$";
+/// Bytes, as the Exoscale node class takes them.
+pub(super) const EXOSCALE_BYTES: &str = r"^(\d+(Ki|Mi|Gi|Ti|Pi|Ei|k|M|G|T|P|E)?)$";
+/// A registry's host name.
+pub(super) const EXOSCALE_REGISTRY: &str = r"^[a-zA-Z0-9._-]+$";
+
 /// `spec` of a NodeClaim.
 pub(super) const SPEC_IS_IMMUTABLE: Rule =
     Rule { message: "spec is immutable", rule: "self == oldSelf" };
@@ -125,4 +134,46 @@ pub(super) const KEY_NOT_HOSTNAME: Rule = Rule {
 pub(super) const KEY_NOT_KARPENTER: Rule = Rule {
     message: "label domain \"karpenter.sh\" is restricted",
     rule: "self in ['karpenter.sh/capacity-type', 'karpenter.sh/nodepool'] || !self.find('^([^/]+)').endsWith('karpenter.sh')",
+};
+
+/// A selector term of an Exoscale node class.
+pub(super) const EXOSCALE_ID_OR_NAME: Rule = Rule {
+    message: "exactly one of id or name must be specified",
+    rule: "(has(self.id) && !has(self.name)) || (!has(self.id) && has(self.name))",
+};
+/// Image garbage collection stops below where it starts.
+pub(super) const EXOSCALE_GC_THRESHOLDS: Rule = Rule {
+    message: "imageGCLowThresholdPercent must be less than imageGCHighThresholdPercent",
+    rule: "!has(self.kubelet) || !has(self.kubelet.imageGCHighThresholdPercent) || !has(self.kubelet.imageGCLowThresholdPercent) || self.kubelet.imageGCLowThresholdPercent < self.kubelet.imageGCHighThresholdPercent",
+};
+/// One template, named in one way.
+pub(super) const EXOSCALE_ONE_TEMPLATE: Rule = Rule {
+    message: "exactly one of templateID or imageTemplateSelector must be specified",
+    rule: "(has(self.templateID) && !has(self.imageTemplateSelector)) || (!has(self.templateID) && has(self.imageTemplateSelector))",
+};
+/// The existing provider's rule reads `mirrors` where there may be none, and so refuses a registry
+/// with credentials only. This one and the next look first.
+pub(super) const EXOSCALE_TLS_SECRETS: Rule = Rule {
+    message: "containerRegistry.mirrors[*].endpoints[*].tlsSecretRef.name must be non-empty when set",
+    rule: "!has(self.containerRegistry) || !has(self.containerRegistry.mirrors) || self.containerRegistry.mirrors.all(m, m.endpoints.all(e, !has(e.tlsSecretRef) || (has(e.tlsSecretRef.name) && size(e.tlsSecretRef.name) > 0)))",
+};
+/// A registry is told one thing.
+pub(super) const EXOSCALE_ONE_CREDENTIAL: Rule = Rule {
+    message: "each containerRegistry.credentials entry must declare exactly one of basic/auth/identityToken",
+    rule: "!has(self.containerRegistry) || !has(self.containerRegistry.credentials) || self.containerRegistry.credentials.all(c, [has(c.basic), has(c.auth), has(c.identityToken)].filter(x, x).size() == 1)",
+};
+/// Both write the same part of the user data.
+pub(super) const EXOSCALE_USER_DATA_OR_REGISTRY: Rule = Rule {
+    message: "userData and containerRegistry are mutually exclusive; configure container registry via the structured containerRegistry field only",
+    rule: "!(has(self.userData) && size(self.userData) > 0 && has(self.containerRegistry))",
+};
+/// kubelet starts with the policy `static` only if some CPU is reserved.
+pub(super) const EXOSCALE_STATIC_CPUS: Rule = Rule {
+    message: "cpuManagerPolicy 'static' requires a non-zero cpu reservation in kube-reserved or system-reserved",
+    rule: "!has(self.kubelet) || !has(self.kubelet.cpuManagerPolicy) || self.kubelet.cpuManagerPolicy != 'static' || ((has(self.kubelet.kubeReserved) && has(self.kubelet.kubeReserved.cpu) && self.kubelet.kubeReserved.cpu != '0') || (has(self.kubelet.systemReserved) && has(self.kubelet.systemReserved.cpu) && self.kubelet.systemReserved.cpu != '0'))",
+};
+/// Options belong to a policy.
+pub(super) const EXOSCALE_CPU_OPTIONS: Rule = Rule {
+    message: "cpuManagerPolicyOptions requires cpuManagerPolicy to be 'static'",
+    rule: "!has(self.cpuManagerPolicyOptions) || (has(self.cpuManagerPolicy) && self.cpuManagerPolicy == 'static')",
 };

@@ -12,7 +12,7 @@ pub(super) struct Case {
     pub(super) wrong: Vec<(Value, String)>,
 }
 
-fn case<const R: usize, const W: usize>(
+pub(super) fn case<const R: usize, const W: usize>(
     path: &str,
     right: [Value; R],
     wrong: [(Value, &str); W],
@@ -102,6 +102,16 @@ pub(super) fn of_node_classes() -> Vec<Case> {
         [json!("30s"), json!("1m30s"), Value::Null],
         [(json!("soon"), "spec.nodeRegistrationDelay")],
     )]
+}
+
+/// An ExoscaleNodeClass with nothing but what it must have.
+pub(super) fn exoscale_node_class() -> Value {
+    json!({
+        "apiVersion": "karpenter.exoscale.com/v1",
+        "kind": "ExoscaleNodeClass",
+        "metadata": { "name": "case" },
+        "spec": { "imageTemplateSelector": {} },
+    })
 }
 
 fn requirement(key: &str, operator: &str, values: &[&str]) -> Value {

@@ -1,7 +1,10 @@
 //! The custom resource definitions: stored as printed, and on a real API server they let the
 //! manifests of Karpenter's users in and keep out what Karpenter's own keep out.
 
+#![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
+
 mod cases;
+mod exoscale;
 mod rules;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +31,7 @@ fn the_stored_definitions_are_what_berth_crds_prints() -> Result<()> {
     assert!(status.success(), "berth crds: {status}");
     let stored = contents(&repository().join("deploy/crds"))?;
     let printed = contents(folder.path())?;
-    assert_eq!(stored.len(), 3);
+    assert_eq!(stored.len(), 4);
     let stale = "deploy/crds is stale: run `make crds`";
     assert!(stored == printed, "{stale}");
     let all = std::process::Command::new(env!("CARGO_BIN_EXE_berth")).arg("crds").output()?;
@@ -72,6 +75,9 @@ async fn an_api_server_takes_the_right_and_refuses_the_wrong() -> Result<()> {
     rules::transitions_are_kept(&plane).await?;
     absent_fields_get_the_defaults_of_the_types(&plane).await?;
     manifests_of_karpenters_users_are_taken_whole(&plane).await?;
+    exoscale::node_classes_are_taken_whole(&plane).await?;
+    exoscale::defaults_are_those_of_the_types(&plane).await?;
+    exoscale::the_existing_providers_rules_and_defaults_are_all_there(&plane).await?;
     kubectl_knows_columns_category_and_scale(&plane).await
 }
 
@@ -190,7 +196,11 @@ async fn kubectl_knows_columns_category_and_scale(plane: &ControlPlane) -> Resul
         "DRIFTED",
     ];
     assert_eq!(header, expected);
+    let listed = plane.kubectl(&["get", "exoscalenodeclasses"]).await?;
+    let header: Vec<&str> = listed.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(header, ["NAME", "READY", "AGE"]);
     let listed = plane.kubectl(&["get", "karpenter", "-o", "name"]).await?;
+    ensure!(listed.contains("exoscalenodeclass.karpenter.exoscale.com/minimal"), "{listed}");
     ensure!(listed.contains("nodepool.karpenter.sh/minimal"), "{listed}");
     ensure!(listed.contains("nodeclaim.karpenter.sh/minimal"), "{listed}");
 

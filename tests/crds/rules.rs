@@ -1,14 +1,14 @@
 //! Sends the cases to an API server.
 
 use anyhow::{Context, Result, bail};
-use berth::api::{KwokNodeClass, NodeClaim, NodePool};
+use berth::api::{ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool};
 use berth_controlplane::ControlPlane;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cases::{self, Case};
-use crate::{api, object};
+use crate::{api, exoscale, object};
 
 /// Every case is taken or refused as it says, all of them before the test fails.
 pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
@@ -16,10 +16,17 @@ pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
     let pools = api::<NodePool>(plane);
     let claims = api::<NodeClaim>(plane);
     let classes = api::<KwokNodeClass>(plane);
+    let exoscale_classes = api::<ExoscaleNodeClass>(plane);
     for (kind, base, api, list) in [
         ("NodePool", cases::node_pool(), &pools, cases::of_node_pools()),
         ("NodeClaim", cases::node_claim(), &claims, cases::of_node_claims()),
         ("KWOKNodeClass", cases::node_class(), &classes, cases::of_node_classes()),
+        (
+            "ExoscaleNodeClass",
+            cases::exoscale_node_class(),
+            &exoscale_classes,
+            exoscale::of_node_classes(),
+        ),
     ] {
         for case in list {
             if let Err(error) = is_kept(api, &base, &case).await {
