@@ -238,6 +238,7 @@ fn in_question(pod: &Pod) -> PodInQuestion<'_> {
         node: pod.node.as_deref(),
         of_daemon_set: pod.belongs_to_node(),
         critical: pod.shape.priority >= placement::CRITICAL_PRIORITY,
+        described: None,
     }
 }
 

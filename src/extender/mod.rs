@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use berth_solver::model::Snapshot;
+use berth_solver::model::{Pod, Snapshot};
 use berth_solver::placement::{
     CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Settings,
     StandingPlan,
@@ -34,8 +34,9 @@ use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
 use crate::server::{Handler, Reply, json, text};
+use crate::watch::{Interner, reduce};
 pub use bind::{Binder, Binding, KubeBinder};
-use wire::{FilterResult, HostPriority, Question};
+use wire::{FilterResult, HostPriority, Question, WholePod};
 
 const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
 const NO_NAMES: &str = "NodeNames is missing: expected the names of the candidates \
@@ -111,9 +112,9 @@ impl Handler for Extender {
         }
         let body = request.body();
         match verb {
-            Verb::Filter => read(body, |question| answer(&self.filter(&question))),
+            Verb::Filter => read(body, |question| answer(&self.filter(&question, body))),
             Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question))),
-            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question))),
+            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question, body))),
             Verb::Bind => return self.bind(body),
         }
         .into()
@@ -134,7 +135,7 @@ impl Extender {
         Self { state, expected: ArcSwap::default() }
     }
 
-    fn filter<'a>(&self, question: &'a Question<'a>) -> FilterResult<'a> {
+    fn filter<'a>(&self, question: &'a Question<'a>, body: &[u8]) -> FilterResult<'a> {
         let Some(pod) = question.pod.as_ref() else {
             return FilterResult::error(NO_POD);
         };
@@ -142,7 +143,11 @@ impl Extender {
             (Some(names), _) => {
                 let pod = pod.in_question();
                 let candidates = distinct(names.iter().map(AsRef::as_ref));
-                let filtered = self.decide(|placer| placer.filter(&pod, &candidates));
+                let filtered = self.decide(|placer| {
+                    let described = described(placer, &pod, body);
+                    let pod = PodInQuestion { described: described.as_ref(), ..pod };
+                    placer.filter(&pod, &candidates)
+                });
                 self.record(&pod, &filtered);
                 FilterResult::of(&candidates, filtered.verdicts)
             }
@@ -180,11 +185,16 @@ impl Extender {
     fn preempt<'a>(
         &self,
         question: &'a preemption::Question<'a>,
+        body: &[u8],
     ) -> Result<preemption::Answer<'a>, &'static str> {
         let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
         let proposed = question.proposed();
         let proposals: Vec<_> = proposed.iter().map(|one| one.proposal.clone()).collect();
-        let preempted = self.decide(|placer| placer.preempt(&pod, &proposals));
+        let preempted = self.decide(|placer| {
+            let described = described(placer, &pod, body);
+            let pod = PodInQuestion { described: described.as_ref(), ..pod };
+            placer.preempt(&pod, &proposals)
+        });
         tracing::debug!(
             pod = %format_args!("{}/{}", pod.namespace, pod.name),
             uid = pod.uid,
@@ -268,6 +278,16 @@ impl Extender {
             "filter"
         );
     }
+}
+
+/// The pod as the question describes it, if no watch has shown it yet and room is held that it
+/// could take. Reading all of it takes longer than answering: it is not done without need.
+fn described(placer: &Placer<'_>, pod: &PodInQuestion<'_>, body: &[u8]) -> Option<Arc<Pod>> {
+    if pod.shown(placer.snapshot?).is_some() || placer.plan.targets.is_empty() {
+        return None;
+    }
+    let whole: WholePod = serde_json::from_slice(body).ok()?;
+    Some(Arc::new(reduce::pod(&whole.pod, &Interner::new())))
 }
 
 /// Says what this extender does not serve.

@@ -13,6 +13,8 @@ use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::watch::objects;
+
 /// A string that is borrowed from the request unless it holds escapes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<'a>(Cow<'a, str>);
@@ -59,6 +61,13 @@ pub(super) struct Question<'a> {
     /// The candidates in full, a `NodeList`, for others.
     #[serde(default, rename = "Nodes", alias = "nodes")]
     pub(super) nodes: Option<Value>,
+}
+
+/// The pod of `ExtenderArgs` or `ExtenderPreemptionArgs` with all that the watches would read.
+#[derive(Debug, Deserialize)]
+pub(super) struct WholePod {
+    #[serde(rename = "Pod", alias = "pod")]
+    pub(super) pod: objects::Pod,
 }
 
 /// `v1.Pod`.
@@ -123,6 +132,7 @@ impl PodObject<'_> {
                 .and_then(|metadata| metadata.owner_references.as_ref())
                 .is_some_and(|owners| owners.iter().any(OwnerReference::is_daemon_set)),
             critical: super::is_critical(spec.and_then(|spec| spec.priority), class),
+            described: None,
         }
     }
 }

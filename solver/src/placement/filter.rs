@@ -161,7 +161,7 @@ impl Placer<'_> {
         pod: &PodInQuestion<'_>,
         candidates: &[&str],
     ) -> Vec<Option<Refusal>> {
-        let known = snapshot.pods.get(&pod.key());
+        let known = pod.known(snapshot);
         let held = known.and_then(|pod| self.held(snapshot, pod));
         let leaving = leaving(snapshot);
         let mut stays = false;
@@ -186,9 +186,7 @@ impl Placer<'_> {
     /// Where the plan wants the pod.
     pub(super) fn target(&self, snapshot: &Snapshot, pod: &PodInQuestion<'_>) -> Option<&Target> {
         if pod.uid.is_empty() {
-            // Clients written by hand: kube-scheduler always sends it.
-            let known = snapshot.pods.get(&pod.key())?;
-            return self.plan.targets.get(&known.uid);
+            return self.plan.targets.get(&pod.shown(snapshot)?.uid);
         }
         self.plan.targets.get(pod.uid)
     }

@@ -32,11 +32,12 @@ mod preempt;
 mod score;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Name, PodKey, Snapshot, Target, Timestamp};
+use crate::model::{Name, Pod, PodKey, Snapshot, Target, Timestamp};
 
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
@@ -105,12 +106,30 @@ pub struct PodInQuestion<'a> {
     pub of_daemon_set: bool,
     /// Whether its priority is at least [`CRITICAL_PRIORITY`].
     pub critical: bool,
+    /// All of it, if no watch has shown it yet: kube-scheduler often asks about a pod within the
+    /// millisecond that it is there, and rule 5 has to know what it takes.
+    pub described: Option<&'a Arc<Pod>>,
 }
 
-impl PodInQuestion<'_> {
+impl<'a> PodInQuestion<'a> {
     /// Its namespace and name.
     pub fn key(&self) -> PodKey {
         PodKey { namespace: Name::from(self.namespace), name: Name::from(self.name) }
+    }
+
+    /// The pod as the watches have shown it. One of the same name that is gone is another pod.
+    pub fn shown<'b>(&self, snapshot: &'b Snapshot) -> Option<&'b Arc<Pod>> {
+        let known = snapshot.pods.get(&self.key())?;
+        // Clients written by hand send no UID: kube-scheduler always does.
+        (self.uid.is_empty() || *known.uid == *self.uid).then_some(known)
+    }
+
+    /// As the watches have shown it, or else as the request describes it.
+    fn known<'b>(&self, snapshot: &'b Snapshot) -> Option<&'b Arc<Pod>>
+    where
+        'a: 'b,
+    {
+        self.shown(snapshot).or(self.described)
     }
 }
 

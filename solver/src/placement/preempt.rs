@@ -57,7 +57,7 @@ impl Placer<'_> {
             None if is_good => Outcome::Unplanned,
             None => Outcome::Stale,
         };
-        let known = snapshot.pods.get(&pod.key()).filter(|_| is_good);
+        let known = pod.known(snapshot).filter(|_| is_good);
         let held = known.and_then(|pod| self.held(snapshot, pod));
         let leaving = leaving(snapshot);
         let stands = proposals.iter().map(|proposal| {

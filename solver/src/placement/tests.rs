@@ -15,6 +15,7 @@ const POD: PodInQuestion<'_> = PodInQuestion {
     node: None,
     of_daemon_set: false,
     critical: false,
+    described: None,
 };
 
 fn name(text: &str) -> Name {
@@ -366,8 +367,30 @@ fn a_free_pod_takes_no_room_that_planned_pods_need() {
     assert_eq!(verdicts(of("web-1", 3_001)), [HELD, PASS, HELD, PASS]);
     assert_eq!(verdicts(with_priority(of("web-1", 3_001), 1)), [PASS, PASS, PASS, PASS]);
     assert_eq!(verdicts(with_priority(of("web-1", 3_001), -1)), [HELD, PASS, HELD, PASS]);
-    // A pod that no watch has shown yet.
+    // A pod that no watch has shown, and of which nothing is known.
     assert_eq!(verdicts(of("other", 4_000)), [PASS, PASS, PASS, PASS]);
+}
+
+#[test]
+fn nor_does_one_that_no_watch_has_shown_yet() {
+    let plan = plan([("uid-1", Target::Node(name("a")))]);
+    let verdicts = |shown: Vec<Pod>, described: &Arc<Pod>| {
+        let planned = pod("1", None, resources(1_000, 1));
+        let picture = snapshot(vec![node("a"), node("b")], vec![], [vec![planned], shown].concat());
+        let expected = Expected::of(&plan, &picture);
+        let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
+        let asked = PodInQuestion { described: Some(described), ..POD };
+        placer.filter(&asked, &["a", "b"]).verdicts
+    };
+    let of = |cpu| Arc::new(pod("web-1", None, resources(cpu, 1)));
+    const HELD: Option<Refusal> = Some(Refusal::Held);
+    assert_eq!(verdicts(vec![], &of(3_000)), [PASS, PASS]);
+    assert_eq!(verdicts(vec![], &of(3_001)), [HELD, PASS]);
+    // What a watch has shown counts more; but not of a pod that had the name before.
+    let small = pod("web-1", None, resources(100, 1));
+    let predecessor = Pod { uid: "uid-before".into(), ..small.clone() };
+    assert_eq!(verdicts(vec![small], &of(3_001)), [PASS, PASS]);
+    assert_eq!(verdicts(vec![predecessor], &of(3_001)), [HELD, PASS]);
 }
 
 #[test]

@@ -127,6 +127,25 @@ async fn same_name_and_new_uid_is_another_pod() {
 }
 
 #[tokio::test]
+async fn a_question_that_comes_before_the_informer_s_event_takes_no_room_that_is_kept() {
+    let live = Live::new().await;
+    let ask = |cpu: &str| {
+        let body = json!({
+            "Pod": {
+                "metadata": {"namespace": "shop", "name": "new", "uid": "uid-new"},
+                "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}]},
+            },
+            "NodeNames": ["n1", "n2"],
+        });
+        answer_of(&live.extender, "/filter", &body)
+    };
+    assert_eq!(ask("3"), filtered(&["n2"], json!({"n1": HELD})), "as the question describes it");
+    assert_eq!(ask("2"), passes(&["n1", "n2"]));
+    // What cannot be read is never a reason to refuse a node.
+    assert_eq!(ask("many"), passes(&["n1", "n2"]));
+}
+
+#[tokio::test]
 async fn a_planned_pod_that_is_deleted_releases_its_room() {
     let mut live = Live::new().await;
     let going = Pod { deleted: Some(Timestamp::from_seconds(101)), ..p1() };
