@@ -17,7 +17,7 @@ use crate::provider::ProviderError;
 /// How many effects run at a time; others wait for their turn.
 const AT_A_TIME: usize = 64;
 /// An effect that was carried out is not repeated for so long: until then the cache shows what it
-/// did.
+/// did. Where the cache lags behind, the very same effect rests twice as long each further time.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
 /// After a failure it rests for so long, twice as long after each further one...
 const FIRST_REST: Duration = Duration::from_secs(1);
@@ -37,10 +37,33 @@ pub(super) struct Outcome {
 /// delete must not overtake each other.
 type Key = (&'static str, String);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Attempt {
-    Running { failures: u32 },
-    Resting { until: Timestamp, failures: u32 },
+    Running {
+        failures: u32,
+        repeats: u32,
+    },
+    /// After a failure.
+    Failed {
+        until: Timestamp,
+        failures: u32,
+    },
+    /// After a success, which was so many times the same.
+    Done {
+        until: Timestamp,
+        effect: Box<Effect>,
+        repeats: u32,
+    },
+}
+
+impl Attempt {
+    /// Until when it rests.
+    const fn rests_until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Running { .. } => None,
+            Self::Failed { until, .. } | Self::Done { until, .. } => Some(*until),
+        }
+    }
 }
 
 /// The effects under way.
@@ -75,12 +98,7 @@ impl Executor {
     pub(super) fn start(&mut self, effect: Effect) -> bool {
         let key = key(&effect);
         let now = self.hands.clock.now();
-        let failures = match self.attempts.get(&key) {
-            Some(Attempt::Running { .. }) => return false,
-            Some(Attempt::Resting { until, .. }) if now < *until => return false,
-            Some(Attempt::Resting { failures, .. }) => *failures,
-            None => 0,
-        };
+        let Some(running) = begin(self.attempts.get(&key), &effect, now) else { return false };
         let (hands, slots) = (Arc::clone(&self.hands), Arc::clone(&self.slots));
         let task = self.tasks.spawn(async move {
             // The semaphore is never closed.
@@ -89,7 +107,7 @@ impl Executor {
             Outcome { effect, result }
         });
         self.keys.insert(task.id(), key.clone());
-        self.attempts.insert(key, Attempt::Running { failures });
+        self.attempts.insert(key, running);
         true
     }
 
@@ -110,17 +128,22 @@ impl Executor {
         };
         let key = self.keys.remove(&id)?;
         let now = self.hands.clock.now();
-        let failures = match self.attempts.get(&key) {
-            Some(Attempt::Running { failures } | Attempt::Resting { failures, .. }) => *failures,
-            None => 0,
+        let (failures, repeats) = match self.attempts.get(&key) {
+            Some(Attempt::Running { failures, repeats }) => (*failures, *repeats),
+            _ => (0, 0),
         };
-        let failed = outcome.as_ref().is_none_or(|outcome| outcome.result.is_err());
-        let attempt = if failed {
-            let asked = outcome.as_ref().and_then(asked_to_wait).unwrap_or_default();
-            let rest = rest(failures).max(asked);
-            Attempt::Resting { until: now + rest, failures: failures.saturating_add(1) }
-        } else {
-            Attempt::Resting { until: now + REPEAT_AFTER, failures: 0 }
+        let done = outcome.as_ref().filter(|outcome| outcome.result.is_ok());
+        let attempt = match done {
+            Some(done) => Attempt::Done {
+                until: now + doubled(REPEAT_AFTER, repeats),
+                effect: Box::new(done.effect.clone()),
+                repeats,
+            },
+            None => {
+                let asked = outcome.as_ref().and_then(asked_to_wait).unwrap_or_default();
+                let until = now + doubled(FIRST_REST, failures).max(asked);
+                Attempt::Failed { until, failures: failures.saturating_add(1) }
+            }
         };
         self.attempts.insert(key, attempt);
         outcome
@@ -128,15 +151,32 @@ impl Executor {
 
     /// Forgets what is long over.
     pub(super) fn sweep(&mut self, now: Timestamp) {
-        self.attempts.retain(|_, attempt| match attempt {
-            Attempt::Running { .. } => true,
-            Attempt::Resting { until, .. } => now.since(*until) < FORGET_AFTER,
+        self.attempts.retain(|_, attempt| {
+            attempt.rests_until().is_none_or(|until| now.since(until) < FORGET_AFTER)
         });
     }
 }
 
-fn rest(failures: u32) -> Duration {
-    FIRST_REST.saturating_mul(1 << failures.min(6)).min(LONGEST_REST)
+/// What becomes of the last attempt when the effect is asked for now; `None` if it is under way or
+/// rests.
+fn begin(last: Option<&Attempt>, effect: &Effect, now: Timestamp) -> Option<Attempt> {
+    let (failures, repeats) = match last {
+        None => (0, 0),
+        Some(Attempt::Running { .. }) => return None,
+        Some(Attempt::Failed { until, .. } | Attempt::Done { until, .. }) if now < *until => {
+            return None;
+        }
+        Some(Attempt::Failed { failures, .. }) => (*failures, 0),
+        Some(Attempt::Done { effect: done, repeats, .. }) => {
+            (0, if **done == *effect { repeats.saturating_add(1) } else { 0 })
+        }
+    };
+    Some(Attempt::Running { failures, repeats })
+}
+
+/// A time, doubled so many times, up to [`LONGEST_REST`].
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(1 << times.min(6)).min(LONGEST_REST)
 }
 
 fn asked_to_wait(outcome: &Outcome) -> Option<Duration> {
@@ -149,11 +189,32 @@ fn asked_to_wait(outcome: &Outcome) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use berth_solver::lifecycle::ClaimRef;
+
     use super::*;
 
     #[test]
     fn rests_double_up_to_a_minute() {
-        let rests: Vec<u64> = (0..9).map(|failures| rest(failures).as_secs()).collect();
+        let rests: Vec<u64> =
+            (0..9).map(|failures| doubled(FIRST_REST, failures).as_secs()).collect();
         assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn what_was_done_is_repeated_more_and_more_rarely_and_something_else_is_not_held_up() {
+        let terminate = |name: &str| Effect::TerminateInstance {
+            claim: ClaimRef { name: name.into(), uid: name.into() },
+            provider_id: None,
+        };
+        let at = Timestamp::from_seconds;
+        let done = Attempt::Done { until: at(10), effect: Box::new(terminate("a")), repeats: 2 };
+        assert_eq!(begin(Some(&done), &terminate("a"), at(9)), None);
+        let running = |failures, repeats| Some(Attempt::Running { failures, repeats });
+        assert_eq!(begin(Some(&done), &terminate("a"), at(10)), running(0, 3));
+        assert_eq!(begin(Some(&done), &terminate("b"), at(10)), running(0, 0));
+        let failed = Attempt::Failed { until: at(10), failures: 3 };
+        assert_eq!(begin(Some(&failed), &terminate("a"), at(10)), running(3, 0));
+        assert_eq!(begin(running(0, 0).as_ref(), &terminate("a"), at(10)), None);
+        assert_eq!(begin(None, &terminate("a"), at(0)), running(0, 0));
     }
 }

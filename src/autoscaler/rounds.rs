@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use berth_solver::disruption::{self, Emptiness, Inputs};
 use berth_solver::lifecycle::{Effect, Nominated, Write, new_claim, nominations, steps};
@@ -35,8 +35,10 @@ use disrupting::{Disrupted, Disrupting};
 
 /// The longest wait between two rounds, though nothing changes: time itself makes things due.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// Changes of the cache that come within this time share a round.
+/// What changes or ends within this time shares a round...
 const GATHER: Duration = Duration::from_millis(10);
+/// ...and within so long at most where rounds take long: they are not to fill a core.
+const GATHER_LONGEST: Duration = Duration::from_millis(250);
 /// The figures of the whole cluster are worked out so often: they take a walk over all pods.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// A claim that was created and that the cache does not show after so long is looked for live.
@@ -152,24 +154,52 @@ impl Autoscaler {
             });
         }
         loop {
+            let began = Instant::now();
             let wait = self.round();
+            let gather = began.elapsed().clamp(GATHER, GATHER_LONGEST);
             let woken = self.wake(&stop, wait).await;
-            match woken {
-                Woken::Stop => break,
-                Woken::Changed => tokio::time::sleep(GATHER).await,
-                Woken::Due => {}
-                Woken::Ended(outcome) => {
-                    if let Some(outcome) = *outcome {
-                        self.learn(outcome);
-                    }
+            let has_more = matches!(woken, Woken::Changed | Woken::Ended(_));
+            if !self.take(woken) {
+                break;
+            }
+            if has_more {
+                self.gather(gather).await;
+            }
+        }
+    }
+
+    /// Takes in what woke the loop. Returns whether it goes on.
+    fn take(&mut self, woken: Woken) -> bool {
+        match woken {
+            Woken::Stop => return false,
+            Woken::Changed | Woken::Due => {}
+            Woken::Ended(outcome) => {
+                if let Some(outcome) = *outcome {
+                    self.learn(outcome);
                 }
-                Woken::Planned(planned) => match *planned {
-                    Ok(planned) => self.follow(planned),
-                    Err(error) => tracing::error!(%error, "planning broke down"),
-                },
-                Woken::Removed(removed) => self.removed(removed),
-                Woken::Disrupted(disrupted) => self.disrupted(disrupted),
-                Woken::Listed(listed) => self.listed(listed),
+            }
+            Woken::Planned(planned) => match *planned {
+                Ok(planned) => self.follow(planned),
+                Err(error) => tracing::error!(%error, "planning broke down"),
+            },
+            Woken::Removed(removed) => self.removed(removed),
+            Woken::Disrupted(disrupted) => self.disrupted(disrupted),
+            Woken::Listed(listed) => self.listed(listed),
+        }
+        true
+    }
+
+    /// Takes in what else ends now: hundreds of writes under way are not worth a round each.
+    async fn gather(&mut self, time: Duration) {
+        let over = tokio::time::sleep(time);
+        tokio::pin!(over);
+        loop {
+            let ended = tokio::select! {
+                () = &mut over => return,
+                ended = self.executor.next(), if !self.executor.is_idle() => ended,
+            };
+            if let Some(outcome) = ended {
+                self.learn(outcome);
             }
         }
     }
