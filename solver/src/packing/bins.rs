@@ -101,6 +101,12 @@ impl Load {
                 return 0;
             }
         }
+        for (counter, most) in &rules.crowding {
+            let looks = |other: usize| topology.spreads_over_hosts(other, *counter);
+            if self.contents.iter().any(|(other, _)| looks(*other)) {
+                room = room.min(most.saturating_sub(self.counted(topology, *counter)));
+            }
+        }
         let wanted = &problem.groups[group].shape.host_ports;
         if !wanted.is_empty() {
             let planned = self

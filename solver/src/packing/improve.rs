@@ -71,7 +71,8 @@ pub fn improve(
     let begun = if is_relaxed { known.clone() } else { Vec::new() };
     let Some(mut proof) = Generation::begin(&relaxed.model, begun) else { return improved };
     proof.run(settings.column_rounds, PROVE_UNTIL, stop);
-    improved.bound = Some(relaxed.bound(state, &proof));
+    let bound = relaxed.bound(state, &proof);
+    improved.bound = Some(bound);
     let mut values = member_values(&repack, &relaxed, &proof.values);
     let until = |share: f64| move || stop.spent() >= share;
     let rounded = if is_relaxed && proof.is_exact() {
@@ -97,7 +98,7 @@ pub fn improve(
     };
     adopt(state, rounded);
     // Where few of the solution's nodes are whole, packing by its values may do better.
-    if state.price().as_f64() > proof.bound * (1.0 + NEAR) {
+    if state.price().as_f64() > bound.as_f64() * (1.0 + NEAR) {
         let packed = sequential::pack(state, &repack, &model, &values, &mut until(PACK_UNTIL));
         adopt(state, packed);
     }

@@ -223,3 +223,35 @@ fn pods_whose_claims_have_become_too_crowded_a_domain_find_other_places() {
     assert_eq!(crate::verify::verify(&snapshot, &settings.scheduler_names, &plan), []);
     assert!(plan.unschedulable.is_empty(), "{:?}", plan.unschedulable);
 }
+
+#[test]
+fn pods_that_a_host_spread_counts_do_not_crowd_those_that_go_by_it() {
+    let spread = shape(500, 512).label("app", "web").spread(well_known::HOSTNAME_LABEL, 1).build();
+    let crowd = shape(500, 512).label("app", "web").build();
+    let snapshot = cluster()
+        .pool(pool("default"), exoscale())
+        .pods(pods("spread", 3, &spread))
+        .pods(pods("crowd", 12, &crowd))
+        .snapshot();
+    let plan = planned(&snapshot);
+    assert_eq!(plan.placements.len(), 15);
+    let alone = by_target(&plan)
+        .into_values()
+        .filter(|on| on.iter().any(|pod| pod.name.starts_with("spread")))
+        .map(|on| on.len());
+    assert_eq!(alone.collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(crate::verify::verify(&snapshot, &Settings::default().scheduler_names, &plan), []);
+}
+
+#[test]
+fn the_workload_of_karpenter_s_benchmark_is_planned_without_a_fault() {
+    let snapshot = cluster()
+        .pool(pool("default"), karpenter_catalog())
+        .pods(Workload::Karpenter.pods(500, 42))
+        .snapshot();
+    // Improving it takes minutes without a budget.
+    let greedy = Settings { column_rounds: 0, search_rounds: 0, ..Settings::default() };
+    let plan = plan(&snapshot, &greedy, Timestamp::from_seconds(1), 7, &Never);
+    assert_eq!(plan.placements.len() + plan.unschedulable.len(), 500);
+    assert_eq!(crate::verify::verify(&snapshot, &Settings::default().scheduler_names, &plan), []);
+}

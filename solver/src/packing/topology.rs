@@ -39,6 +39,29 @@ enum Kind {
     Owners(PodAffinityTerm),
 }
 
+impl Kind {
+    /// Whether both count the same pods on the same nodes.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Spread(one, left), Self::Spread(another, right)) => {
+                left == right
+                    && one.namespace == another.namespace
+                    && one.node_selector == another.node_selector
+                    && one.node_affinity == another.node_affinity
+                    && one.tolerations == another.tolerations
+                    && one.topology_spread == another.topology_spread
+            }
+            (Self::Affinity(one), Self::Affinity(another)) => {
+                one.namespace == another.namespace && one.affinity == another.affinity
+            }
+            (Self::Anti(left), Self::Anti(right)) | (Self::Owners(left), Self::Owners(right)) => {
+                left == right
+            }
+            _ => false,
+        }
+    }
+}
+
 /// How many pods of a kind are in each domain.
 #[derive(Clone, Debug)]
 pub struct Counter {
@@ -75,6 +98,9 @@ pub struct Rules {
     pub anti: Vec<(usize, bool)>,
     /// Counters of pods that want this group's to stay away.
     pub inverse: Vec<usize>,
+    /// Counters of hard spread constraints that other groups go by and that count this group's
+    /// pods, with the most that may be together where pods of those groups are.
+    pub crowding: Vec<(usize, u32)>,
     /// Counters of pods to be with: each must be above zero, or all pods' absence and `own`.
     pub affinity: Vec<usize>,
     /// Whether the group's own pods match its affinity.
@@ -87,6 +113,7 @@ impl Rules {
         self.spread.is_empty()
             && self.anti.is_empty()
             && self.inverse.is_empty()
+            && self.crowding.is_empty()
             && self.affinity.is_empty()
     }
 }
@@ -120,7 +147,31 @@ impl Topology {
         }
         topology.counted_by =
             groups.iter().map(|group| topology.counters_of(snapshot, &group.shape)).collect();
+        topology.find_crowding();
         topology
+    }
+
+    /// Whose pods count for hosts that others' spread constraints look at.
+    fn find_crowding(&mut self) {
+        let rules: BTreeMap<usize, u32> = self
+            .host_rules
+            .iter()
+            .flat_map(|rules| &rules.spread)
+            .filter(|rule| rule.hard)
+            .map(|rule| (rule.counter, rule.constraint.max_skew))
+            .collect();
+        for (counted_by, own) in self.counted_by.iter().zip(&mut self.host_rules) {
+            let others = counted_by.iter().filter(|counter| {
+                !own.spread.iter().any(|rule| rule.hard && rule.counter == **counter)
+            });
+            own.crowding =
+                others.filter_map(|counter| Some((*counter, *rules.get(counter)?))).collect();
+        }
+    }
+
+    /// Whether pods of the group go by a spread constraint over hosts with this counter.
+    pub fn spreads_over_hosts(&self, group: usize, counter: usize) -> bool {
+        self.host_rules[group].spread.iter().any(|rule| rule.hard && rule.counter == counter)
     }
 
     fn rules_of(
@@ -184,15 +235,8 @@ impl Topology {
             });
             (Key::Label(index), shared)
         };
-        // Terms that several shapes share are counted once.
-        let same = |other: &Counter| {
-            other.key == key
-                && match (&other.kind, &kind) {
-                    (Kind::Anti(left), Kind::Anti(right))
-                    | (Kind::Owners(left), Kind::Owners(right)) => left == right,
-                    _ => false,
-                }
-        };
+        // What several shapes ask alike is counted once.
+        let same = |other: &Counter| other.key == key && other.kind.is_same(&kind);
         let index = self.counters.iter().position(same).unwrap_or_else(|| {
             let counter = Counter { kind, key, counts: Vec::new(), present: Vec::new(), total: 0 };
             self.counters.push(counter);

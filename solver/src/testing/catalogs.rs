@@ -110,3 +110,24 @@ pub fn mixed_catalog() -> Catalog {
     }
     Catalog::new(types)
 }
+
+/// The 400 types of Karpenter's own scheduling benchmark: 1 to 400 CPUs with 2 GiB and 10 pods
+/// each, at one price a CPU and a byte in all zones, spot in two of three.
+pub fn karpenter_catalog() -> Catalog {
+    let types = (1..=400_i64).map(|cpus| {
+        let gibibytes = 2 * cpus;
+        let per_hour =
+            0.1 * cpus as f64 + 0.1 * Bytes::from_mebibytes(gibibytes << 10).0 as f64 / 1e9;
+        let on_demand = ["test-zone-1", "test-zone-2", "test-zone-3"]
+            .map(|zone| offering(zone, CapacityType::OnDemand, per_hour));
+        let spot =
+            ["test-zone-1", "test-zone-2"].map(|zone| offering(zone, CapacityType::Spot, per_hour));
+        let name = format!("fake-it-{}", cpus - 1);
+        let offerings = spot.into_iter().chain(on_demand).collect();
+        let mut kind = instance_type(&name, cpus * 1_000, gibibytes << 10, offerings);
+        kind.capacity.pods = 10 * cpus;
+        kind.overhead = Resources::new(MilliCpu(100), Bytes::from_mebibytes(10));
+        kind
+    });
+    Catalog::new(types.collect())
+}

@@ -122,6 +122,12 @@ impl ShapeBuilder {
     #[must_use]
     pub fn spread(self, topology_key: &str, max_skew: u32) -> Self {
         let selector = LabelSelector::match_labels(&self.shape.labels);
+        self.spread_among(topology_key, max_skew, selector)
+    }
+
+    /// Spread over the domains of a label with respect to pods that the selector means.
+    #[must_use]
+    pub fn spread_among(self, topology_key: &str, max_skew: u32, selector: LabelSelector) -> Self {
         self.spread_by(TopologySpread {
             topology_key: topology_key.into(),
             max_skew,

@@ -4,9 +4,9 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
-use crate::model::{Operator, Pod, PodShape, well_known};
+use crate::model::{LabelSelector, Operator, Pod, PodShape, well_known};
 
-use super::{ShapeBuilder, pods, shape};
+use super::{ShapeBuilder, labels, pods, shape};
 
 /// A kind of generated workload, for benches. The same seed gives the same pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,16 +124,16 @@ fn karpenter(count: usize, random: &mut SmallRng) -> Vec<Pod> {
     const MEMORY: [i64; 6] = [100, 256, 512, 1_024, 2_048, 4_096];
     const LETTERS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
     let mut shapes: std::collections::BTreeMap<PodShape, Arc<PodShape>> = Default::default();
-    let kinds: [fn(ShapeBuilder, &str) -> ShapeBuilder; 5] = [
-        |plain, letter| plain.label("my-label", letter),
-        |plain, letter| plain.label("my-label", letter).spread(well_known::ZONE_LABEL, 1),
-        |plain, letter| plain.label("my-label", letter).spread(well_known::HOSTNAME_LABEL, 1),
-        |plain, letter| {
+    let kinds: [fn(ShapeBuilder, &str, &str) -> ShapeBuilder; 5] = [
+        |plain, letter, _| plain.label("my-label", letter),
+        |plain, letter, other| lettered_spread(plain, letter, other, well_known::ZONE_LABEL),
+        |plain, letter, other| lettered_spread(plain, letter, other, well_known::HOSTNAME_LABEL),
+        |plain, letter, _| {
             plain
                 .label("my-affinity", letter)
                 .affinity(well_known::ZONE_LABEL, &[("my-affinity", letter)])
         },
-        |plain, _| plain.label("app", "nginx").alone_in(well_known::HOSTNAME_LABEL),
+        |plain, _, _| plain.label("app", "nginx").alone_in(well_known::HOSTNAME_LABEL),
     ];
     let mut made = Vec::with_capacity(count);
     for index in 0..count {
@@ -141,10 +141,17 @@ fn karpenter(count: usize, random: &mut SmallRng) -> Vec<Pod> {
         let amount = |list: &[i64], random: &mut SmallRng| list.choose(random).copied();
         let cpu = amount(&CPU, random).unwrap_or(500);
         let memory = amount(&MEMORY, random).unwrap_or(512);
-        let letter = LETTERS.choose(random).copied().unwrap_or("a");
-        let built = kinds[kind.min(4)](shape(cpu, memory), letter).build();
+        // Label and selector are drawn apart: one spread in seven counts its own pods.
+        let [letter, other] = [(); 2].map(|()| LETTERS.choose(random).copied().unwrap_or("a"));
+        let built = kinds[kind.min(4)](shape(cpu, memory), letter, other).build();
         let shared = shapes.entry((*built).clone()).or_insert(built);
         made.push(super::pod(&format!("p{index}"), shared));
     }
     made
+}
+
+/// A pod with one letter for its label, spread with respect to pods that have another.
+fn lettered_spread(plain: ShapeBuilder, letter: &str, other: &str, key: &str) -> ShapeBuilder {
+    let selector = LabelSelector::match_labels(&labels(&[("my-label", other)]));
+    plain.label("my-label", letter).spread_among(key, 1, selector)
 }
