@@ -1,4 +1,4 @@
-//! Arrivals and departures: some hours of Azure's virtual machines, a sample of them, faster.
+//! Arrivals and departures: two hours of Azure's virtual machines, a sample of them, faster.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,11 +6,12 @@ use std::time::Duration;
 use berth_simulations::trace::azure::Reader;
 use berth_solver::model::Timestamp;
 
-/// The window of the trace, in seconds since its beginning: 12 hours after its first day.
+/// The window of the trace, in seconds since its beginning: two hours after its first day.
 const FROM: i64 = 24 * 3_600;
-const SPAN: i64 = 12 * 3_600;
-/// How many times as fast.
-const SPEED: i64 = 144;
+const SPAN: i64 = 2 * 3_600;
+/// How many times as fast: the median machine still lives for a minute, several times as long as
+/// a node takes to start.
+const SPEED: i64 = 24;
 /// One in so many machines.
 const SAMPLE: usize = 24;
 /// Machines larger than this have no node in the catalog.
