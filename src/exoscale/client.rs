@@ -315,7 +315,7 @@ impl Client {
         if (200..300).contains(&answer.status) {
             return Ok(answer.body);
         }
-        let message = credentials.redact(&message_of(&answer.body));
+        let message = message_of(&answer.body, |text| credentials.redact(text));
         let mut kind = of_status(answer.status, &message, answer.retry_after);
         if let (ErrorKind::Forbidden, Some(skew)) = (&kind, skew)
             && skew.off_by > TOLERATED_SKEW

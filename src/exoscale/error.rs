@@ -171,8 +171,9 @@ fn says_no_capacity(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// What an error's body says: `message`, `error`, or title and detail as RFC 9457 has them.
-pub(super) fn message_of(body: &[u8]) -> String {
+/// What an error's body says: `message`, `error`, or title and detail as RFC 9457 has them. It is
+/// cleaned before it is shortened, so that no half of a secret is left at the cut.
+pub(super) fn message_of(body: &[u8], clean: impl Fn(&str) -> String) -> String {
     const LONGEST: usize = 500;
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(value) => {
@@ -183,6 +184,7 @@ pub(super) fn message_of(body: &[u8]) -> String {
         }
         Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
     };
+    let text = clean(&text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
@@ -222,8 +224,11 @@ mod tests {
             (r#"{"a":1}"#, r#"{"a":1}"#),
             ("<html>", "<html>"),
         ] {
-            assert_eq!(message_of(body.as_bytes()), said);
+            assert_eq!(message_of(body.as_bytes(), str::to_owned), said);
         }
-        assert_eq!(message_of("x".repeat(900).as_bytes()).len(), 503);
+        assert_eq!(message_of("x".repeat(900).as_bytes(), str::to_owned).len(), 503);
+        let at_the_cut = format!("{}canary", "x".repeat(497));
+        let said = message_of(at_the_cut.as_bytes(), |text| text.replace("canary", "-"));
+        assert_eq!(said, format!("{}-", "x".repeat(497)));
     }
 }
