@@ -143,11 +143,8 @@ impl Extender {
             (Some(names), _) => {
                 let pod = pod.in_question();
                 let candidates = distinct(names.iter().map(AsRef::as_ref));
-                let filtered = self.decide(|placer| {
-                    let described = described(placer, &pod, body);
-                    let pod = PodInQuestion { described: described.as_ref(), ..pod };
-                    placer.filter(&pod, &candidates)
-                });
+                let filtered =
+                    self.decide_about(&pod, body, |placer, pod| placer.filter(pod, &candidates));
                 self.record(&pod, &filtered);
                 FilterResult::of(&candidates, filtered.verdicts)
             }
@@ -190,11 +187,8 @@ impl Extender {
         let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
         let proposed = question.proposed();
         let proposals: Vec<_> = proposed.iter().map(|one| one.proposal.clone()).collect();
-        let preempted = self.decide(|placer| {
-            let described = described(placer, &pod, body);
-            let pod = PodInQuestion { described: described.as_ref(), ..pod };
-            placer.preempt(&pod, &proposals)
-        });
+        let preempted =
+            self.decide_about(&pod, body, |placer, pod| placer.preempt(pod, &proposals));
         tracing::debug!(
             pod = %format_args!("{}/{}", pod.namespace, pod.name),
             uid = pod.uid,
@@ -232,6 +226,20 @@ impl Extender {
             }
             answer(&bind::Answer { error })
         }))
+    }
+
+    /// As [`Extender::decide`], with all that the question's body says of a pod that no watch has
+    /// shown yet.
+    fn decide_about<T>(
+        &self,
+        pod: &PodInQuestion<'_>,
+        body: &[u8],
+        ask: impl FnOnce(&Placer<'_>, &PodInQuestion<'_>) -> T,
+    ) -> T {
+        self.decide(|placer| {
+            let described = described(placer, pod, body);
+            ask(placer, &PodInQuestion { described: described.as_ref(), ..*pod })
+        })
     }
 
     /// Asks the solver with everything as it is now.
@@ -283,7 +291,7 @@ impl Extender {
 /// The pod as the question describes it, if no watch has shown it yet and room is held that it
 /// could take. Reading all of it takes longer than answering: it is not done without need.
 fn described(placer: &Placer<'_>, pod: &PodInQuestion<'_>, body: &[u8]) -> Option<Arc<Pod>> {
-    if pod.shown(placer.snapshot?).is_some() || placer.plan.targets.is_empty() {
+    if placer.plan.targets.is_empty() || pod.shown(placer.snapshot?).is_some() {
         return None;
     }
     let whole: WholePod = serde_json::from_slice(body).ok()?;
