@@ -102,7 +102,7 @@ impl Load {
             }
         }
         for (counter, most) in &rules.crowding {
-            let looks = |other: usize| topology.spreads_over_hosts(other, *counter);
+            let looks = |other: usize| topology.host_rules[other].must_spread_by(*counter);
             if self.contents.iter().any(|(other, _)| looks(*other)) {
                 room = room.min(most.saturating_sub(self.counted(topology, *counter)));
             }

@@ -116,6 +116,11 @@ impl Rules {
             && self.crowding.is_empty()
             && self.affinity.is_empty()
     }
+
+    /// Whether a spread constraint that must hold goes by this counter.
+    pub fn must_spread_by(&self, counter: usize) -> bool {
+        self.spread.iter().any(|rule| rule.hard && rule.counter == counter)
+    }
 }
 
 /// All counters, and the groups' rules.
@@ -161,17 +166,10 @@ impl Topology {
             .map(|rule| (rule.counter, rule.constraint.max_skew))
             .collect();
         for (counted_by, own) in self.counted_by.iter().zip(&mut self.host_rules) {
-            let others = counted_by.iter().filter(|counter| {
-                !own.spread.iter().any(|rule| rule.hard && rule.counter == **counter)
-            });
+            let others = counted_by.iter().filter(|counter| !own.must_spread_by(**counter));
             own.crowding =
                 others.filter_map(|counter| Some((*counter, *rules.get(counter)?))).collect();
         }
-    }
-
-    /// Whether pods of the group go by a spread constraint over hosts with this counter.
-    pub fn spreads_over_hosts(&self, group: usize, counter: usize) -> bool {
-        self.host_rules[group].spread.iter().any(|rule| rule.hard && rule.counter == counter)
     }
 
     fn rules_of(
