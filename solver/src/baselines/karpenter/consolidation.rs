@@ -14,7 +14,7 @@
 use crate::disruption::consolidation::lift::lift;
 use crate::disruption::consolidation::quota::Quota;
 use crate::disruption::consolidation::work::{Ground, Kind, Work};
-use crate::disruption::{Inputs, Purpose, candidates};
+use crate::disruption::{Candidate, Inputs, Purpose, candidates};
 use crate::model::{DisruptionReason, Name, Offering, Price, Snapshot, Timestamp};
 use crate::packing::Settings;
 use crate::packing::problem::Problem;
@@ -56,50 +56,23 @@ pub fn consolidate(
 ) -> Consolidated {
     let purpose = Purpose::Consolidation { least_age: std::time::Duration::ZERO };
     let (found, _) = candidates(snapshot, inputs, purpose, now);
-    let quota = Quota::of(snapshot, inputs, DisruptionReason::Underutilized, u32::MAX);
+    let mut quota = Quota::of(snapshot, inputs, DisruptionReason::Underutilized, u32::MAX);
     let lifted = lift(snapshot, found, inputs);
     let problem = Problem::new(&lifted.snapshot, settings, &lifted.pending);
     let ground = Ground::new(&problem, &lifted);
     let price_before = crate::disruption::consolidation::result::price_of_all(snapshot);
-    // Bins stand in the order of their nodes' names.
-    let order = (0..ground.takes.len()).filter(|bin| ground.takes[*bin]).collect();
-    let mut sorted: Vec<usize> = (0..lifted.candidates.len()).collect();
-    let ratio = |one: usize| {
-        let candidate = &lifted.candidates[one];
-        candidate.price.as_f64() / candidate.disturbance
-    };
-    sorted.sort_by(|left, right| {
-        ratio(*right).total_cmp(&ratio(*left)).then_with(|| left.cmp(right))
-    });
-    let nodes = snapshot.nodes.len() as f64;
-    let mut peer = Peer {
-        ground: &ground,
-        prices: lifted.candidates.iter().map(|one| one.price).collect(),
-        simulation: SIMULATION * nodes,
-        work: Work::new(&ground, order),
-        result: Consolidated { price_before, price_after: price_before, ..Default::default() },
-        launched: None,
-    };
-    let mut quota = quota;
+    let sorted = by_ratio(&lifted.candidates);
+    let mut peer = Peer::new(&ground, &lifted.candidates, snapshot.nodes.len());
+    peer.result = Consolidated { price_before, price_after: price_before, ..Default::default() };
     loop {
-        let mut allowed = quota.clone();
-        let eligible: Vec<usize> = sorted
-            .iter()
-            .copied()
-            .filter(|one| !peer.work.removed[*one])
-            .filter(|one| {
-                let fits = allowed.allows(&lifted.candidates[*one]);
-                if fits {
-                    allowed.take(&lifted.candidates[*one]);
-                }
-                fits
-            })
-            .collect();
+        let there = sorted.iter().copied().filter(|one| !peer.work.removed[*one]);
+        let eligible = within(quota.clone(), &lifted.candidates, there);
         let Some(done) = peer.several(&eligible).or_else(|| peer.single(&eligible)) else { break };
         for one in done {
             quota.take(&lifted.candidates[one]);
         }
     }
+    peer.result.seconds += peer.looked;
     peer.result
 }
 
@@ -125,39 +98,13 @@ pub fn next_command(
     if found.is_empty() {
         return (None, 0.0);
     }
-    let mut quota = Quota::of(snapshot, inputs, DisruptionReason::Underutilized, u32::MAX);
+    let quota = Quota::of(snapshot, inputs, DisruptionReason::Underutilized, u32::MAX);
     let lifted = lift(snapshot, found, inputs);
     let problem = Problem::new(&lifted.snapshot, settings, &lifted.pending);
     let ground = Ground::new(&problem, &lifted);
-    let order = (0..ground.takes.len()).filter(|bin| ground.takes[*bin]).collect();
-    let mut sorted: Vec<usize> = (0..lifted.candidates.len()).collect();
-    let ratio = |one: usize| {
-        let candidate = &lifted.candidates[one];
-        candidate.price.as_f64() / candidate.disturbance
-    };
-    sorted.sort_by(|left, right| {
-        ratio(*right).total_cmp(&ratio(*left)).then_with(|| left.cmp(right))
-    });
-    sorted.retain(|one| {
-        let fits = quota.allows(&lifted.candidates[*one]);
-        if fits {
-            quota.take(&lifted.candidates[*one]);
-        }
-        fits
-    });
-    let mut peer = Peer {
-        ground: &ground,
-        prices: lifted.candidates.iter().map(|one| one.price).collect(),
-        simulation: SIMULATION * snapshot.nodes.len() as f64,
-        work: Work::new(&ground, order),
-        result: Consolidated::default(),
-        launched: None,
-    };
-    let done = peer.several(&sorted).or_else(|| peer.single(&sorted));
-    // Carrying it out takes what it takes where it is carried out.
-    let validation = if done.is_some() { VALIDATION } else { 0.0 };
-    let replacement = if peer.launched.is_some() { REPLACEMENT } else { 0.0 };
-    let seconds = peer.result.seconds - validation - replacement;
+    let eligible = within(quota, &lifted.candidates, by_ratio(&lifted.candidates));
+    let mut peer = Peer::new(&ground, &lifted.candidates, snapshot.nodes.len());
+    let done = peer.several(&eligible).or_else(|| peer.single(&eligible));
     let command = done.map(|done| Command {
         claims: done.iter().map(|one| lifted.candidates[*one].claim.name.clone()).collect(),
         replacement: peer.launched.and_then(|candidate| {
@@ -168,13 +115,43 @@ pub fn next_command(
             Some((pool.pool.name.clone(), machine.name.clone(), offering.clone()))
         }),
     });
-    (command, seconds)
+    (command, peer.looked)
+}
+
+/// Candidates in the order in which they are tried: what a node costs by the disturbance that its
+/// removal is, the largest first.
+fn by_ratio(candidates: &[Candidate<'_>]) -> Vec<usize> {
+    let ratio = |one: usize| candidates[one].price.as_f64() / candidates[one].disturbance;
+    let mut sorted: Vec<usize> = (0..candidates.len()).collect();
+    sorted.sort_by(|left, right| {
+        ratio(*right).total_cmp(&ratio(*left)).then_with(|| left.cmp(right))
+    });
+    sorted
+}
+
+/// Those that the budgets allow, taken one after the other.
+fn within(
+    mut quota: Quota,
+    candidates: &[Candidate<'_>],
+    tried: impl IntoIterator<Item = usize>,
+) -> Vec<usize> {
+    let allowed = tried.into_iter().filter(|one| {
+        let fits = quota.allows(&candidates[*one]);
+        if fits {
+            quota.take(&candidates[*one]);
+        }
+        fits
+    });
+    allowed.collect()
 }
 
 struct Peer<'g, 'p, 'a> {
     ground: &'g Ground<'p, 'a>,
     prices: Vec<Price>,
+    /// How long it takes to simulate a scheduling, in seconds of the modelled time.
     simulation: f64,
+    /// How long it has looked for commands, in the same seconds.
+    looked: f64,
     work: Work<'p, 'a>,
     result: Consolidated,
     /// What the last command launched.
@@ -189,7 +166,21 @@ struct Found<'p, 'a> {
     evictions: u64,
 }
 
-impl<'p, 'a> Peer<'_, 'p, 'a> {
+impl<'g, 'p, 'a> Peer<'g, 'p, 'a> {
+    fn new(ground: &'g Ground<'p, 'a>, candidates: &[Candidate<'_>], nodes: usize) -> Self {
+        // Bins stand in the order of their nodes' names.
+        let order = (0..ground.takes.len()).filter(|bin| ground.takes[*bin]).collect();
+        Self {
+            ground,
+            prices: candidates.iter().map(|one| one.price).collect(),
+            simulation: SIMULATION * nodes as f64,
+            looked: 0.0,
+            work: Work::new(ground, order),
+            result: Consolidated::default(),
+            launched: None,
+        }
+    }
+
     /// The largest prefix that can go together, by binary search.
     fn several(&mut self, eligible: &[usize]) -> Option<Vec<usize>> {
         let most = eligible.len().min(MOST_TOGETHER);
@@ -207,7 +198,7 @@ impl<'p, 'a> Peer<'_, 'p, 'a> {
                 None => high = middle - 1,
             }
         }
-        self.result.seconds += spent;
+        self.looked += spent;
         let (count, found) = best?;
         self.carry_out(&eligible[..count], found);
         Some(eligible[..count].to_vec())
@@ -222,12 +213,12 @@ impl<'p, 'a> Peer<'_, 'p, 'a> {
             }
             spent += self.simulation;
             if let Some(found) = self.simulate(&[*one]) {
-                self.result.seconds += spent;
+                self.looked += spent;
                 self.carry_out(&[*one], found);
                 return Some(vec![*one]);
             }
         }
-        self.result.seconds += spent;
+        self.looked += spent;
         None
     }
 
