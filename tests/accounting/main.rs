@@ -14,6 +14,7 @@ use berth::watch::Interner;
 use berth::watch::accounting::pod_requests;
 use berth::watch::objects::decode;
 use berth::watch::reduce::Defects;
+use berth_controlplane::in_ci;
 use berth_solver::model::Resources;
 use serde::Deserialize;
 
@@ -112,9 +113,4 @@ fn vectors() -> Result<Vec<Vector>, String> {
     let output = go(&["run", "."])?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout).expect("JSON"))
-}
-
-/// Whether a continuous-integration run is under way, where nothing may be skipped.
-fn in_ci() -> bool {
-    std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use berth::api::{ExoscaleNodeClass, KubeReserved, Kubelet, SystemReserved};
 use berth_controlplane::ControlPlane;
 use kube::api::PostParams;
@@ -163,29 +163,6 @@ fn of_registries() -> Vec<Case> {
             )],
         ),
     ]
-}
-
-/// What users of the existing provider write is stored and read as it was written.
-pub(super) async fn node_classes_are_taken_whole(plane: &ControlPlane) -> Result<()> {
-    let folder = repository().join("tests/crds/node-classes");
-    let paths: Vec<PathBuf> =
-        std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    assert!(paths.len() >= 4, "{paths:?}");
-    for path in paths {
-        let written: Value = serde_saphyr::from_str(&std::fs::read_to_string(&path)?)?;
-        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let stored = api::<ExoscaleNodeClass>(plane)
-            .create(&dry_run, &object(written.clone())?)
-            .await
-            .with_context(|| path.display().to_string())?;
-        let stored = serde_json::to_value(&stored)?;
-        let missing = first_missing(&written["spec"], &stored["spec"], "spec");
-        assert_eq!(missing, None, "{}", path.display());
-        let typed: ExoscaleNodeClass = serde_json::from_value(written)?;
-        let missing = first_missing(&stored["spec"], &serde_json::to_value(&typed.spec)?, "spec");
-        assert_eq!(missing, None, "{}: the type lost it", path.display());
-    }
-    Ok(())
 }
 
 /// What is left out gets the same value from the API server and from the type.

@@ -10,11 +10,13 @@ mod rules;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use berth::api::{NodeClaim, NodePool};
+use berth::api::{ExoscaleNodeClass, NodeClaim, NodePool};
 use berth_controlplane::ControlPlane;
 use kube::Api;
 use kube::api::{DynamicObject, PostParams};
 use kube::core::{ApiResource, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 fn repository() -> &'static Path {
@@ -74,8 +76,8 @@ async fn an_api_server_takes_the_right_and_refuses_the_wrong() -> Result<()> {
     rules::are_kept(&plane).await?;
     rules::transitions_are_kept(&plane).await?;
     absent_fields_get_the_defaults_of_the_types(&plane).await?;
-    manifests_of_karpenters_users_are_taken_whole(&plane).await?;
-    exoscale::node_classes_are_taken_whole(&plane).await?;
+    manifests_are_taken_whole::<NodePool>(&plane, "manifests", 6).await?;
+    manifests_are_taken_whole::<ExoscaleNodeClass>(&plane, "node-classes", 4).await?;
     exoscale::defaults_are_those_of_the_types(&plane).await?;
     exoscale::the_existing_providers_rules_and_defaults_are_all_there(&plane).await?;
     kubectl_knows_columns_category_and_scale(&plane).await
@@ -129,25 +131,34 @@ async fn absent_fields_get_the_defaults_of_the_types(plane: &ControlPlane) -> Re
     Ok(())
 }
 
-async fn manifests_of_karpenters_users_are_taken_whole(plane: &ControlPlane) -> Result<()> {
-    let folder = repository().join("tests/crds/manifests");
+/// The manifests of a folder are stored and read as they were written.
+async fn manifests_are_taken_whole<K>(
+    plane: &ControlPlane,
+    folder: &str,
+    at_least: usize,
+) -> Result<()>
+where
+    K: Resource<DynamicType = ()> + Serialize + DeserializeOwned,
+{
+    let folder = repository().join("tests/crds").join(folder);
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.sort();
-    assert!(paths.len() >= 6, "{paths:?}");
+    assert!(paths.len() >= at_least, "{paths:?}");
     for path in paths {
         let text = std::fs::read_to_string(&path)?;
         let written: Value = serde_saphyr::from_str(&text)?;
         let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        let stored = api::<NodePool>(plane)
+        let stored = api::<K>(plane)
             .create(&dry_run, &object(written.clone())?)
             .await
             .with_context(|| path.display().to_string())?;
         let stored = serde_json::to_value(&stored)?;
         let missing = first_missing(&written["spec"], &stored["spec"], "spec");
         assert_eq!(missing, None, "{}", path.display());
-        let typed: NodePool = serde_json::from_value(written)?;
-        let missing = first_missing(&stored["spec"], &serde_json::to_value(&typed.spec)?, "spec");
+        let typed: K = serde_json::from_value(written)?;
+        let typed = serde_json::to_value(&typed)?;
+        let missing = first_missing(&stored["spec"], &typed["spec"], "spec");
         assert_eq!(missing, None, "{}: the type lost it", path.display());
     }
     Ok(())

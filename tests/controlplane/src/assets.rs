@@ -71,7 +71,7 @@ fn built() -> Result<PathBuf> {
 }
 
 /// Whether a continuous-integration run is under way, where nothing may be skipped.
-pub(crate) fn in_ci() -> bool {
+pub fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false"))
 }
 

@@ -34,7 +34,7 @@ mod scheduling;
 mod settings;
 mod wait;
 
-pub use assets::Assets;
+pub use assets::{Assets, in_ci};
 pub use component::Component;
 pub use plane::{Builder, ControlPlane};
 pub use scheduling::metric;
