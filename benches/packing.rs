@@ -9,21 +9,28 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+#[path = "shared/data.rs"]
+mod data;
+#[path = "shared/records.rs"]
+mod records;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth::catalog;
-use berth_simulations::trace::{Format, Shapes, TraceRecord, snapshots};
+use berth_simulations::trace::{Shapes, TraceRecord, snapshots};
 use berth_solver::baselines::{self, Policy};
 use berth_solver::model::{CapacityType, Catalog, Plan, Snapshot, Timestamp};
 use berth_solver::packing::{Budget, Never, Settings};
 use berth_solver::planning;
 use berth_solver::testing::{cluster, instance_type, offering, pod, pool, shape};
 use berth_solver::verify::verify;
+use data::data;
+use records::records;
 use serde_json::{Value, json};
 
 const SEED: u64 = 1;
@@ -32,10 +39,7 @@ const TRACES: [(&str, &str); 2] = [("azure", "azure-v1/v1.dev.txt"), ("openb", "
 const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];
 
 fn main() {
-    let data = std::env::var_os("BERTH_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
+    let data = data();
     let mut text = format!(
         "# Packing what others packed\n\n{} processors, one used, seed {SEED}.\n\n",
         std::thread::available_parallelism().map_or(0, usize::from)
@@ -187,7 +191,7 @@ fn recorded(data: &Path, text: &mut String, rows: &mut Vec<Value>) {
          at best, % | cluster-autoscaler, % | at best, % |\n|---|---|---|---|---|---|---|---|---|---|"
     );
     for (trace, path) in TRACES {
-        let Some(records) = records(&data.join("traces").join(path)) else { continue };
+        let Some(records) = records(&data.join("traces").join(path), SEED) else { continue };
         for name in CATALOGS {
             let file = data.join("catalogs").join(format!("{name}.csv"));
             if !file.exists() {
@@ -224,28 +228,6 @@ fn recorded(data: &Path, text: &mut String, rows: &mut Vec<Value>) {
             rows.extend(cases);
         }
     }
-}
-
-/// The pods of a trace: a file, or the first CSV of a folder.
-fn records(path: &Path) -> Option<Vec<TraceRecord>> {
-    let file = if path.is_dir() {
-        let files = std::fs::read_dir(path).expect("a folder").map(|one| one.expect("one").path());
-        let mut lists: Vec<PathBuf> = files
-            .filter(|file| file.to_string_lossy().contains("pod"))
-            .filter(|file| file.extension().is_some_and(|kind| kind == "csv"))
-            .collect();
-        lists.sort();
-        lists.into_iter().next()?
-    } else {
-        path.to_owned()
-    };
-    if !file.exists() {
-        println!("left out: there is no {}", file.display());
-        return None;
-    }
-    let format = Format::recognise(&file).expect("a known format");
-    let records = format.open(&file, SEED).expect("a trace");
-    Some(records.map(|record| record.expect("a record")).collect())
 }
 
 fn case(trace: &str, name: &str, catalog: &Arc<Catalog>, alive: &[&TraceRecord]) -> Value {

@@ -6,8 +6,11 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+#[path = "shared/data.rs"]
+mod data;
+
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +20,7 @@ use berth_solver::model::{Catalog, Plan, Snapshot, Timestamp};
 use berth_solver::packing::{self, Budget, Never, Settings};
 use berth_solver::testing::{Workload, cluster, pool};
 use berth_solver::verify::verify;
+use data::data;
 use serde_json::{Value, json};
 
 const SEED: u64 = 1;
@@ -49,10 +53,7 @@ fn main() {
 }
 
 fn catalogs() -> Vec<(String, Arc<Catalog>)> {
-    let folder = std::env::var_os("BERTH_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        PathBuf::from,
-    );
+    let folder = data();
     let mut found = vec![(
         "exoscale (built in)".to_owned(),
         Arc::new(catalog::exoscale().expect("the built-in catalog")),

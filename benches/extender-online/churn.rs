@@ -1,10 +1,11 @@
 //! Arrivals and departures: two hours of Azure's virtual machines, a sample of them, faster.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use berth_simulations::trace::azure::Reader;
 use berth_solver::model::Timestamp;
+
+use crate::data::data;
 
 /// The window of the trace, in seconds since its beginning: two hours after its first day.
 const FROM: i64 = 24 * 3_600;
@@ -38,12 +39,6 @@ pub fn length() -> Duration {
 fn since(second: i64) -> Duration {
     let millis = (second - FROM).max(0) * 1_000 / SPEED;
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-/// Where shared data is: beside the repository, or where `BERTH_DATA` says.
-pub fn data() -> PathBuf {
-    std::env::var_os("BERTH_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
 }
 
 /// The pods, in the order of their coming; `None`, with a notice, if there is no trace.

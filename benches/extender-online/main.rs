@@ -13,6 +13,10 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod churn;
+#[path = "../shared/data.rs"]
+mod data;
+#[path = "../shared/machine.rs"]
+mod machine;
 mod objects;
 #[path = "../extender/processor.rs"]
 mod processor;

@@ -13,6 +13,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use crate::churn::{self, Stay};
+use crate::data::data;
 use crate::objects::{LIMIT, NAMESPACE, all};
 use crate::processor::Processor;
 use crate::report::Report;
@@ -170,7 +171,7 @@ impl Daemon {
             format!("--health-address=127.0.0.1:{health}"),
             format!("--steer-nominated-node={ours}"),
         ];
-        let catalog = churn::data().join("catalogs/exoscale-ch-gva-2.csv");
+        let catalog = data().join("catalogs/exoscale-ch-gva-2.csv");
         if catalog.exists() {
             arguments.push(format!("--catalog={}", catalog.display()));
         }

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::machine::machine;
+
 #[derive(Default)]
 pub struct Report {
     pub throughput: Vec<Value>,
@@ -16,14 +18,6 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_default()
-}
-
-fn machine() -> String {
-    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.and_then(|line| line.split_once(':')).map_or("", |(_, model)| model.trim());
-    let count = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("{count} x {model}")
 }
 
 /// A table with these columns: the key, its heading and how many digits follow the point.

@@ -11,6 +11,8 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod client;
+#[path = "../shared/machine.rs"]
+mod machine;
 mod processor;
 mod report;
 mod world;

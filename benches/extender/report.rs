@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::machine::machine;
+
 /// Half of the calls, 99 of a hundred and all of them took no longer, in milliseconds.
 #[derive(Clone, Copy, Default)]
 pub struct Quantiles {
@@ -92,14 +94,6 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     text.unwrap_or_default()
-}
-
-fn machine() -> String {
-    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = processors.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.and_then(|line| line.split_once(':')).map_or("", |(_, model)| model.trim());
-    let count = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("{count} x {model}")
 }
 
 /// Writes `target/bench/NAME.md` and `.json`.

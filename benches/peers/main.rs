@@ -12,7 +12,11 @@
 #![allow(missing_docs, dead_code, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod karpenter;
+#[path = "../shared/machine.rs"]
+mod machine;
 mod problems;
+#[path = "../shared/records.rs"]
+mod records;
 mod report;
 mod suites;
 

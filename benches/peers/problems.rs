@@ -6,21 +6,19 @@ use std::sync::Arc;
 
 use berth::catalog;
 use berth_solver::model::{
-    Catalog, InstanceType, Name, NodePool, Operator, Pod, Snapshot, ValueSet, well_known,
+    Bytes, Catalog, InstanceType, Name, NodePool, Operator, Pod, Snapshot, ValueSet, well_known,
 };
-use berth_solver::testing::{Workload, cluster, pool};
+use berth_solver::testing::{Workload, cluster, karpenter_catalog, pool};
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 
+#[path = "../shared/data.rs"]
+mod data;
+pub use data::data;
+
 /// Catalogs of clouds in the shared data.
 pub const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];
-
-/// Where the shared data is.
-pub fn data() -> PathBuf {
-    std::env::var_os("BERTH_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from)
-}
 
 /// A catalog, and the file that it was read from.
 #[derive(Clone, Debug)]
@@ -50,15 +48,21 @@ impl Sold {
             "instance_type,arch,cpu_milli,memory_mib,pods,overhead_cpu_milli,overhead_memory_mib,\
              zone,capacity_type,price_per_hour\n",
         );
-        for cpus in 1..=400_i64 {
-            let price = 0.1 * cpus as f64 + 0.1 * (cpus << 31) as f64 / 1e9;
-            let sold = [("1", "spot"), ("2", "spot"), ("1", "on-demand"), ("2", "on-demand")];
-            for (zone, kind) in sold.into_iter().chain([("3", "on-demand")]) {
+        for kind in &karpenter_catalog().instance_types {
+            let (capacity, overhead) = (&kind.capacity, &kind.overhead);
+            let mebibytes = |bytes: Bytes| bytes.0 >> 20;
+            for sold in &kind.offerings {
                 text.push_str(&format!(
-                    "fake-it-{cpus:03},amd64,{},{},{},100,10,test-zone-{zone},{kind},{price:.6}\n",
-                    cpus * 1_000,
-                    cpus * 2_048,
-                    cpus * 10,
+                    "{},amd64,{},{},{},{},{},{},{},{:.6}\n",
+                    kind.name,
+                    capacity.cpu.0,
+                    mebibytes(capacity.memory),
+                    capacity.pods,
+                    overhead.cpu.0,
+                    mebibytes(overhead.memory),
+                    sold.zone,
+                    sold.capacity_type,
+                    sold.price.as_f64(),
                 ));
             }
         }

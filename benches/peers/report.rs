@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::machine::machine;
+
 pub const SEED: u64 = 1;
 
 /// What one of them made of a case.
@@ -178,13 +180,4 @@ impl Report {
             );
         }
     }
-}
-
-/// The machine: its processors, and how many.
-fn machine() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name"));
-    let model = model.map_or("processors", |rest| rest.trim_start_matches([' ', '\t', ':']));
-    let count = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{count} x {model}")
 }

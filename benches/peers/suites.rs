@@ -1,9 +1,8 @@
 //! What is measured.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use berth_simulations::trace::{Format, Shapes, TraceRecord, snapshots};
+use berth_simulations::trace::{Shapes, snapshots};
 use berth_solver::baselines::{self, Policy};
 use berth_solver::model::{Plan, Snapshot, Timestamp};
 use berth_solver::packing::{Budget, Never, Settings};
@@ -13,7 +12,8 @@ use berth_solver::verify::verify;
 use serde_json::json;
 
 use crate::karpenter::{Karpenter, Run};
-use crate::problems::{self, AGAIN, CATALOGS, Sold, is_same};
+use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same};
+use crate::records::records;
 use crate::report::{Case, Report, SEED, System};
 
 const TRACES: [(&str, &str); 2] = [("azure", "azure-v1/v1.dev.txt"), ("openb", "openb")];
@@ -132,7 +132,7 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
     let count = u32::try_from(number("BERTH_BENCH_SNAPSHOTS", 4)).expect("a small number");
     let run = Run { workers: 1, times: 1 };
     for (trace, path) in TRACES {
-        let Some(records) = records(&problems::data().join("traces").join(path)) else { continue };
+        let Some(records) = records(&data().join("traces").join(path), SEED) else { continue };
         for sold in CATALOGS.into_iter().filter_map(Sold::shared) {
             for moment in snapshots(&records, count) {
                 let mut shapes = Shapes::new();
@@ -150,26 +150,6 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
             }
         }
     }
-}
-
-/// The pods of a trace: a file, or the first list of pods of a folder.
-fn records(path: &Path) -> Option<Vec<TraceRecord>> {
-    let file = if path.is_dir() {
-        let files = std::fs::read_dir(path).expect("a folder").map(|one| one.expect("one").path());
-        let mut lists: Vec<_> =
-            files.filter(|file| file.to_string_lossy().contains("pod_list")).collect();
-        lists.sort();
-        lists.into_iter().next()?
-    } else {
-        path.to_owned()
-    };
-    if !file.exists() {
-        println!("left out: there is no {}", file.display());
-        return None;
-    }
-    let format = Format::recognise(&file).expect("a known format");
-    let records = format.open(&file, SEED).expect("a trace");
-    Some(records.map(|record| record.expect("a record")).collect())
 }
 
 /// The policy beside Karpenter itself, and Karpenter beside itself.

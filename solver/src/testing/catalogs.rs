@@ -112,7 +112,7 @@ pub fn mixed_catalog() -> Catalog {
 }
 
 /// The 400 types of Karpenter's own scheduling benchmark: 1 to 400 CPUs with 2 GiB and 10 pods
-/// each, at one price a CPU and a byte in all zones, spot in two of three.
+/// each, at one price a CPU and a byte in all zones, spot in two of three. Named by their CPUs.
 pub fn karpenter_catalog() -> Catalog {
     let types = (1..=400_i64).map(|cpus| {
         let gibibytes = 2 * cpus;
@@ -122,7 +122,7 @@ pub fn karpenter_catalog() -> Catalog {
             .map(|zone| offering(zone, CapacityType::OnDemand, per_hour));
         let spot =
             ["test-zone-1", "test-zone-2"].map(|zone| offering(zone, CapacityType::Spot, per_hour));
-        let name = format!("fake-it-{}", cpus - 1);
+        let name = format!("fake-it-{cpus:03}");
         let offerings = spot.into_iter().chain(on_demand).collect();
         let mut kind = instance_type(&name, cpus * 1_000, gibibytes << 10, offerings);
         kind.capacity.pods = 10 * cpus;
