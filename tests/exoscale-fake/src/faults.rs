@@ -1,0 +1,83 @@
+use std::time::Duration;
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Nothing is done; this status and message are answered.
+    Refuse {
+        /// The status.
+        status: u16,
+        /// What is said.
+        message: String,
+    },
+    /// Nothing is done; 429 with `Retry-After`, in seconds.
+    Throttle(u64),
+    /// Nothing is done, and the connection is closed without an answer.
+    Drop,
+    /// Nothing is done, and no answer ever comes.
+    Ignore,
+    /// It is done, and the connection is closed without an answer.
+    LoseReply,
+    /// It is done, and no answer ever comes.
+    Hang,
+    /// It is done, and this status is answered all the same.
+    FailAfter(u16),
+    /// It is done after so long, in the machine's own time.
+    Late(Duration),
+    /// The operation that it begins fails: what was begun is undone.
+    OperationFails {
+        /// One of the API's reasons.
+        reason: &'static str,
+        /// What is said.
+        message: String,
+    },
+    /// The operation that it begins stays pending for ever, and so does what was begun.
+    OperationStuck,
+}
+
+impl Fault {
+    /// Nothing is done; this status and message are answered.
+    pub fn refuse(status: u16, message: &str) -> Self {
+        Self::Refuse { status, message: message.to_owned() }
+    }
+
+    /// The operation fails for lack of capacity.
+    pub fn no_capacity() -> Self {
+        let message = "Insufficient capacity in zone".to_owned();
+        Self::OperationFails { reason: "unavailable", message }
+    }
+
+    /// Whether the call itself is carried out.
+    pub(crate) const fn is_done(&self) -> bool {
+        !matches!(self, Self::Refuse { .. } | Self::Throttle(_) | Self::Drop | Self::Ignore)
+    }
+}
+
+/// Faults that wait for their calls.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<(&'static str, u32, Fault)>);
+
+impl Faults {
+    /// The next `times` calls of an operation meet a fault, after those that were asked for
+    /// before.
+    pub(crate) fn add(&mut self, operation: &'static str, times: u32, fault: Fault) {
+        self.0.push((operation, times, fault));
+    }
+
+    /// Takes the fault of a call, if it is to have one. `*` stands for every operation.
+    pub(crate) fn take(&mut self, operation: &str) -> Option<Fault> {
+        let position = self.0.iter().position(|(name, _, _)| *name == operation || *name == "*")?;
+        let (_, times, fault) = &mut self.0[position];
+        let fault = fault.clone();
+        *times -= 1;
+        if *times == 0 {
+            self.0.remove(position);
+        }
+        Some(fault)
+    }
+
+    /// No more of them.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

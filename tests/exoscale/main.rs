@@ -1,0 +1,12 @@
+//! What Berth does on Exoscale, against a fake of Exoscale's API that shares no code with it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+mod client;
+mod support;

@@ -1,0 +1,47 @@
+//! A fake, and clients of it that lose no time.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use berth::clock::Clock;
+use berth::exoscale::{Client, CredentialSource, Credentials, Settings};
+use berth_exoscale_fake::Fake;
+use berth_solver::model::Timestamp;
+
+/// A clock that runs so many times as fast as the machine's, from a fixed moment on.
+pub fn fast_clock(speed: f64) -> Clock {
+    Clock::running(Timestamp::from_seconds(1_800_000_000), speed)
+}
+
+/// A fake that goes by that clock.
+pub async fn fake_at(clock: &Clock) -> Fake {
+    let clock = clock.clone();
+    let now = move || {
+        let millis = u64::try_from(clock.now().as_millis()).unwrap();
+        UNIX_EPOCH + Duration::from_millis(millis)
+    };
+    let now: Arc<dyn Fn() -> SystemTime + Send + Sync> = Arc::new(now);
+    Fake::start_with("ch-gva-2", now).await.unwrap()
+}
+
+/// The fake's key.
+pub fn credentials(fake: &Fake) -> CredentialSource {
+    let (key, secret) = fake.key();
+    CredentialSource::Fixed(Credentials::new(key, secret, "a test").unwrap())
+}
+
+/// Settings under which nothing waits for long.
+pub fn quick() -> Settings {
+    Settings {
+        attempt_timeout: Duration::from_millis(500),
+        first_wait: Duration::from_millis(1),
+        poll_first: Duration::from_millis(1),
+        poll_longest: Duration::from_millis(10),
+        ..Settings::default()
+    }
+}
+
+/// A client of the fake.
+pub fn client(fake: &Fake, clock: &Clock) -> Client {
+    Client::new(&fake.endpoint(), credentials(fake), clock.clone(), quick()).unwrap()
+}
