@@ -14,12 +14,14 @@
 //! * [`operator`]: the autoscaler, with the daemon's deciding code
 //! * [`scenario`]: the demo's script
 //! * [`trace`]: readers of workload traces
+//! * [`replay`]: what a trace would have cost under a policy
 
 pub mod cloud;
 pub mod cluster;
 pub mod events;
 pub mod operator;
 pub mod random;
+pub mod replay;
 pub mod scenario;
 pub mod scheduler;
 pub mod trace;

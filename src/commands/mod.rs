@@ -4,6 +4,7 @@ pub mod crds;
 pub mod demo;
 pub mod plan;
 pub mod serve;
+pub mod simulate;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,6 +27,7 @@ enum Command {
     Demo(demo::Arguments),
     Plan(plan::Arguments),
     Serve(Box<serve::Arguments>),
+    Simulate(Box<simulate::Arguments>),
 }
 
 /// Why a command did not do what it was asked to.
@@ -65,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
         Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock()),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments, &mut std::io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,8 +10,12 @@
 //! pods with one card (default 1000, a whole one). `node_selector` is `key=value;key=value`,
 //! `host_anti_affinity` is `true` or `false`. An empty cell is the default: the namespace
 //! `default`, nothing of a resource, no rule. Namespace and name together are unique.
+//!
+//! [`Reader::in_order`] refuses rows whose times go backwards. It needs the names of those pods only
+//! that are there: a name may come again once its pod has ended.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
 use std::io::BufRead;
 use std::path::Path;
 
@@ -45,12 +49,21 @@ pub(super) fn is_header(line: &str) -> bool {
         && names.any(|name| name == "workload" || name == "submit_s")
 }
 
+/// Rows in the order of their times.
+#[derive(Default)]
+struct Order {
+    last: Option<Timestamp>,
+    ends: BinaryHeap<Reverse<(Timestamp, Name, Name)>>,
+}
+
 /// Reads a workload trace row by row.
 pub struct Reader {
     table: Table,
     resources: Vec<(String, Name)>,
     /// Names that were there, to refuse them a second time.
     names: HashSet<(Name, Name)>,
+    /// Where rows must be in order: the time of the last, and when which name is free again.
+    order: Option<Order>,
     /// Texts that many rows share.
     texts: HashSet<Name>,
     over: bool,
@@ -85,13 +98,23 @@ impl Reader {
             .map(|(column, resource)| (column, Name::from(resource)))
             .collect();
         let (names, texts) = (HashSet::new(), HashSet::new());
-        Ok(Self { table, resources, names, texts, over: false })
+        Ok(Self { table, resources, names, order: None, texts, over: false })
+    }
+
+    /// Refuses rows that are not in the order of their times.
+    #[must_use]
+    pub fn in_order(mut self) -> Self {
+        self.order = Some(Order::default());
+        self
     }
 
     fn read(&mut self) -> Result<Option<TraceRecord>, TraceError> {
-        let Self { table, resources, names, texts, .. } = self;
+        let Self { table, resources, names, order, texts, .. } = self;
         let Some(row) = table.next_row()? else { return Ok(None) };
         let record = record(&row, resources, texts).map_err(|problem| row.error(problem))?;
+        if let Some(order) = order {
+            order.follow(&record, names).map_err(|problem| row.error(problem))?;
+        }
         if !names.insert((record.namespace.clone(), record.name.clone())) {
             let problem = format!(
                 "{}/{} is there already: expected each pod once",
@@ -100,6 +123,35 @@ impl Reader {
             return Err(row.error(Problem::in_column("name", problem)));
         }
         Ok(Some(record))
+    }
+}
+
+impl Order {
+    /// Takes a row in, and forgets the names of pods that have ended by then.
+    fn follow(
+        &mut self,
+        record: &TraceRecord,
+        names: &mut HashSet<(Name, Name)>,
+    ) -> Result<(), Problem> {
+        if let Some(last) = self.last.filter(|last| record.submit < *last) {
+            let problem = format!(
+                "{} is before the row above, {last}: expected rows in the order of submit_s, as \
+                 `berth trace convert` writes them",
+                record.submit
+            );
+            return Err(Problem::in_column("submit_s", problem));
+        }
+        self.last = Some(record.submit);
+        while let Some(Reverse((end, ..))) = self.ends.peek()
+            && *end <= record.submit
+            && let Some(Reverse((_, namespace, name))) = self.ends.pop()
+        {
+            names.remove(&(namespace, name));
+        }
+        if let Some(end) = record.end {
+            self.ends.push(Reverse((end, record.namespace.clone(), record.name.clone())));
+        }
+        Ok(())
     }
 }
 

@@ -87,6 +87,23 @@ impl Format {
             Self::AzureV1 => Box::new(azure::Reader::open(path, seed)?),
         })
     }
+
+    /// Whether its pods come in the order of their times.
+    pub const fn is_sorted(self) -> bool {
+        matches!(self, Self::Csv | Self::AzureV1)
+    }
+
+    /// The same, but a trace that should be in the order of its times and is not is refused: it
+    /// would have to be kept in memory.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_sorted(self, path: &Path, seed: u64) -> Result<Records, TraceError> {
+        match self {
+            Self::Csv => Ok(Box::new(csv::Reader::open(path)?.in_order())),
+            _ => self.open(path, seed),
+        }
+    }
 }
 
 impl fmt::Display for Format {

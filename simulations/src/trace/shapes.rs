@@ -26,7 +26,7 @@ const SCHEDULER: &str = "default-scheduler";
 /// over host names with that skew and more domains wanted than there can be, which is Kubernetes'
 /// way to say it. Pods carry the label [`WORKLOAD_LABEL`] only where a rule of theirs looks at
 /// it, so that pods of many workloads without rules stay interchangeable.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Shapes {
     known: HashMap<(Name, Option<Name>, TraceShape), Arc<PodShape>>,
 }

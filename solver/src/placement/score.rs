@@ -47,11 +47,8 @@ impl Placer<'_> {
                     HIGHEST_SCORE
                 } else if leaving.contains(candidate) {
                     LOWEST_SCORE
-                } else if !figures.is_managed {
-                    UNMANAGED_SCORE
                 } else {
-                    let fullness = i64::from(figures.fullness * FULLNESS_POINTS / 1_000);
-                    1 + fullness + price_points(figures.rate, cheapest)
+                    score_of(&figures, cheapest)
                 }
             })
             .collect()
@@ -63,6 +60,16 @@ impl Placer<'_> {
         }
         self.standing_node(snapshot, self.target(snapshot, pod)?)
     }
+}
+
+/// The score of a node that is not leaving, for a pod that is planned for no node. `cheapest` is
+/// the lowest rate among the candidates.
+pub fn score_of(figures: &NodeFigures, cheapest: Option<u64>) -> i64 {
+    if !figures.is_managed {
+        return UNMANAGED_SCORE;
+    }
+    let fullness = i64::from(figures.fullness * FULLNESS_POINTS / 1_000);
+    1 + fullness + price_points(figures.rate, cheapest)
 }
 
 /// `floor(3 × cheapest / rate)`, from 0 to 3. What costs nothing has all of them.

@@ -6,7 +6,7 @@ mod existing;
 mod input;
 mod policy;
 mod progress;
-mod table;
+pub(super) mod table;
 
 use std::io::Write;
 use std::path::PathBuf;

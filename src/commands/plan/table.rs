@@ -99,7 +99,10 @@ fn percent(part: i64, whole: i64) -> String {
 }
 
 /// A table whose columns from `numbers` on are numbers.
-pub(super) fn table<const COLUMNS: usize>(header: [&str; COLUMNS], numbers: usize) -> Table {
+pub(in crate::commands) fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    numbers: usize,
+) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
     table.set_header(header);

@@ -3,7 +3,7 @@ use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
 
 use super::NodeState;
-use crate::model::{Name, NodeClaim};
+use crate::model::{Name, NodeClaim, Price, Resources};
 
 /// What scoring wants to know of each node, by name. Kept up to date with every event, so that a
 /// question about thousands of nodes walks over none of their objects.
@@ -23,13 +23,18 @@ pub struct NodeFigures {
 
 impl NodeFigures {
     pub(super) fn of(state: &NodeState, claim: Option<&NodeClaim>) -> Self {
-        let (used, all) = (&state.used, &state.node.allocatable);
+        let is_managed = state.node.pool().is_some();
+        let price = claim.and_then(|claim| claim.price);
+        Self::new(is_managed, &state.used, &state.node.allocatable, price)
+    }
+
+    /// What pods take of what they can have, and what the node costs in an hour, if that is known.
+    pub fn new(is_managed: bool, used: &Resources, all: &Resources, price: Option<Price>) -> Self {
         let fullness =
             thousandths(used.cpu.0, all.cpu.0).max(thousandths(used.memory.0, all.memory.0));
-        let is_managed = state.node.pool().is_some();
-        let rate = claim.filter(|_| is_managed).and_then(|claim| {
+        let rate = price.filter(|_| is_managed).and_then(|price| {
             let cpu = u128::try_from(all.cpu.0).ok().filter(|cpu| *cpu > 0)?;
-            let rate = u128::from(claim.price?.as_nanos()) * 1_000 / cpu;
+            let rate = u128::from(price.as_nanos()) * 1_000 / cpu;
             Some(u64::try_from(rate).unwrap_or(u64::MAX))
         });
         Self { is_managed, fullness, rate }

@@ -1,0 +1,54 @@
+use berth_simulations::replay::{Incident, PolicyName, ReplaySettings};
+
+use crate::support::{HEADER, mixed, prepare, run, trace};
+
+#[test]
+fn a_zone_that_is_lost_takes_its_nodes_and_gets_no_new_ones() {
+    let outage =
+        Incident::ZoneOutage { at_seconds: 3_000.0, zone: "zone-a".into(), for_seconds: 1_200.0 };
+    let settings = ReplaySettings { incidents: vec![outage], ..ReplaySettings::default() };
+    for policy in [PolicyName::Berth, PolicyName::Karpenter] {
+        let (calm, _) = run(&prepare(&mixed(), ReplaySettings::default(), 1), policy);
+        let (hit, kept) = run(&prepare(&mixed(), settings.clone(), 1), policy);
+        assert!(hit.summary.evictions > calm.summary.evictions, "{policy}");
+        assert_eq!(hit.summary.unplaced, 0, "{policy}");
+        let during = kept.decisions.iter().filter(|line| {
+            let decision: serde_json::Value = serde_json::from_str(line).unwrap();
+            let at = decision["atSeconds"].as_f64().unwrap();
+            // What is tried while nobody knows is refused; nothing is tried from then on.
+            (3_020.0..4_200.0).contains(&at) && line.contains("/zone-a/")
+        });
+        assert!(during.count() <= 6, "{policy}: asked again every three minutes at most");
+    }
+}
+
+#[test]
+fn prices_that_change_change_the_bill() {
+    let pod = trace(&format!("{HEADER}\na,w,0,7200,1000,1024\nend,w,7200,,10,10\n"));
+    let settings = |factor: Option<f64>| ReplaySettings {
+        incidents: factor
+            .map(|factor| Incident::PriceChange {
+                at_seconds: 3_600.0,
+                instance_type_prefix: "".into(),
+                factor,
+            })
+            .into_iter()
+            .collect(),
+        ..ReplaySettings::default()
+    };
+    let cost = |factor| run(&prepare(&pod, settings(factor), 1), PolicyName::Static).0.summary;
+    let (same, twice) = (cost(None), cost(Some(2.0)));
+    assert!((twice.cost_total / same.cost_total - 1.5).abs() < 1e-9, "{same:?} {twice:?}");
+    assert!(twice.cost_lower_bound > same.cost_lower_bound);
+    assert!(twice.cost_lower_bound <= twice.cost_total);
+}
+
+#[test]
+fn offerings_that_run_out_cost_time_and_no_pods() {
+    let mut settings = ReplaySettings::default();
+    settings.cloud.shortages_per_day = 8.0;
+    for policy in [PolicyName::Berth, PolicyName::Karpenter, PolicyName::ClusterAutoscaler] {
+        let (replayed, _) = run(&prepare(&mixed(), settings.clone(), 1), policy);
+        assert_eq!(replayed.ended + replayed.running, replayed.came, "{policy}");
+    }
+}

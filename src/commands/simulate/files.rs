@@ -1,0 +1,81 @@
+//! What a replay leaves in a folder.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use berth_simulations::replay::{Moment, PolicyName, Summary};
+
+use super::{Document, json};
+use crate::commands::Failure;
+
+/// The files, while they are written.
+pub(super) struct Folder {
+    path: PathBuf,
+    timeline: BufWriter<File>,
+    decisions: BufWriter<File>,
+    /// The first thing that went wrong.
+    broken: Option<io::Error>,
+}
+
+impl Folder {
+    /// Makes the folder if it is not there, and begins the files.
+    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
+        let cannot = || format!("{} cannot be written to", path.display());
+        std::fs::create_dir_all(path).with_context(cannot)?;
+        let file = |name: &str| -> Result<BufWriter<File>, Failure> {
+            Ok(BufWriter::new(File::create(path.join(name)).with_context(cannot)?))
+        };
+        let mut timeline = file("timeline.csv")?;
+        writeln!(timeline, "policy,{}", Moment::HEADER).with_context(cannot)?;
+        let decisions = file("decisions.jsonl")?;
+        Ok(Self { path: path.to_owned(), timeline, decisions, broken: None })
+    }
+
+    pub(super) fn moment(&mut self, policy: PolicyName, moment: &Moment) {
+        let written = writeln!(self.timeline, "{policy},{}", moment.row());
+        self.note(written);
+    }
+
+    /// A decision is an object; the policy becomes its first member.
+    pub(super) fn decision(&mut self, policy: PolicyName, line: &str) {
+        let rest = line.strip_prefix('{').unwrap_or(line);
+        let written = writeln!(self.decisions, "{{\"policy\":\"{policy}\",{rest}");
+        self.note(written);
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.broken.get_or_insert(error);
+        }
+    }
+
+    /// Whether all could be written so far.
+    pub(super) fn check(&mut self) -> Result<(), Failure> {
+        match self.broken.take() {
+            None => Ok(()),
+            Some(error) => Err(Failure::Failed(
+                anyhow::Error::new(error)
+                    .context(format!("{} cannot be written to", self.path.display())),
+            )),
+        }
+    }
+
+    /// Ends the files, and writes the summary: the same bytes each time.
+    pub(super) fn finish(mut self, document: &Document) -> Result<(), Failure> {
+        let cannot = || format!("{} cannot be written to", self.path.display());
+        self.timeline.flush().with_context(cannot)?;
+        self.decisions.flush().with_context(cannot)?;
+        let policies = document.policies.iter().cloned();
+        let same = Document {
+            trace: document.trace.clone(),
+            catalog: document.catalog.clone(),
+            seed: document.seed,
+            policies: policies.map(|one| Summary { wall_seconds: None, ..one }).collect(),
+        };
+        let path = self.path.join("summary.json");
+        std::fs::write(path, json(&same)?).with_context(cannot)?;
+        self.check()
+    }
+}

@@ -1,0 +1,235 @@
+//! `berth simulate`: what a trace would have cost.
+
+mod files;
+mod settings;
+mod table;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use berth_simulations::replay::{
+    Moment, PolicyName, Replay, Replayed, Sink, Source, Summary, Window,
+};
+use berth_simulations::trace::Format;
+use berth_solver::model::Timestamp;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::Failure;
+use crate::catalog;
+use files::Folder;
+
+/// Replay a trace: what it would have cost under a policy, and what at least
+///
+/// The deciding code is the daemon's. The peers' policies keep their own times, waits and limits.
+/// Time is simulated: the same trace, catalog, seed and settings give the same figures.
+#[derive(Clone, Debug, Args)]
+pub struct Arguments {
+    /// Which pods came when, and what they asked for; for azure-v1 the file with the arrivals
+    #[arg(long, value_name = "FILE")]
+    trace: PathBuf,
+    /// The trace's format; recognised from the file if it is not given
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
+    /// What the cloud sells, as CSV or as the JSON of Karpenter's kwok provider
+    #[arg(long, value_name = "FILE")]
+    catalog: PathBuf,
+    /// Who decides: berth, karpenter, cluster-autoscaler, cluster-autoscaler-price, static or all;
+    /// several are separated by commas
+    #[arg(long, value_name = "POLICY", default_value = "berth", value_parser = policies)]
+    policy: Policies,
+    /// Settings, as YAML
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// From this moment of the trace on (such as 36h; pods that are there then come first)
+    #[arg(long, value_name = "T", value_parser = duration)]
+    from: Option<Duration>,
+    /// Until this moment of the trace
+    #[arg(long, value_name = "T", value_parser = duration)]
+    to: Option<Duration>,
+    /// That share of the workloads, from 0 to 1, chosen by the seed
+    #[arg(long, value_name = "F", value_parser = share)]
+    sample: Option<f64>,
+    /// Where chance comes from
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// A folder for summary.json, timeline.csv and decisions.jsonl
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A table for people or JSON for machines
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+}
+
+/// What the figures are printed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// Policies to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Policies(Vec<PolicyName>);
+
+fn policies(text: &str) -> Result<Policies, String> {
+    if text == "all" {
+        return Ok(Policies(PolicyName::ALL.to_vec()));
+    }
+    let named = text.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
+    named.map(Policies).map_err(|problem| format!("{problem}, or all"))
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    text.parse()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::api::parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
+    share.ok_or_else(|| "expected a number above 0 and up to 1".to_owned())
+}
+
+/// The figures of all policies, as printed and as written to `summary.json`.
+#[derive(Debug, Serialize)]
+struct Document {
+    trace: String,
+    catalog: String,
+    seed: u64,
+    policies: Vec<Summary>,
+}
+
+/// Replays and prints the figures to `output`.
+///
+/// # Errors
+/// When a file makes no sense, and when what comes of it cannot be written.
+pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
+    let bar = bar()?;
+    bar.set_message("reading");
+    let replay = prepare(arguments)?;
+    let mut folder = match &arguments.out {
+        Some(path) => Some(Folder::create(path)?),
+        None => None,
+    };
+    let mut policies = Vec::new();
+    for policy in &arguments.policy.0 {
+        bar.set_message(policy.to_string());
+        bar.set_position(0);
+        let (replayed, wall) = replay_one(&replay, *policy, &bar, folder.as_mut())?;
+        let wall_seconds = Some(wall.as_secs_f64());
+        policies.push(Summary { wall_seconds, ..replayed.summary });
+    }
+    bar.finish_and_clear();
+    let name = |path: &PathBuf| path.display().to_string();
+    let document = Document {
+        trace: name(&arguments.trace),
+        catalog: name(&arguments.catalog),
+        seed: arguments.seed,
+        policies,
+    };
+    if let Some(folder) = folder {
+        folder.finish(&document)?;
+    }
+    let text = match arguments.output {
+        Output::Json => json(&document)?,
+        Output::Table => table::text(&replay, &document.policies),
+    };
+    output.write_all(text.as_bytes()).context("cannot write to standard output")?;
+    Ok(())
+}
+
+fn prepare(arguments: &Arguments) -> Result<Replay, Failure> {
+    let catalog =
+        catalog::read(&arguments.catalog).map_err(|error| Failure::BadInput(error.into()))?;
+    let settings = settings::read(arguments.settings.as_deref())?;
+    let format = match arguments.format {
+        Some(format) => format,
+        None => Format::recognise(&arguments.trace).map_err(bad)?,
+    };
+    let moment = |at: Duration| Timestamp::default() + at;
+    let window = Window {
+        from: arguments.from.map(moment),
+        to: arguments.to.map(moment),
+        sample: arguments.sample,
+    };
+    if let (Some(from), Some(to)) = (window.from, window.to)
+        && from >= to
+    {
+        let problem = anyhow!("--from {from} is not before --to {to}: expected an earlier moment");
+        return Err(Failure::BadInput(problem));
+    }
+    let source = Source { path: arguments.trace.clone(), format, window, seed: arguments.seed };
+    let replay = Replay::prepare(source, catalog, settings, arguments.seed).map_err(bad)?;
+    if replay.demand.pods == 0 {
+        return Err(Failure::BadInput(anyhow!(
+            "{}: has no pods in that window: expected some to replay",
+            arguments.trace.display()
+        )));
+    }
+    Ok(replay)
+}
+
+fn bad(error: berth_simulations::trace::TraceError) -> Failure {
+    Failure::BadInput(error.into())
+}
+
+fn replay_one(
+    replay: &Replay,
+    policy: PolicyName,
+    bar: &ProgressBar,
+    mut folder: Option<&mut Folder>,
+) -> Result<(Replayed, Duration), Failure> {
+    let started = Instant::now();
+    let mut told = Told { policy, bar, folder: folder.as_deref_mut() };
+    let replayed = replay.run(policy, &mut told).map_err(bad)?;
+    if let Some(folder) = folder {
+        folder.check()?;
+    }
+    Ok((replayed, started.elapsed()))
+}
+
+/// Shows how far it is, and writes what comes into files.
+struct Told<'a> {
+    policy: PolicyName,
+    bar: &'a ProgressBar,
+    folder: Option<&'a mut Folder>,
+}
+
+impl Sink for Told<'_> {
+    fn moment(&mut self, moment: &Moment) {
+        if let Some(folder) = &mut self.folder {
+            folder.moment(self.policy, moment);
+        }
+    }
+
+    fn decision(&mut self, line: &str) {
+        if let Some(folder) = &mut self.folder {
+            folder.decision(self.policy, line);
+        }
+    }
+
+    fn progress(&mut self, share: f64) {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+        self.bar.set_position((share.clamp(0.0, 1.0) * 1_000.0) as u64);
+    }
+}
+
+fn json(document: &Document) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).context("the figures cannot be written")?;
+    Ok(text + "\n")
+}
+
+/// A bar on standard error, while that is a terminal.
+fn bar() -> Result<ProgressBar, Failure> {
+    let style = ProgressStyle::with_template("{msg:24} {bar:40} {percent:>3} %  {eta} left")
+        .context("the progress bar is broken")?;
+    Ok(ProgressBar::new(1_000).with_style(style))
+}
