@@ -6,6 +6,7 @@
 //! * [`autoscaler`]: snapshot, plan, effects, each carried out against API server and cloud
 //! * [`cache`]: the one cluster cache: one writer, immutable snapshots
 //! * [`catalog`]: what a cloud sells, read from files
+//! * [`claims`]: databases and machines that developers claim
 //! * [`clock`]: what time it is
 //! * [`commands`]: the command line
 //! * [`exoscale`]: a client of Exoscale's API
@@ -23,6 +24,7 @@ pub mod appliance;
 pub mod autoscaler;
 pub mod cache;
 pub mod catalog;
+pub mod claims;
 pub mod clock;
 pub mod commands;
 pub mod exoscale;

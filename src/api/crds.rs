@@ -2,7 +2,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use super::{ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool};
+use super::{
+    ClaimDefinition, ClaimProvider, ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool,
+};
 
 /// A CustomResourceDefinition, ready to be installed.
 #[derive(Clone, Debug)]
@@ -16,9 +18,7 @@ pub struct CrdFile {
 impl CrdFile {
     fn of(definition: &CustomResourceDefinition) -> serde_json::Result<Self> {
         let file_name = format!("{}_{}.yaml", definition.spec.group, definition.spec.names.plural);
-        let mut definition = serde_json::to_value(definition)?;
-        drop_nullable(&mut definition);
-        Ok(Self { file_name, definition })
+        Ok(Self { file_name, definition: crd_value(definition)? })
     }
 
     /// The definition as YAML.
@@ -31,6 +31,17 @@ impl CrdFile {
     }
 }
 
+/// A definition as it is to be installed.
+///
+/// # Errors
+///
+/// If it cannot be written as JSON.
+pub fn crd_value(definition: &CustomResourceDefinition) -> serde_json::Result<Value> {
+    let mut definition = serde_json::to_value(definition)?;
+    drop_nullable(&mut definition);
+    Ok(definition)
+}
+
 /// All CustomResourceDefinitions that Berth brings, sorted by file name.
 ///
 /// These, not what `CustomResourceExt::crd` gives, are to be installed.
@@ -39,14 +50,20 @@ impl CrdFile {
 ///
 /// If one of them cannot be written as JSON.
 pub fn crds() -> serde_json::Result<Vec<CrdFile>> {
-    let definitions =
-        [ExoscaleNodeClass::crd(), KwokNodeClass::crd(), NodeClaim::crd(), NodePool::crd()];
+    let definitions = [
+        ClaimDefinition::crd(),
+        ClaimProvider::crd(),
+        ExoscaleNodeClass::crd(),
+        KwokNodeClass::crd(),
+        NodeClaim::crd(),
+        NodePool::crd(),
+    ];
     definitions.iter().map(CrdFile::of).collect()
 }
 
 /// Takes every `nullable` out of a schema: an absent field and `null` are the same in Karpenter's
 /// schemas, where the API server drops the `null` and puts the default in its place.
-fn drop_nullable(schema: &mut Value) {
+pub(crate) fn drop_nullable(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             // A property may have that name too; then it is a schema, not a truth value.

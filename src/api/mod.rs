@@ -1,10 +1,12 @@
 //! The Kubernetes resources that Berth works with: NodePool and NodeClaim of `karpenter.sh/v1`,
-//! so that the YAML of Karpenter's users goes on working, and the node classes of Exoscale and kwok.
+//! so that the YAML of Karpenter's users goes on working, the node classes of Exoscale and kwok, and the
+//! kinds and providers of claims.
 //!
 //! Enumerated values (operators, taint effects, policies) are plain strings here: the schema
 //! allows only the known ones, but an object that got past an older schema must still decode, so
 //! that what is wrong with it can be said. The module `watch` reduces these types to the model.
 
+mod claims;
 mod common;
 mod crds;
 mod duration;
@@ -16,8 +18,14 @@ mod nodepool;
 mod schedule;
 mod validation;
 
+pub use claims::{
+    Adoptable, ClaimDefinition, ClaimDefinitionSpec, ClaimDefinitionStatus, ClaimNames,
+    ClaimParameter, ClaimProvider, ClaimProviderSpec, ClaimSize, ClaimStatus, MachineSettings,
+    NamespaceQuota, NamespaceSelection, PostgresqlSettings, SecretReference, SizeMapping,
+};
 pub use common::{Condition, NodeClassReference, Quantity, Requirement, Taint};
-pub use crds::{CrdFile, crds};
+pub(crate) use crds::drop_nullable;
+pub use crds::{CrdFile, crd_value, crds};
 pub use duration::{InvalidDuration, NEVER, format_duration, parse_duration, parse_never};
 pub use exoscale::{
     CONFIGURATION_HASH_ANNOTATION, ContainerRegistry, ExoscaleNodeClass, ExoscaleNodeClassSpec,

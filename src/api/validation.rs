@@ -177,3 +177,64 @@ pub(super) const EXOSCALE_CPU_OPTIONS: Rule = Rule {
     message: "cpuManagerPolicyOptions requires cpuManagerPolicy to be 'static'",
     rule: "!has(self.cpuManagerPolicyOptions) || (has(self.cpuManagerPolicy) && self.cpuManagerPolicy == 'static')",
 };
+
+/// A DNS label.
+pub(super) const DNS_LABEL: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A DNS subdomain.
+pub(super) const DNS_SUBDOMAIN: &str =
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// An amount of money: up to 99,999,999.99.
+pub(super) const MONEY: &str = r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?$";
+/// Addresses: a network and the length of its prefix.
+pub(super) const CIDR: &str = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$";
+
+/// Claims that are there would be lost with the old CustomResourceDefinition.
+pub(super) const CLAIM_IDENTITY_IS_IMMUTABLE: Rule = Rule {
+    message: "group, version, names.kind, names.plural and service are immutable: make another ClaimDefinition",
+    rule: "self.group == oldSelf.group && self.version == oldSelf.version && self.names.kind == oldSelf.names.kind && self.names.plural == oldSelf.names.plural && self.service == oldSelf.service",
+};
+/// A default has to be one of the sizes.
+pub(super) const CLAIM_DEFAULT_SIZE: Rule = Rule {
+    message: "defaultSize must be one of the sizes",
+    rule: "!has(self.defaultSize) || self.sizes.exists(size, size.name == self.defaultSize)",
+};
+/// Groups that belong to others: who may write definitions must not be able to replace their kinds.
+pub(super) const CLAIM_GROUP_IS_FREE: Rule = Rule {
+    message: "group must be one of your own with a dot in it: not of k8s.io, kubernetes.io, karpenter.sh, crossplane.io, cnpg.io or claims.berth.sh",
+    rule: "self.contains('.') && !['k8s.io', 'kubernetes.io', 'karpenter.sh', 'karpenter.exoscale.com', 'crossplane.io', 'cnpg.io', 'claims.berth.sh'].exists(taken, self == taken || self.endsWith('.' + taken))",
+};
+/// Bounds the wrong way round would refuse every claim.
+pub(super) const CLAIM_BOUNDS_IN_ORDER: Rule = Rule {
+    message: "minimum must not be greater than maximum",
+    rule: "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+};
+/// What was created stays where it is.
+pub(super) const PROVIDER_IDENTITY_IS_IMMUTABLE: Rule = Rule {
+    message: "type, region and project are immutable: make another ClaimProvider",
+    rule: "self.type == oldSelf.type && has(self.region) == has(oldSelf.region) && (!has(self.region) || self.region == oldSelf.region) && has(self.project) == has(oldSelf.project) && (!has(self.project) || self.project == oldSelf.project)",
+};
+/// A cloud is called somewhere, as somebody.
+pub(super) const PROVIDER_CLOUD_NEEDS: Rule = Rule {
+    message: "region and credentialsSecretRef are required, but for type kubernetes, which has neither",
+    rule: "self.type == 'kubernetes' ? !has(self.region) && !has(self.credentialsSecretRef) : has(self.region) && has(self.credentialsSecretRef)",
+};
+/// OVH and Scaleway keep everything in projects.
+pub(super) const PROVIDER_PROJECT: Rule = Rule {
+    message: "project is required for the types ovh and scaleway, and for no other",
+    rule: "has(self.project) == (self.type in ['ovh', 'scaleway'])",
+};
+/// What a size is has to be said in the provider's words.
+pub(super) const PROVIDER_SIZES_HAVE_PLANS: Rule = Rule {
+    message: "each size needs a plan, or for type kubernetes cpu, memory and storageGB",
+    rule: "self.sizes.all(size, self.type == 'kubernetes' ? size.service == 'PostgreSQL' && !has(size.plan) && has(size.cpu) && has(size.memory) && has(size.storageGB) : has(size.plan) && !has(size.cpu) && !has(size.memory))",
+};
+/// An unknown price is not free.
+pub(super) const PROVIDER_SIZES_HAVE_PRICES: Rule = Rule {
+    message: "each size needs pricePerMonth, but for type kubernetes, where it is what the cluster has to add",
+    rule: "self.sizes.all(size, has(size.pricePerMonth) == (self.type != 'kubernetes'))",
+};
+/// A machine without an image cannot start.
+pub(super) const PROVIDER_MACHINES: Rule = Rule {
+    message: "virtualMachine (with images) is required where a size is one of VirtualMachine",
+    rule: "has(self.virtualMachine) || self.sizes.all(size, size.service != 'VirtualMachine')",
+};

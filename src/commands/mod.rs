@@ -1,5 +1,6 @@
 //! The command line: one subcommand a module.
 
+pub mod claims;
 pub mod crds;
 pub mod demo;
 pub mod plan;
@@ -23,6 +24,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Claims(claims::Arguments),
     Crds(crds::Arguments),
     Demo(demo::Arguments),
     Plan(plan::Arguments),
@@ -63,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let result = match arguments.command {
+        Command::Claims(arguments) => claims::run(&arguments, &mut std::io::stdout().lock()),
         Command::Crds(arguments) => crds::run(&arguments, &mut std::io::stdout().lock()),
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
         Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock()),

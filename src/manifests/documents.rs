@@ -58,6 +58,15 @@ fn text(path: &Path, file: &str) -> Result<String, ManifestError> {
     )
 }
 
+/// The document of a file whose content begins on that line, and the line on which its text does.
+pub(super) fn document_at(path: &Path, line: u64) -> Option<(u64, String)> {
+    let text = text(path, "").ok()?;
+    let (_, document) = documents(&text).into_iter().find(|(begins, _)| *begins == line)?;
+    let start = document.as_ptr().addr() - text.as_ptr().addr();
+    let lines_before = text[..start].bytes().filter(|byte| *byte == b'\n').count() as u64;
+    Some((lines_before + 1, document.to_owned()))
+}
+
 /// The documents of a YAML file that are not empty, and the line of each on which its content
 /// begins.
 ///

@@ -22,6 +22,7 @@ mod error;
 pub mod export;
 mod files;
 mod fill;
+mod lines;
 mod nodes;
 mod object;
 mod picture;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 use berth_solver::model::ClusterState;
 
 pub use error::ManifestError;
+pub use object::Object;
 pub use picture::assumed_pool;
 
 use crate::watch::Interner;
@@ -54,14 +56,22 @@ pub struct Manifests {
     pub stray_pods: usize,
 }
 
+/// Reads the objects in files and folders, as they were written.
+///
+/// # Errors
+/// When one cannot be read, or holds something that is no object.
+pub fn objects(paths: &[PathBuf]) -> Result<Vec<Object>, ManifestError> {
+    let mut objects = Vec::new();
+    for file in files::list(paths)? {
+        documents::read(&file, &mut objects)?;
+    }
+    Ok(objects)
+}
+
 /// Reads files and folders.
 ///
 /// # Errors
 /// When one cannot be read, and for the first object that makes no sense.
 pub fn read(paths: &[PathBuf], interner: &Interner) -> Result<Manifests, ManifestError> {
-    let mut objects = Vec::new();
-    for file in files::list(paths)? {
-        documents::read(&file, &mut objects)?;
-    }
-    picture::of(objects, interner)
+    picture::of(objects(paths)?, interner)
 }

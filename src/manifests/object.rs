@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::ManifestError;
+use super::{ManifestError, lines};
 use crate::cache::Kind;
 use crate::watch;
 
@@ -24,7 +24,7 @@ impl Origin {
 
 /// A Kubernetes object as it was written.
 #[derive(Clone, Debug)]
-pub(super) struct Object {
+pub struct Object {
     /// Its API group, empty for the core's.
     pub(super) group: String,
     pub(super) kind: String,
@@ -78,8 +78,44 @@ impl Object {
         Ok(object)
     }
 
+    /// Its API group, empty for the core's.
+    pub fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its namespace; empty if it names none.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All of it.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Its file, and the line on which it begins.
+    pub fn place(&self) -> (&str, u64) {
+        (&self.origin.file, self.origin.line)
+    }
+
+    /// The error for a problem in one of its fields (a JSON pointer), at that field's line.
+    pub fn error_at(&self, pointer: &str, problem: String) -> ManifestError {
+        let line = lines::of(&self.origin, pointer);
+        ManifestError { line: line.or(Some(self.origin.line)), ..self.error(problem) }
+    }
+
     /// The error for a problem in this object.
-    pub(super) fn error(&self, problem: String) -> ManifestError {
+    pub fn error(&self, problem: String) -> ManifestError {
         let object = Some(self.to_string()).filter(|text| !text.is_empty());
         ManifestError { object, ..self.origin.error(problem) }
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod cases;
+mod claims;
 mod exoscale;
 mod rules;
 
@@ -33,7 +34,7 @@ fn the_stored_definitions_are_what_berth_crds_prints() -> Result<()> {
     assert!(status.success(), "berth crds: {status}");
     let stored = contents(&repository().join("deploy/crds"))?;
     let printed = contents(folder.path())?;
-    assert_eq!(stored.len(), 4);
+    assert_eq!(stored.len(), 6);
     let stale = "deploy/crds is stale: run `make crds`";
     assert!(stored == printed, "{stale}");
     let all = std::process::Command::new(env!("CARGO_BIN_EXE_berth")).arg("crds").output()?;
@@ -61,7 +62,10 @@ fn a_folder_that_cannot_be_written_is_named_and_the_exit_status_is_one() -> Resu
         .output()?;
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr)?;
-    assert!(message.starts_with("berth: cannot write /nowhere/at/all/karpenter"), "{message}");
+    assert!(
+        message.starts_with("berth: cannot write /nowhere/at/all/claims.berth.sh"),
+        "{message}"
+    );
     Ok(())
 }
 
@@ -78,6 +82,8 @@ async fn an_api_server_takes_the_right_and_refuses_the_wrong() -> Result<()> {
     absent_fields_get_the_defaults_of_the_types(&plane).await?;
     manifests_are_taken_whole::<NodePool>(&plane, "manifests", 6).await?;
     manifests_are_taken_whole::<ExoscaleNodeClass>(&plane, "node-classes", 4).await?;
+    claims::identities_are_kept(&plane).await?;
+    claims::shipped_kinds_keep_their_bounds(&plane).await?;
     exoscale::defaults_are_those_of_the_types(&plane).await?;
     exoscale::the_existing_providers_rules_and_defaults_are_all_there(&plane).await?;
     kubectl_knows_columns_category_and_scale(&plane).await

@@ -1,14 +1,16 @@
 //! Sends the cases to an API server.
 
 use anyhow::{Context, Result, bail};
-use berth::api::{ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool};
+use berth::api::{
+    ClaimDefinition, ClaimProvider, ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool,
+};
 use berth_controlplane::ControlPlane;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cases::{self, Case};
-use crate::{api, exoscale, object};
+use crate::{api, claims, exoscale, object};
 
 /// Every case is taken or refused as it says, all of them before the test fails.
 pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
@@ -17,10 +19,14 @@ pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
     let claims = api::<NodeClaim>(plane);
     let classes = api::<KwokNodeClass>(plane);
     let exoscale_classes = api::<ExoscaleNodeClass>(plane);
+    let definitions = api::<ClaimDefinition>(plane);
+    let providers = api::<ClaimProvider>(plane);
     for (kind, base, api, list) in [
         ("NodePool", cases::node_pool(), &pools, cases::of_node_pools()),
         ("NodeClaim", cases::node_claim(), &claims, cases::of_node_claims()),
         ("KWOKNodeClass", cases::node_class(), &classes, cases::of_node_classes()),
+        ("ClaimDefinition", claims::definition(), &definitions, claims::of_definitions()),
+        ("ClaimProvider", claims::provider(), &providers, claims::of_providers()),
         (
             "ExoscaleNodeClass",
             cases::exoscale_node_class(),

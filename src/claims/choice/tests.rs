@@ -1,0 +1,152 @@
+use serde_json::json;
+
+use super::*;
+use crate::claims::testing::{claim, provider};
+
+fn candidate(name: &str, price: &str) -> Candidate {
+    Candidate {
+        name: name.to_owned(),
+        labels: BTreeMap::from([("tier".to_owned(), "managed".to_owned())]),
+        spec: provider("exoscale", price),
+        price: Err("not asked".to_owned()),
+        problem: None,
+        used: BTreeMap::new(),
+    }
+}
+
+fn chosen(claim: &Claim, candidates: &[Candidate]) -> String {
+    match choose(claim, Service::PostgreSql, &BTreeMap::new(), candidates) {
+        Ok(choice) => choice.to_string(),
+        Err(none) => none.to_string(),
+    }
+}
+
+#[test]
+fn the_cheapest_that_can_is_taken_and_every_other_has_a_reason() {
+    let mut unlabelled = candidate("d-unlabelled", "1.00");
+    unlabelled.labels.clear();
+    let mut down = candidate("e-down", "1.00");
+    down.problem = Some("no answer in time".to_owned());
+    let mut small_only = candidate("f-none", "1.00");
+    small_only.spec.sizes.clear();
+    let candidates = [
+        candidate("a-dear", "61.00"),
+        candidate("b-cheap", "52.00"),
+        candidate("c-same", "52.00"),
+        unlabelled,
+        down,
+        small_only,
+    ];
+    let claim = claim(&json!({
+        "parameters": { "size": "small", "version": "17", "allowedCIDRs": ["10.0.0.0/8"] },
+        "compositionSelector": { "matchLabels": { "tier": "managed" } },
+    }));
+    assert_eq!(
+        chosen(&claim, &candidates),
+        "b-cheap for 52.00 a month; not a-dear: it costs 61.00; not c-same: it costs the same, and \
+         comes later by name; not d-unlabelled: it has no label tier (wanted \"managed\"); not \
+         e-down: not usable now: no answer in time; not f-none: it has no PostgreSQL of size small"
+    );
+    let mut backwards = candidates;
+    backwards.reverse();
+    assert!(chosen(&claim, &backwards).starts_with("b-cheap for 52.00"), "order does not matter");
+}
+
+#[test]
+fn a_choice_is_kept_though_another_is_cheaper_or_the_budget_is_spent() {
+    let mut kept = candidate("dear", "61.00");
+    kept.spec.monthly_budget = Some("1".to_owned());
+    kept.labels.clear();
+    kept.problem = Some("down".to_owned());
+    let mut claim = claim(&json!({
+        "parameters": { "size": "small", "version": "17", "allowedCIDRs": ["10.0.0.0/8"] },
+        "providerSelector": { "matchLabels": { "tier": "managed" } },
+    }));
+    claim.status.provider = Some("dear".to_owned());
+    let candidates = [kept, candidate("cheap", "52.00")];
+    let expected = "dear for 61.00 a month; not cheap: the choice was made before";
+    assert_eq!(chosen(&claim, &candidates), expected);
+    assert_eq!(
+        chosen(&claim, &candidates[1..]),
+        "no ClaimProvider serves it: cheap: the choice was made before; dear: ClaimProvider dear \
+         is gone, and has what this claim stands for"
+    );
+}
+
+#[test]
+fn budgets_and_quotas_count_what_others_have() {
+    let claim = claim(&json!({
+        "parameters": { "size": "small", "version": "17", "allowedCIDRs": ["10.0.0.0/8"] },
+    }));
+    let with = |change: fn(&mut ClaimProviderSpec)| {
+        let mut one = candidate("one", "52.00");
+        let used = |claims, price: &str| Used { claims, price: price.parse().unwrap() };
+        one.used = BTreeMap::from([
+            ("team-a".to_owned(), used(2, "104.00")),
+            ("team-b".to_owned(), used(1, "52.00")),
+        ]);
+        change(&mut one.spec);
+        chosen(&claim, &[one])
+    };
+    assert_eq!(
+        with(|spec| spec.monthly_budget = Some("207.99".to_owned())),
+        "no ClaimProvider serves it: one: 52.00 a month is over its budget: 156.00 of 207.99 are used"
+    );
+    assert_eq!(with(|spec| spec.monthly_budget = Some("208".to_owned())), "one for 52.00 a month");
+    assert_eq!(
+        with(|spec| {
+            spec.quota_per_namespace =
+                Some(crate::api::NamespaceQuota { claims: Some(2), price_per_month: None });
+        }),
+        "no ClaimProvider serves it: one: the namespace has its 2 claims already"
+    );
+    assert_eq!(
+        with(|spec| {
+            spec.quota_per_namespace = Some(crate::api::NamespaceQuota {
+                claims: None,
+                price_per_month: Some("155".to_owned()),
+            });
+        }),
+        "no ClaimProvider serves it: one: 52.00 a month is over the namespace's quota: 104.00 of \
+         155.00 are used"
+    );
+    assert_eq!(
+        with(|spec| spec.namespaces = Some(crate::api::NamespaceSelection::default())),
+        "no ClaimProvider serves it: one: namespace team-a may not use it"
+    );
+}
+
+#[test]
+fn a_database_that_everybody_could_reach_is_never_made() {
+    let claim = claim(&json!({ "parameters": { "size": "small", "version": "17" } }));
+    let mut one = candidate("one", "52.00");
+    assert_eq!(
+        chosen(&claim, std::slice::from_ref(&one)),
+        "no ClaimProvider serves it: one: neither the claim nor the provider has allowedCIDRs, and \
+         without them everybody could connect"
+    );
+    one.spec.postgresql = Some(crate::api::PostgresqlSettings {
+        allowed_cidrs: vec!["192.0.2.1/32".to_owned()],
+        ..Default::default()
+    });
+    assert_eq!(chosen(&claim, &[one]), "one for 52.00 a month");
+    assert_eq!(chosen(&claim, &[]), "there is no ClaimProvider: ask the platform team for one");
+}
+
+#[test]
+fn what_is_there_is_adopted_only_where_the_provider_says_so() {
+    let claim = claim(&json!({
+        "parameters": { "size": "small", "version": "17", "allowedCIDRs": ["10.0.0.0/8"] },
+        "adopt": { "externalName": "legacy" },
+    }));
+    let mut one = candidate("one", "52.00");
+    let refused = "no ClaimProvider serves it: one: it does not let the namespace adopt \"legacy\"";
+    assert_eq!(chosen(&claim, std::slice::from_ref(&one)), refused);
+    one.spec.adoptable = vec![crate::api::Adoptable {
+        namespace: "team-b".to_owned(),
+        external_name: "legacy".to_owned(),
+    }];
+    assert_eq!(chosen(&claim, std::slice::from_ref(&one)), refused);
+    one.spec.adoptable[0].namespace = "team-a".to_owned();
+    assert_eq!(chosen(&claim, &[one]), "one for 52.00 a month");
+}

@@ -1,0 +1,220 @@
+//! `berth claims check`: what a CI job that merges claims by itself goes by.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+const DEFINITIONS: &str = "deploy/options/claims/definitions.yaml";
+const PLATFORM: &str = "tests/claims/platform";
+const SHOP: &str = "tests/claims/shop";
+const CATALOG: &str = "tests/claims/catalog.csv";
+
+fn check(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_berth"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["claims", "check", "--platform", DEFINITIONS, "--platform", PLATFORM])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn json_of(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn written(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
+    fs::write(file.path(), text).unwrap();
+    file
+}
+
+/// The lines on standard error and the exit status for claims that are refused.
+fn refused(claims: &str) -> (Vec<String>, Option<i32>) {
+    let file = written(claims);
+    let path = file.path().display().to_string();
+    let output = check(&[&path, "--output", "json"]);
+    let problems = json_of(&output)["claims"].as_array().unwrap().clone();
+    let problems = problems.iter().flat_map(|claim| claim["problems"].as_array().unwrap());
+    let problems =
+        problems.map(|one| format!("{}: {}", one["line"], one["problem"].as_str().unwrap()));
+    (problems.collect(), output.status.code())
+}
+
+#[test]
+fn good_claims_have_a_provider_a_price_and_reasons() {
+    let output = check(&[SHOP, "--catalog", CATALOG, "--output", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found = json_of(&output);
+    let claims = found["claims"].as_array().unwrap();
+    let brief: Vec<Value> = claims
+        .iter()
+        .map(|one| {
+            json!([one["name"], one["line"], one["provider"], one["plan"], one["pricePerMonth"]])
+        })
+        .collect();
+    assert_eq!(
+        brief,
+        [
+            json!(["orders", 2, "exoscale-gva", "startup-4", 52.0]),
+            // The cheapest node that holds it costs 0.1 an hour.
+            json!(["carts", 17, "in-cluster", null, 73.0]),
+            json!(["runner", 26, "exoscale-gva", "standard.small", 22.5]),
+        ]
+    );
+    assert_eq!(
+        claims[0]["otherProviders"],
+        json!({
+            "exoscale-fra": "it costs 61.00",
+            "in-cluster": "it has no label tier (wanted \"managed\")",
+            "ovh-gra": "this version of Berth makes no PostgreSQL at type ovh",
+        })
+    );
+    assert_eq!(found["pricePerMonth"], 147.5);
+}
+
+#[test]
+fn a_claim_on_this_cluster_costs_nothing_where_there_is_room() {
+    let cluster = "tests/claims/cluster.yaml";
+    let output = check(&[SHOP, "--catalog", CATALOG, "--cluster", cluster, "--output", "json"]);
+    assert_eq!(json_of(&output)["claims"][1]["pricePerMonth"], 0.0, "{output:?}");
+}
+
+#[test]
+fn without_a_price_list_a_claim_on_this_cluster_has_no_price_and_is_refused() {
+    let output = check(&[SHOP]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.starts_with(
+            "berth: tests/claims/shop/databases.yaml: line 17: PostgreSQLInstance team-a/carts: no \
+             ClaimProvider serves it: exoscale-fra: its label provider is \"exoscale\", not \
+             \"kubernetes\"; exoscale-gva: its label provider is \"exoscale\", not \"kubernetes\"; \
+             in-cluster: its price is what the cluster has to add: give --catalog"
+        ),
+        "{error}"
+    );
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("team-a/orders"), "{table}");
+    assert!(table.contains("not exoscale-fra: it costs 61.00"), "{table}");
+}
+
+#[test]
+fn bad_claims_are_refused_with_the_line_of_the_field() {
+    let (problems, status) = refused(
+        r#"# a comment
+apiVersion: platform.example.org/v1alpha1
+kind: PostgreSQLInstance
+metadata:
+  name: one
+spec:
+  parameters:
+    size: huge
+    storageGB: 5
+    versoin: "17"
+---
+apiVersion: platform.example.org/v1
+kind: PostgreSQLInstance
+metadata: {name: a-name-that-is-far-too-long-for-what-is-made-of-it-later}
+spec:
+  compositionSelector: {matchLabels: {}}
+  providerSelector: {matchLabels: {}}
+---
+apiVersion: platform.example.org/v1alpha1
+kind: PostgreSQLInstance
+metadata:
+  name: open
+spec:
+  parameters:
+    allowedCIDRs:
+    - 10.0.0.0/8
+    - 0.0.0.0/0
+"#,
+    );
+    assert_eq!(
+        problems,
+        [
+            "8: spec.parameters: Additional properties are not allowed ('versoin' was unexpected)",
+            "8: spec.parameters.size: \"huge\" is not one of \"small\", \"medium\" or \"large\"",
+            "9: spec.parameters.storageGB: 5 is less than the minimum of 10",
+            "12: apiVersion: \"platform.example.org/v1\" is not served: expected \
+             platform.example.org/v1alpha1",
+            "14: metadata.name: has more than 50 characters: expected a shorter name",
+            "16: spec: compositionSelector and providerSelector mean the same: give one",
+            "27: spec.parameters.allowedCIDRs.1: \"0.0.0.0/0\" does not match \
+             \"^[0-9a-fA-F.:]+/[1-9][0-9]{0,2}$\"",
+        ]
+    );
+    assert_eq!(status, Some(2));
+}
+
+#[test]
+fn an_update_says_what_it_changes_and_is_refused_where_it_would_replace() {
+    let claim = |size: &str, storage: &str, version: &str| {
+        format!(
+            "apiVersion: platform.example.org/v1alpha1\nkind: PostgreSQLInstance\nmetadata:\n  name: \
+             orders\n  namespace: team-a\nspec:\n  parameters: {{size: {size}, storageGB: \
+             {storage}, version: \"{version}\"}}\n  providerSelector: {{matchLabels: {{tier: \
+             managed}}}}\n"
+        )
+    };
+    let gone = "---\napiVersion: platform.example.org/v1alpha1\nkind: VirtualMachine\nmetadata:\n  \
+                name: runner\nspec: {parameters: {size: small}}\n";
+    let before = written(&format!("{}{gone}", claim("small", "20", "16")));
+    let compare = |after: &str| {
+        let after = written(after);
+        let paths = [after.path(), before.path()].map(|path: &Path| path.display().to_string());
+        check(&[&paths[0], "--previous", &paths[1], "--output", "json"])
+    };
+    let output = compare(&claim("medium", "40", "16"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found = json_of(&output);
+    let changes =
+        json!(["size: small becomes medium, in place", "storageGB: 20 becomes 40, in place"]);
+    assert_eq!(found["claims"][0]["changes"], changes);
+    let removed = json!([{
+        "kind": "VirtualMachine", "namespace": "default", "name": "runner",
+        "deletionPolicy": "Delete",
+    }]);
+    assert_eq!(found["removed"], removed);
+
+    let output = compare(&claim("small", "10", "17"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let problems = json_of(&output)["claims"][0]["problems"].clone();
+    let said: Vec<&str> =
+        problems.as_array().unwrap().iter().map(|one| one["problem"].as_str().unwrap()).collect();
+    assert_eq!(
+        said,
+        [
+            "spec.parameters.version: \"16\" becomes \"17\": it is immutable, so that this would \
+             take another claim (a replacement, which moves no data)",
+            "spec.parameters.storageGB: 20 becomes 10: it can only grow, so that this would take \
+             another claim (a replacement, which moves no data)",
+        ]
+    );
+}
+
+#[test]
+fn a_definition_or_provider_that_makes_no_sense_is_refused_before_any_claim() {
+    let platform = written(
+        "apiVersion: claims.berth.sh/v1alpha1\nkind: ClaimProvider\nmetadata: {name: x}\nspec:\n  \
+         type: exoscale\n  sizes:\n  - {service: PostgreSQL, size: small, pricePerMonth: 5}\n",
+    );
+    let path = platform.path().display().to_string();
+    let output = check(&[SHOP, "--platform", &path]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(
+        error.contains("line 7: ClaimProvider x: spec.sizes.0.pricePerMonth: 5 is not of type"),
+        "{error}"
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["claims", "check", SHOP])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("there is no ClaimDefinition in these files"), "{error}");
+}
