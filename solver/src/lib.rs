@@ -3,6 +3,7 @@
 //! No I/O, no clock, no Kubernetes client: a decision is a function of a [`model::Snapshot`],
 //! settings, a time and a seed, and the same inputs give the same decision, byte for byte.
 //!
+//! * [`decisions`]: decisions as they are written down, and how they are derived again
 //! * [`disruption`]: what to remove
 //! * [`lifecycle`]: what happens to a NodeClaim next
 //! * [`model`]: the words of the problem (resources, pods, nodes, offerings, pools, the snapshot, the plan)
@@ -15,6 +16,7 @@
 
 pub mod baselines;
 pub mod constraints;
+pub mod decisions;
 pub mod disruption;
 pub mod lifecycle;
 pub mod model;

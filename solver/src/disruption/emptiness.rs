@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::budgets::{allowed, is_tainted};
 use super::headroom;
 use super::obstacle::{Kept, Obstacle};
@@ -10,7 +12,8 @@ use crate::model::{
 };
 
 /// What decisions about disruption need to know beside the snapshot.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Inputs {
     /// The places that the standing plan has for pods that are not bound yet, by the pods' UIDs.
     pub targets: BTreeMap<Name, Target>,

@@ -19,7 +19,7 @@ mod tests;
 
 pub use budgets::{Allowance, allowed};
 pub use candidates::{Candidate, Purpose, candidates, eviction_cost, price_of};
-pub use consolidation::{Move, Round, Settings, consolidate, replace_drifted};
+pub use consolidation::{Move, Round, Settings, consolidate, next_round, replace_drifted};
 pub use drift::{Drift, drift};
 pub use emptiness::{Emptiness, Inputs, emptiness, leftovers};
 pub use obstacle::{Kept, Obstacle};

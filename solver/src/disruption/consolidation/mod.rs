@@ -166,6 +166,24 @@ pub fn replace_drifted(
     round_of(snapshot, inputs, settings, Purpose::Drift, now, seed, stop)
 }
 
+/// The next round of disruption: what has drifted is replaced first; where nothing is, or can be,
+/// nodes are consolidated. The same inputs give the same round, unless `stop` cuts the work short.
+pub fn next_round(
+    snapshot: &Snapshot,
+    inputs: &Inputs,
+    settings: &Settings,
+    now: Timestamp,
+    seed: u64,
+    stop: &dyn Stop,
+) -> Round {
+    let drifted = replace_drifted(snapshot, inputs, settings, now, seed, stop);
+    if drifted.is_empty() {
+        consolidate(snapshot, inputs, settings, now, seed, stop)
+    } else {
+        drifted
+    }
+}
+
 fn round_of(
     snapshot: &Snapshot,
     inputs: &Inputs,

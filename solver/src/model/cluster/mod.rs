@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
     PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeClaim,
@@ -15,7 +17,8 @@ pub use snapshot::{NodeState, Snapshot};
 pub use state::ClusterState;
 
 /// What a watch says about the objects of one kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Change<K, T> {
     /// The object is there, and this is what it looks like now.
     Applied(T),
@@ -34,7 +37,8 @@ impl<K, T> Change<K, T> {
 }
 
 /// One thing that happened to the cluster.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum ClusterEvent {
     /// Pods, by namespace and name.
     Pod(Change<PodKey, Pod>),
