@@ -14,11 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::autoscaler::{self, Autoscaler, ClusterWriter, Reporter};
 use crate::cache::{self, Cache, CacheSender, Kind};
 use crate::clock::Clock;
+use crate::decisions::DecisionJournal;
+use crate::explain::Explainer;
 use crate::extender::{Binder, Extender, ExtenderState};
 use crate::leader::Leadership;
 use crate::metrics::{KindLabels, Metrics};
 use crate::provider::CloudProvider;
-use crate::server::{self, BindError, Handler, HealthHandler, Limits, MetricsHandler, Tls};
+use crate::server::{
+    self, BindError, Handler, HealthHandler, Limits, MetricsHandler, StatusHandler, Tls,
+};
 use crate::watch;
 
 /// How soon a new certificate is taken up: well within the time that one is valid beside the next.
@@ -29,7 +33,7 @@ const TLS_FILES_READ_EVERY: Duration = Duration::from_secs(10);
 pub struct Addresses {
     /// The extender's; a loopback address unless it is secured.
     pub extender: SocketAddr,
-    /// `/metrics`.
+    /// `/metrics` and `/explain`.
     pub metrics: SocketAddr,
     /// `/healthz` and `/readyz`.
     pub health: SocketAddr,
@@ -55,6 +59,8 @@ pub struct Parts {
     pub clock: Clock,
     /// Who is told what is done.
     pub reporter: Arc<dyn Reporter>,
+    /// What remembers decisions, for those who ask why.
+    pub journal: Arc<DecisionJournal>,
     /// Where to listen.
     pub addresses: Addresses,
     /// How the autoscaler works.
@@ -112,6 +118,14 @@ impl Appliance {
         if let Some(tls) = parts.extender_tls {
             tasks.spawn(tls.keep_fresh(TLS_FILES_READ_EVERY, stopping.clone()));
         }
+        let explainer = Explainer {
+            cache: cache.clone(),
+            plan: Arc::clone(&plan),
+            journal: Arc::clone(&parts.journal),
+            leadership: parts.leadership.clone(),
+            clock: parts.clock.clone(),
+            schedulers: parts.autoscaler.packing.scheduler_names.clone(),
+        };
         let handlers: [(_, Arc<dyn Handler>); 3] = [
             (
                 extender,
@@ -124,7 +138,10 @@ impl Appliance {
                     binder: parts.binder,
                 })),
             ),
-            (status, Arc::new(MetricsHandler::new(Arc::clone(&metrics)))),
+            (
+                status,
+                Arc::new(StatusHandler::new(MetricsHandler::new(Arc::clone(&metrics)), explainer)),
+            ),
             (health, Arc::new(HealthHandler::new(cache.clone()))),
         ];
         for (listener, handler) in handlers {
@@ -141,6 +158,7 @@ impl Appliance {
                 clock: parts.clock,
                 metrics: Arc::clone(&metrics),
                 reporter: parts.reporter,
+                journal: parts.journal,
             },
             parts.autoscaler,
         );

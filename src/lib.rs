@@ -9,7 +9,9 @@
 //! * [`claims`]: databases and machines that developers claim
 //! * [`clock`]: what time it is
 //! * [`commands`]: the command line
+//! * [`decisions`]: what was decided, remembered and written down
 //! * [`exoscale`]: a client of Exoscale's API
+//! * [`explain`]: why a node or a pod is as it is
 //! * [`extender`]: the webhook that kube-scheduler asks
 //! * [`leader`]: which of several replicas acts
 //! * [`manifests`]: Kubernetes manifests in files, as a picture of a cluster
@@ -27,7 +29,9 @@ pub mod catalog;
 pub mod claims;
 pub mod clock;
 pub mod commands;
+pub mod decisions;
 pub mod exoscale;
+pub mod explain;
 pub mod extender;
 pub mod leader;
 pub mod manifests;

@@ -41,7 +41,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use berth_solver::disruption;
 use berth_solver::lifecycle::{self, Effect};
-use berth_solver::model::{Plan, Snapshot};
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement::StandingPlan;
 
@@ -53,6 +52,7 @@ pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};
 
 use crate::cache::{Cache, CacheSender};
 use crate::clock::Clock;
+use crate::decisions::DecisionJournal;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use crate::provider::CloudProvider;
@@ -147,13 +147,13 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Who else is told what is done.
     pub reporter: Arc<dyn Reporter>,
+    /// What remembers what was decided.
+    pub journal: Arc<DecisionJournal>,
 }
 
 /// Is told what the autoscaler does as it happens. All methods do nothing by default, and must not
 /// wait.
 pub trait Reporter: Send + Sync + 'static {
-    /// A plan passed the checker and is going to be carried out.
-    fn planned(&self, _snapshot: &Snapshot, _plan: &Plan) {}
     /// An effect was carried out.
     fn done(&self, _effect: &Effect) {}
     /// An effect failed.

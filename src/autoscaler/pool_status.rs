@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use berth_solver::lifecycle::{PoolStatus, Write, node_capacity};
+use berth_solver::lifecycle::{PoolHealth, PoolStatus, Write, node_capacity};
 use berth_solver::model::{Name, NodePool, Resources, Snapshot};
 
 /// What was last written to each pool's status, by the pool's UID.
@@ -11,10 +11,10 @@ pub(super) struct PoolStatuses(BTreeMap<Name, PoolStatus>);
 
 impl PoolStatuses {
     /// The writes that bring the statuses up to date.
-    pub(super) fn look(&self, snapshot: &Snapshot) -> Vec<Write> {
+    pub(super) fn look(&self, snapshot: &Snapshot, health: &PoolHealth) -> Vec<Write> {
         let statuses = snapshot.pools.values().filter(|pool| pool.deleted.is_none());
         statuses
-            .map(|pool| (pool, status(snapshot, pool)))
+            .map(|pool| (pool, status(snapshot, pool, health)))
             .filter(|(pool, status)| self.0.get(&pool.uid) != Some(status))
             .map(|(_, status)| Write::RecordPoolStatus(Box::new(status)))
             .collect()
@@ -34,7 +34,7 @@ impl PoolStatuses {
 }
 
 /// What the status of a pool should say.
-fn status(snapshot: &Snapshot, pool: &NodePool) -> PoolStatus {
+fn status(snapshot: &Snapshot, pool: &NodePool, health: &PoolHealth) -> PoolStatus {
     let mut resources = Resources::default();
     let mut nodes = 0;
     for claim in snapshot.claims.values().filter(|claim| claim.pool() == Some(&pool.name)) {
@@ -50,6 +50,7 @@ fn status(snapshot: &Snapshot, pool: &NodePool) -> PoolStatus {
         defect: pool.defect.clone(),
         // Whoever looks after the NodeClass has said so in this same status, or nobody did.
         node_class_ready: pool.ready,
+        registration_healthy: health.is_healthy(&pool.uid),
     }
 }
 
@@ -69,10 +70,11 @@ mod tests {
             .claim(claim("c2", &general, &kind))
             .snapshot();
         let mut statuses = PoolStatuses::default();
-        let writes = statuses.look(&snapshot);
+        let health = PoolHealth::default();
+        let writes = statuses.look(&snapshot, &health);
         let [Write::RecordPoolStatus(status)] = writes.as_slice() else { panic!("{writes:?}") };
         assert_eq!((status.nodes, status.resources.cpu.0), (2, 2 * kind.capacity.cpu.0));
         statuses.written(&snapshot, status);
-        assert_eq!(statuses.look(&snapshot), []);
+        assert_eq!(statuses.look(&snapshot, &health), []);
     }
 }

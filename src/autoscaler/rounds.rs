@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use berth_solver::decisions::{Answer, Decision, Pace, Question};
 use berth_solver::disruption::{self, Emptiness, Inputs};
-use berth_solver::lifecycle::{Effect, Nominated, Write, new_claim, nominations, steps};
-use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
-use berth_solver::packing::{Due, Queue};
+use berth_solver::lifecycle::{
+    Cause, ClaimRef, Effect, Nominated, PoolHealth, Write, new_claim, nominations, steps,
+};
+use berth_solver::model::{Name, NodePool, Plan, Snapshot, Target, Timestamp};
+use berth_solver::packing::{Due, Queue, static_pools};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +42,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const GATHER: Duration = Duration::from_millis(10);
 /// ...and within so long at most where rounds take long: they are not to fill a core.
 const GATHER_LONGEST: Duration = Duration::from_millis(250);
-/// The figures of the whole cluster are worked out so often: they take a walk over all pods.
+/// Figures and conditions are worked out so often: they take a walk over all pods and claims.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 /// A claim that was created and that the cache does not show after so long is looked for live.
 const UNSEEN_AFTER: Duration = Duration::from_secs(10);
@@ -78,6 +81,7 @@ struct Memory {
     pod_events: PodEvents,
     pool_statuses: PoolStatuses,
     nominated: Nominated,
+    health: PoolHealth,
     landings: Landings,
     told: Notices,
     listed_at: Option<Timestamp>,
@@ -250,9 +254,10 @@ impl Autoscaler {
         let landed = self.memory.landings.look(&snapshot, &self.parts.plan.load().targets);
         figures::of_landed(&self.parts.metrics, landed);
         let inputs = self.inputs(&snapshot, now);
+        self.keep_static_pools(&snapshot, now);
         self.remove_empty_nodes(&snapshot, &inputs, now);
         self.disrupt_if_due(&snapshot, &inputs, now);
-        for write in self.memory.pool_statuses.look(&snapshot) {
+        for write in self.memory.pool_statuses.look(&snapshot, &self.memory.health) {
             self.executor.start(write.into());
         }
         self.tell(notices::of_defects(&snapshot), now);
@@ -260,6 +265,9 @@ impl Autoscaler {
         if !self.memory.figured_at.is_some_and(fresh) {
             self.memory.figured_at = Some(now);
             figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+            for write in disruption::conditions(&snapshot, &inputs, now) {
+                self.executor.start(write.into());
+            }
         }
         wait.min(LONGEST_WAIT)
     }
@@ -286,6 +294,7 @@ impl Autoscaler {
         self.memory.machines.keep_known(snapshot);
         self.memory.under_way.keep_unseen(snapshot);
         self.memory.pool_statuses.keep_known(snapshot);
+        self.memory.health.keep_known(snapshot);
         self.memory.nominated.keep_unbound(snapshot);
         self.memory.disrupting.keep_known(snapshot);
         self.memory.creating.retain(|name, _| !snapshot.claims.contains_key(name));
@@ -353,7 +362,8 @@ impl Autoscaler {
             Due::At(at) => at.since(now),
             Due::Now if !has_catalogs(snapshot) => LONGEST_WAIT,
             Due::Now => {
-                let (snapshot, settings) = (Arc::clone(snapshot), self.settings.clone());
+                let snapshot = self.memory.health.rested(snapshot, now);
+                let settings = self.settings.clone();
                 self.planning.spawn_blocking(move || {
                     let Settings { packing, seed, plan_budget, .. } = settings;
                     planner::plan(snapshot, &packing, now, seed, plan_budget)
@@ -374,20 +384,30 @@ impl Autoscaler {
             let (method, faults) = (plan.method, violations.len());
             tracing::error!(%method, faults, first, "a plan did not pass the checker: dropped");
         }
+        let question = Question::Provision { settings: self.settings.packing.clone() };
+        let answer = Answer::Plan(planned.plan.clone().map(Box::new));
+        self.report(&planned.snapshot, planned.at, question, planned.pace, answer);
         let Some(plan) = planned.plan else {
             self.memory.queue.record_failure(&planned.snapshot, now);
             return;
         };
         log_plan(&plan, planned.took);
-        self.parts.reporter.planned(&planned.snapshot, &plan);
-        for effect in creates(&planned.snapshot, &plan) {
-            if let Effect::Write(Write::CreateClaim(new)) = &effect {
-                let creating = Creating { effect: effect.clone(), created: None };
-                self.memory.creating.insert(new.name.clone(), creating);
-            }
-        }
+        self.create(&planned.snapshot, &plan);
         self.memory.queue.record(&plan, now);
         self.tell(notices::of_plan(&plan), now);
+    }
+
+    /// Tells what was decided.
+    fn report(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        at: Timestamp,
+        question: Question,
+        pace: Pace,
+        answer: Answer,
+    ) {
+        let decision = Decision { at, seed: self.settings.seed, question, pace, answer };
+        self.parts.journal.record(snapshot, &Arc::new(decision));
     }
 
     fn publish(&self, now: Timestamp) {
@@ -432,6 +452,35 @@ impl Autoscaler {
             awaited,
             quarantined: self.memory.disrupting.quarantined().clone(),
         }
+    }
+
+    /// From the next round on, creates the claims of a plan's launches.
+    fn create(&mut self, snapshot: &Snapshot, plan: &Plan) {
+        for effect in creates(snapshot, plan) {
+            if let Effect::Write(Write::CreateClaim(new)) = &effect {
+                let creating = Creating { effect: effect.clone(), created: None };
+                self.memory.creating.insert(new.name.clone(), creating);
+            }
+        }
+    }
+
+    /// Gives static pools the nodes that they are short of, and takes those that are too many.
+    fn keep_static_pools(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) {
+        let is_static = |pool: &Arc<NodePool>| pool.replicas.is_some();
+        let settled = self.planning.is_empty() && self.memory.creating.is_empty();
+        if !settled || !snapshot.pools.values().any(is_static) {
+            return;
+        }
+        let snapshot = self.memory.health.rested(snapshot, now);
+        let seed = self.settings.seed;
+        let found = static_pools(&snapshot, self.memory.under_way.uids(), now, seed);
+        for claim in found.surplus {
+            tracing::info!(nodeclaim = %claim.name, "its static pool has too many nodes");
+            let cause = Cause::ScaledDown;
+            self.executor.start(Write::DeleteClaim { claim, cause }.into());
+        }
+        let plan = Plan { launches: found.launches, ..Plan::default() };
+        self.create(&snapshot, &plan);
     }
 
     fn remove_empty_nodes(&mut self, snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) {
@@ -518,6 +567,16 @@ impl Autoscaler {
                 Effect::Write(Write::EvictPod { pod, .. }),
                 Err(Failure::Write(WriteError::Failed(_))),
             ) => self.memory.disrupting.quarantine(&pod.uid),
+            (Effect::Write(Write::DeleteClaim { claim, cause }), Ok(_)) if cause.is_no_node() => {
+                if let Some(pool) = pool_of(&snapshot, claim) {
+                    self.memory.health.failed(pool, now);
+                }
+            }
+            (Effect::Write(Write::RecordRegistered { claim, .. }), Ok(_)) => {
+                if let Some(pool) = pool_of(&snapshot, claim) {
+                    self.memory.health.registered(pool);
+                }
+            }
             (Effect::Write(Write::NominatePod { pod, node }), Ok(_)) => {
                 self.memory.nominated.record(pod, node.as_ref());
             }
@@ -535,6 +594,12 @@ impl Autoscaler {
             }
         }
     }
+}
+
+/// The UID of a claim's NodePool.
+fn pool_of<'s>(snapshot: &'s Snapshot, claim: &ClaimRef) -> Option<&'s Name> {
+    let pool = snapshot.claims.get(&claim.name)?.pool()?;
+    Some(&snapshot.pools.get(pool)?.uid)
 }
 
 /// Whether a create that was answered so will never succeed.

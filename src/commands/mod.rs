@@ -1,9 +1,14 @@
 //! The command line: one subcommand a module.
 
 pub mod claims;
+mod cluster;
 pub mod crds;
 pub mod demo;
+pub mod explain;
+mod output;
 pub mod plan;
+mod progress;
+pub mod replay;
 pub mod serve;
 pub mod simulate;
 
@@ -27,7 +32,9 @@ enum Command {
     Claims(claims::Arguments),
     Crds(crds::Arguments),
     Demo(demo::Arguments),
+    Explain(explain::Arguments),
     Plan(plan::Arguments),
+    Replay(replay::Arguments),
     Serve(Box<serve::Arguments>),
     Simulate(Box<simulate::Arguments>),
 }
@@ -68,7 +75,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Claims(arguments) => claims::run(&arguments, &mut std::io::stdout().lock()),
         Command::Crds(arguments) => crds::run(&arguments, &mut std::io::stdout().lock()),
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
+        Command::Explain(arguments) => explain::run(&arguments, &mut std::io::stdout().lock()),
         Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock()),
+        Command::Replay(arguments) => replay::run(&arguments, &mut std::io::stdout().lock()),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments, &mut std::io::stdout().lock()),
     };

@@ -12,17 +12,18 @@ use berth_solver::model::Name;
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement;
 use clap::{Args, ValueEnum};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::extender::ExtenderArguments;
 use super::Failure;
+use super::cluster::client;
 use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
 use crate::autoscaler::{self, KubeWriter};
 use crate::catalog;
 use crate::clock::Clock;
+use crate::decisions::{DecisionJournal, DecisionLog, LogSettings};
 use crate::extender::{Binder, KubeBinder};
 use crate::leader::{Candidate, Leadership};
 use crate::provider::CloudProvider;
@@ -50,7 +51,7 @@ pub struct Arguments {
     catalog: Option<PathBuf>,
     #[command(flatten)]
     extender: ExtenderArguments,
-    /// Where Prometheus asks, at /metrics
+    /// Where Prometheus asks, at /metrics, and `berth explain`, at /explain
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -97,6 +98,15 @@ pub struct Arguments {
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Write every decision into files in this folder, so that `berth replay` can derive it again
+    #[arg(long, value_name = "DIR", env = "BERTH_DECISION_LOG")]
+    decision_log: Option<PathBuf>,
+    /// A new file of decisions is begun when one has so many MiB...
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    decision_log_mib: u64,
+    /// ...and so many files are kept
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    decision_log_files: usize,
     /// The namespace of the Lease `berth`, which says which replica acts, and of the kwok
     /// provider's records
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "berth-system")]
@@ -146,7 +156,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
-        let client = client(arguments).await?;
+        let client = client(arguments.kubeconfig.as_deref()).await?;
         let clock = Clock::system();
         let provider: Arc<dyn CloudProvider> = match arguments.provider {
             Provider::Kwok => {
@@ -161,27 +171,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         serve(arguments, client, provider, clock).await
     })
-}
-
-async fn client(arguments: &Arguments) -> Result<kube::Client, Failure> {
-    let config = match &arguments.kubeconfig {
-        Some(file) => {
-            let read = Kubeconfig::read_from(file)
-                .map_err(|error| Failure::BadInput(anyhow!("--kubeconfig: {error}")))?;
-            kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-                .await
-                .map_err(|error| {
-                    Failure::BadInput(anyhow!("--kubeconfig {}: {error}", file.display()))
-                })?
-        }
-        None => kube::Config::infer().await.map_err(|error| {
-            Failure::BadInput(anyhow!(
-                "there is no cluster to serve: give --kubeconfig FILE, set KUBECONFIG, or run in \
-                 a pod with a service account ({error})"
-            ))
-        })?,
-    };
-    Ok(kube::Client::try_from(config).context("cannot make a client of the API server")?)
 }
 
 async fn serve(
@@ -205,6 +194,7 @@ async fn serve(
     let parts = Parts {
         extender_tls: tls,
         binder,
+        journal: Arc::new(DecisionJournal::new(decision_log(arguments)?)),
         ..parts(arguments, writer, provider, leadership, clock)
     };
     let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
@@ -235,6 +225,17 @@ async fn serve(
         return Err(Failure::Failed(anyhow!("a part of the daemon broke down: see its log")));
     }
     Ok(())
+}
+
+fn decision_log(arguments: &Arguments) -> Result<Option<DecisionLog>, Failure> {
+    let Some(folder) = &arguments.decision_log else { return Ok(None) };
+    let settings = LogSettings {
+        folder: folder.clone(),
+        file_bytes: arguments.decision_log_mib.saturating_mul(1 << 20),
+        files: arguments.decision_log_files,
+    };
+    let cannot = || format!("--decision-log {}: cannot write there", folder.display());
+    DecisionLog::open(settings).map(Some).with_context(cannot).map_err(Failure::BadInput)
 }
 
 fn parts(
@@ -272,6 +273,7 @@ fn parts(
         placement: placement::Settings::default(),
         extender_tls: None,
         binder: None,
+        journal: Arc::default(),
     }
 }
 

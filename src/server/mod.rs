@@ -6,6 +6,7 @@
 //! its whole body and answers at once; if it panics the client gets a 500 and the process lives.
 
 mod answer;
+mod explain;
 mod status;
 mod stream;
 mod tls;
@@ -28,6 +29,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use answer::{json, text};
+pub use explain::StatusHandler;
 pub use status::{HealthHandler, MetricsHandler};
 use stream::{Guarded, Progress};
 use tls::Acceptor;

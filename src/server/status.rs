@@ -31,7 +31,7 @@ impl Handler for MetricsHandler {
 impl MetricsHandler {
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
         if request.uri().path() != "/metrics" {
-            return not_found("/metrics");
+            return not_found("/metrics and /explain/");
         }
         if let Some(refused) = refuse_method(request.method()) {
             return refused;
@@ -87,7 +87,7 @@ fn not_found(served: &str) -> Response<Bytes> {
     text(StatusCode::NOT_FOUND, format!("not found: this port serves {served}"))
 }
 
-fn refuse_method(method: &Method) -> Option<Response<Bytes>> {
+pub(super) fn refuse_method(method: &Method) -> Option<Response<Bytes>> {
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }

@@ -182,6 +182,7 @@ impl Rig {
                 clock: self.world.clock().clone(),
                 metrics: Arc::new(Metrics::new()),
                 reporter: Arc::new(()),
+                journal: Arc::default(),
             },
             self.settings.clone(),
         );

@@ -101,7 +101,7 @@ fn bad_pods_name_file_line_and_column() {
             &["--pods", "twice.csv", "--manifests", "m.yaml"],
             "twice.csv: pod default/a is in the manifests already: expected it once",
         ),
-        (&[], "there is nothing to plan: expected --manifests or --pods"),
+        (&[], "there is nothing to plan: expected --manifests, --pods or --live"),
     ] {
         assert_refused(&folder, &[&["--catalog", "catalog.csv"], arguments].concat(), expected);
     }

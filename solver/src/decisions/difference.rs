@@ -80,10 +80,10 @@ fn of_nodes<'a>(
         let [before, after] = [before, after].map(|at| at.nodes.get(name).map(|at| &at.node));
         before != after
     };
-    each(&before.nodes, &after.nodes, |_, state| Node::clone(&state.node)).filter(
-        move |change| match change {
+    each(&before.nodes, &after.nodes, |_, state| Node::clone(&state.node)).filter(move |change| {
+        match change {
             Change::Applied(node) => is_news(&node.name),
             Change::Deleted(_) | Change::Replaced(_) => true,
-        },
-    )
+        }
+    })
 }

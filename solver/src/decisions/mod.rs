@@ -12,7 +12,7 @@ mod replay;
 use serde::{Deserialize, Serialize};
 
 use crate::disruption::{self, Inputs, Round};
-use crate::model::{ClusterEvent, Plan, Snapshot, Timestamp};
+use crate::model::{ClusterEvent, Name, Plan, Snapshot, Timestamp};
 use crate::packing::{self, Stop};
 use crate::planning;
 
@@ -35,9 +35,9 @@ pub enum Question {
     /// Which nodes with pods go: those that have drifted, otherwise those that cost too much.
     Disrupt {
         /// What is known beside the snapshot.
-        inputs: Inputs,
+        inputs: Box<Inputs>,
         /// What a round goes by.
-        settings: disruption::Settings,
+        settings: Box<disruption::Settings>,
     },
 }
 
@@ -73,6 +73,8 @@ pub struct Decision {
 pub struct Line {
     /// The format: [`VERSION`].
     pub version: u32,
+    /// Which version of Berth decided. Another one may decide otherwise.
+    pub berth: Name,
     /// Whether the changes begin with an empty cluster, as those of a file's first line do.
     pub complete: bool,
     /// The generation of the snapshot that was decided on.

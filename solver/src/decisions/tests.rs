@@ -23,6 +23,7 @@ fn line(before: Option<&Snapshot>, snapshot: &Snapshot, question: Question, coun
     let answer = question.answer(snapshot, at, seed, &budget);
     let line = Line {
         version: VERSION,
+        berth: "test".into(),
         complete: before.is_none(),
         generation: snapshot.generation,
         changes: difference(before.unwrap_or(&Snapshot::default()), snapshot),
@@ -48,7 +49,7 @@ fn provision() -> Question {
 
 fn disrupt() -> Question {
     let inputs = Inputs { hash_version: "test".into(), ..Inputs::default() };
-    Question::Disrupt { inputs, settings: disruption::Settings::default() }
+    Question::Disrupt { inputs: Box::new(inputs), settings: Box::default() }
 }
 
 fn bytes(answer: &Answer) -> String {

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::conditions::time_left;
 use super::drift::{Drift, drift};
 use super::emptiness::{Inputs, expected_pods};
 use super::headroom;
 use super::obstacle::{Kept, Obstacle};
 use super::pdbs::PodBudgets;
 use crate::model::{
-    ConsolidateAfter, ConsolidationPolicy, Name, NodeClaim, NodePool, NodeState, Owner, Pod,
-    PodKey, Price, Snapshot, Timestamp, well_known::condition,
+    ConsolidationPolicy, Name, NodeClaim, NodePool, NodeState, Owner, Pod, PodKey, Price, Snapshot,
+    Timestamp, well_known::condition,
 };
 
 /// A node that may be disrupted.
@@ -148,14 +149,9 @@ impl<'a> Looking<'a, '_> {
         if pool.consolidation_policy == ConsolidationPolicy::WhenEmpty {
             return Err(Obstacle::OnlyEmpty);
         }
-        let ConsolidateAfter::After(wait) = pool.consolidate_after else {
-            return Err(Obstacle::Never);
-        };
-        let events = [claim.last_pod_event, self.inputs.pod_events.get(&claim.uid).copied()];
-        let since = events.into_iter().flatten().fold(initialized, Timestamp::max);
-        let missing = wait
-            .saturating_sub(self.now.since(since))
-            .max(least_age.saturating_sub(self.now.since(initialized)));
+        let left = time_left(claim, pool, self.inputs, initialized, self.now);
+        let missing =
+            left.ok_or(Obstacle::Never)?.max(least_age.saturating_sub(self.now.since(initialized)));
         if missing.is_zero() { Ok(()) } else { Err(Obstacle::TooSoon(missing)) }
     }
 

@@ -15,6 +15,17 @@ pub enum Drift {
     InstanceTypeNotFound(Name),
 }
 
+impl Drift {
+    /// As the condition `Drifted` and Karpenter name it.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::NodePoolDrifted => "NodePoolDrifted",
+            Self::RequirementsDrifted(_) => "RequirementsDrifted",
+            Self::InstanceTypeNotFound(_) => "InstanceTypeNotFound",
+        }
+    }
+}
+
 impl fmt::Display for Drift {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

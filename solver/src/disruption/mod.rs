@@ -7,6 +7,7 @@
 
 mod budgets;
 mod candidates;
+mod conditions;
 pub(crate) mod consolidation;
 mod drift;
 mod emptiness;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use budgets::{Allowance, allowed};
 pub use candidates::{Candidate, Purpose, candidates, eviction_cost, price_of};
+pub use conditions::conditions;
 pub use consolidation::{Move, Round, Settings, consolidate, next_round, replace_drifted};
 pub use drift::{Drift, drift};
 pub use emptiness::{Emptiness, Inputs, emptiness, leftovers};

@@ -47,6 +47,8 @@ pub fn consequences(
         | Write::RecordPodEvent { claim, .. }
         | Write::RecordDisruption { claim, .. }
         | Write::ClearDisruption { claim }
+        | Write::RecordCondition { claim, .. }
+        | Write::ClearCondition { claim, .. }
         | Write::RecordDrained { claim }
         | Write::RecordTerminating { claim } => {
             let mut claim = find_claim(snapshot, claim)?;
@@ -140,14 +142,9 @@ fn change_claim(claim: &mut NodeClaim, write: &Write, now: Timestamp) {
         Write::RecordDisruption { reason, .. } => {
             set_condition(claim, condition::DISRUPTION_REASON, &reason.to_string(), now);
         }
-        Write::ClearDisruption { .. } => {
-            claim.conditions = claim
-                .conditions
-                .iter()
-                .filter(|known| known.kind != condition::DISRUPTION_REASON)
-                .cloned()
-                .collect();
-        }
+        Write::ClearDisruption { .. } => clear_condition(claim, condition::DISRUPTION_REASON),
+        Write::RecordCondition { kind, reason, .. } => set_condition(claim, kind, reason, now),
+        Write::ClearCondition { kind, .. } => clear_condition(claim, kind),
         Write::RecordDrained { .. } => {
             set_condition(claim, condition::DRAINED, condition::DRAINED, now);
         }
@@ -179,6 +176,11 @@ fn set_condition(claim: &mut NodeClaim, kind: &str, reason: &str, now: Timestamp
     conditions.push(new);
     conditions.sort_by(|left, right| left.kind.cmp(&right.kind));
     claim.conditions = conditions.into_boxed_slice();
+}
+
+fn clear_condition(claim: &mut NodeClaim, kind: &str) {
+    let others = claim.conditions.iter().filter(|known| known.kind != kind);
+    claim.conditions = others.cloned().collect();
 }
 
 fn register(node: &mut Node, registration: &Registration) {

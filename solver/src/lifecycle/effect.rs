@@ -121,6 +121,22 @@ pub enum Write {
         /// The claim.
         claim: ClaimRef,
     },
+    /// Status of a claim: a condition is true, for that reason.
+    RecordCondition {
+        /// The claim.
+        claim: ClaimRef,
+        /// The condition's type.
+        kind: Name,
+        /// Its reason.
+        reason: Name,
+    },
+    /// Status of a claim: a condition taken away.
+    ClearCondition {
+        /// The claim.
+        claim: ClaimRef,
+        /// The condition's type.
+        kind: Name,
+    },
     /// Deletes a claim, only if it still has that UID. Its finalizer holds it until the machine
     /// and the node are gone.
     DeleteClaim {
@@ -201,6 +217,8 @@ pub enum Cause {
     InstanceGone,
     /// Somebody deleted the node.
     NodeDeleted,
+    /// Its static NodePool has more nodes than `replicas`.
+    ScaledDown,
 }
 
 impl Cause {
@@ -214,7 +232,16 @@ impl Cause {
             Self::RegistrationTimeout => "RegistrationTimeout",
             Self::InstanceGone => "InstanceGone",
             Self::NodeDeleted => "NodeDeleted",
+            Self::ScaledDown => "ScaledDown",
         }
+    }
+}
+
+impl Cause {
+    /// Whether a launch led to no node although the cloud had capacity: the pool's set-up is wrong,
+    /// or the cloud is in trouble.
+    pub const fn is_no_node(self) -> bool {
+        matches!(self, Self::LaunchTimeout | Self::RegistrationTimeout)
     }
 }
 
@@ -341,6 +368,8 @@ pub struct PoolStatus {
     pub defect: Option<Name>,
     /// Whether its NodeClass can be used: `NodeClassReady`.
     pub node_class_ready: bool,
+    /// Whether its last launch led to a node: `NodeRegistrationHealthy`. `None`: nobody knows.
+    pub registration_healthy: Option<bool>,
 }
 
 /// What is known from the provider about the machine of a claim, since the process started.
@@ -400,6 +429,8 @@ impl Write {
             Self::UntaintNode { .. } => "UntaintNode",
             Self::RecordDisruption { .. } => "RecordDisruption",
             Self::ClearDisruption { .. } => "ClearDisruption",
+            Self::RecordCondition { .. } => "RecordCondition",
+            Self::ClearCondition { .. } => "ClearCondition",
             Self::DeleteClaim { .. } => "DeleteClaim",
             Self::EvictPod { .. } => "EvictPod",
             Self::DeletePod { .. } => "DeletePod",
@@ -428,6 +459,10 @@ impl Write {
             | Self::RecordDrained { claim }
             | Self::RecordTerminating { claim }
             | Self::ReleaseClaim { claim } => format!("nodeclaim/{}", claim.name),
+            // Two conditions of a claim are two pieces of work.
+            Self::RecordCondition { claim, kind, .. } | Self::ClearCondition { claim, kind } => {
+                format!("nodeclaim/{}/{kind}", claim.name)
+            }
             Self::RegisterNode(registration) => format!("node/{}", registration.node.name),
             Self::InitializeNode { node }
             | Self::TaintNode { node }

@@ -38,6 +38,7 @@
 
 mod consequences;
 mod effect;
+mod health;
 mod launch;
 mod nominate;
 mod steps;
@@ -48,6 +49,7 @@ pub use effect::{
     Cause, ClaimRef, Effect, Instance, LaunchRequest, NewClaim, NodeRef, Observation, PodRef,
     PoolStatus, Registration, Write,
 };
+pub use health::PoolHealth;
 pub use launch::{launch_request, new_claim, node_capacity};
 pub use nominate::{Nominated, nominations};
 pub use steps::{Settings, steps};

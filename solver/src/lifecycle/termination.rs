@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    NodeClaim, NodeState, Pod, Snapshot, Taint, TaintEffect, Timestamp, well_known,
+    NodeClaim, NodeState, Owner, Pod, Snapshot, Taint, TaintEffect, Timestamp, well_known,
     well_known::condition,
 };
 
@@ -84,7 +84,7 @@ fn release(claim: &NodeClaim, node: Option<&NodeState>) -> Write {
     }
 }
 
-/// The pods that must be gone before the machine goes: not those that belong to the node, not
+/// The pods that must be gone before the machine goes: not those that the kubelet made itself, not
 /// those that tolerate the taint, not those whose end is long overdue.
 fn to_drain(state: &NodeState, now: Timestamp) -> Vec<&Pod> {
     let taint = disrupted_taint();
@@ -92,15 +92,22 @@ fn to_drain(state: &NodeState, now: Timestamp) -> Vec<&Pod> {
         .pods
         .values()
         .map(AsRef::as_ref)
-        .filter(|pod| pod.is_alive() && !pod.belongs_to_node() && !pod.tolerates(&taint))
+        .filter(|pod| pod.is_alive() && pod.owner != Owner::Node && !pod.tolerates(&taint))
         .filter(|pod| pod.deleted.is_none_or(|deleted| now.since(deleted) < STUCK))
         .collect()
 }
 
-/// Evictions of the next tier: critical pods only once the others are gone.
+/// The order in which pods leave, as Karpenter has it: what runs in the cluster, then what serves
+/// it on this node, then the same for pods that the cluster cannot live without. A tier begins once
+/// those before it are gone: logs of the last pods are still shipped.
+fn tier(pod: &Pod) -> (bool, bool) {
+    let is_critical = pod.shape.priority >= CRITICAL_PRIORITY;
+    (is_critical, matches!(pod.owner, Owner::DaemonSet(_)))
+}
+
+/// Evictions of the next tier.
 fn evictions(claim: &NodeClaim, state: &NodeState, left: &[&Pod], now: Timestamp) -> Vec<Effect> {
-    let is_critical = |pod: &Pod| pod.shape.priority >= CRITICAL_PRIORITY;
-    let others = left.iter().any(|pod| !is_critical(pod));
+    let next = left.iter().map(|pod| tier(pod)).min();
     let deadline = claim
         .termination_grace_period
         .and_then(|period| claim.deleted.map(|deleted| deleted + period));
@@ -108,7 +115,7 @@ fn evictions(claim: &NodeClaim, state: &NodeState, left: &[&Pod], now: Timestamp
     let overdue = remaining.filter(|remaining| *remaining <= LAST_CALL);
     left.iter()
         .filter(|pod| pod.deleted.is_none())
-        .filter(|pod| overdue.is_some() || is_critical(pod) != others)
+        .filter(|pod| overdue.is_some() || Some(tier(pod)) == next)
         .map(|pod| {
             let node = state.node.name.clone();
             let pod = PodRef { key: pod.key.clone(), uid: pod.uid.clone() };

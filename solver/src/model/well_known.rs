@@ -78,6 +78,10 @@ pub mod condition {
     pub const DRAINED: &str = "Drained";
     /// The cloud was told to delete the machine.
     pub const INSTANCE_TERMINATING: &str = "InstanceTerminating";
+    /// No pod has come or left for `consolidateAfter`.
+    pub const CONSOLIDATABLE: &str = "Consolidatable";
+    /// It is not what its NodePool asks for any more.
+    pub const DRIFTED: &str = "Drifted";
     /// Why it is being removed.
     pub const DISRUPTION_REASON: &str = "DisruptionReason";
 }

@@ -43,7 +43,7 @@ pub fn pools(snapshot: &Snapshot) -> Vec<PoolData> {
 }
 
 /// What each pool holds: its claims, and nodes that carry its label but have no claim.
-fn usage(snapshot: &Snapshot) -> BTreeMap<Name, Usage> {
+pub(super) fn usage(snapshot: &Snapshot) -> BTreeMap<Name, Usage> {
     let mut usage: BTreeMap<Name, Usage> = BTreeMap::new();
     let owners = Owners::of(snapshot);
     for claim in snapshot.claims.values() {

@@ -46,6 +46,7 @@ mod sequential;
 mod settings;
 mod stages;
 pub(crate) mod state;
+mod static_pools;
 pub(crate) mod topology;
 mod values;
 
@@ -55,6 +56,7 @@ mod tests;
 pub use queue::{Due, Queue, QueueSettings};
 pub use repair::repaired;
 pub use settings::{Budget, MinValuesPolicy, Never, Settings, Stop};
+pub use static_pools::{StaticPools, static_pools};
 pub use values::pod_values;
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};

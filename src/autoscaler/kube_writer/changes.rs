@@ -163,6 +163,10 @@ fn set_condition(object: &mut Value, said: &Said<'_>, now: Timestamp) {
     }
 }
 
+fn clear_condition(object: &mut Value, kind: &str) {
+    list_at(object, "status", "conditions").retain(|known| known["type"] != kind);
+}
+
 /// Provider ID, capacity, allocatable, `Launched`.
 pub(super) fn launched(object: &mut Value, instance: &Instance, now: Timestamp) {
     object["status"]["providerID"] = json!(instance.provider_id.as_str());
@@ -190,8 +194,11 @@ pub(super) fn claim_status(object: &mut Value, write: &Write, now: Timestamp) {
             let kind = condition::DISRUPTION_REASON;
             set_condition(object, &Said { reason, ..Said::yes(kind) }, now);
         }
-        Write::ClearDisruption { .. } => list_at(object, "status", "conditions")
-            .retain(|known| known["type"] != condition::DISRUPTION_REASON),
+        Write::ClearDisruption { .. } => clear_condition(object, condition::DISRUPTION_REASON),
+        Write::RecordCondition { kind, reason, .. } => {
+            set_condition(object, &Said { reason, ..Said::yes(kind) }, now);
+        }
+        Write::ClearCondition { kind, .. } => clear_condition(object, kind),
         Write::RecordDrained { .. } => {
             set_condition(object, &Said::yes(condition::DRAINED), now);
         }
@@ -246,6 +253,14 @@ pub(super) fn pool_status(object: &mut Value, status: &PoolStatus, now: Timestam
     for said in [valid, class, all] {
         set_condition(object, &said, now);
     }
+    if let Some(holds) = status.registration_healthy {
+        let (reason, message) = match holds {
+            true => ("NodeRegistrationHealthy", ""),
+            false => ("RegistrationFailed", "the last launches led to no node: the pool rests"),
+        };
+        let said = Said { kind: "NodeRegistrationHealthy", holds, reason, message };
+        set_condition(object, &said, now);
+    }
 }
 
 #[cfg(test)]
@@ -268,7 +283,8 @@ mod tests {
             Write::RecordRegistered { claim: claim.clone(), node: "n".into() },
             Write::RecordInitialized { claim: claim.clone() },
             Write::RecordDrained { claim: claim.clone() },
-            Write::RecordTerminating { claim },
+            Write::RecordTerminating { claim: claim.clone() },
+            Write::RecordCondition { claim, kind: "Drifted".into(), reason: "Why".into() },
         ];
         let mut object = json!({ "metadata": { "generation": 3 } });
         let at = Timestamp::from_seconds;
@@ -286,7 +302,13 @@ mod tests {
             .iter()
             .map(|one| one["type"].as_str().unwrap())
             .collect();
-        assert_eq!(kinds, ["Registered", "Initialized", "Ready", "Drained", "InstanceTerminating"]);
+        let five = ["Registered", "Initialized", "Ready", "Drained", "InstanceTerminating"];
+        assert_eq!(kinds[..5], five);
+        assert_eq!(kinds[5..], ["Drifted"]);
+        let claim = berth_solver::lifecycle::ClaimRef { name: "c".into(), uid: "u".into() };
+        let clear = Write::ClearCondition { claim, kind: "Drifted".into() };
+        claim_status(&mut object, &clear, at(300));
+        assert_eq!(object["status"]["conditions"].as_array().unwrap().len(), 5);
         assert_eq!(once["status"]["conditions"][0]["observedGeneration"], 3);
     }
 
@@ -331,6 +353,7 @@ mod tests {
             nodes: 0,
             defect: Some("spec.weight: wrong".into()),
             node_class_ready: true,
+            registration_healthy: None,
         };
         let mut object = json!({ "metadata": { "generation": 2 } });
         pool_status(&mut object, &status, Timestamp::from_seconds(1));

@@ -232,6 +232,8 @@ impl KubeWriter {
             | Write::RecordPodEvent { claim, .. }
             | Write::RecordDisruption { claim, .. }
             | Write::ClearDisruption { claim }
+            | Write::RecordCondition { claim, .. }
+            | Write::ClearCondition { claim, .. }
             | Write::RecordDrained { claim }
             | Write::RecordTerminating { claim } => {
                 let record = |object: &mut Value| changes::claim_status(object, write, now);

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_solver::disruption::{Inputs, Round, consolidate, replace_drifted};
+use berth_solver::decisions::{Answer, Pace, Question, Recorded};
+use berth_solver::disruption::{Inputs, Round, next_round};
 use berth_solver::model::{Name, Snapshot, Timestamp, well_known::condition};
-use berth_solver::packing::Budget;
 use tokio::task::JoinError;
 
 use super::Autoscaler;
@@ -23,9 +23,19 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// A step of a round that has ended.
 pub(super) enum Disrupted {
     /// A round was worked out.
-    Planned { snapshot: Arc<Snapshot>, inputs: Box<Inputs>, round: Box<Round>, took: Duration },
+    Planned(Box<Worked>),
     /// A round was carried out, as far as it was.
     Carried(Box<Carried>),
+}
+
+/// A round that was worked out, from what, when, and how long that took.
+pub(super) struct Worked {
+    snapshot: Arc<Snapshot>,
+    at: Timestamp,
+    inputs: Inputs,
+    round: Round,
+    pace: Pace,
+    took: Duration,
 }
 
 /// What is remembered of rounds.
@@ -100,27 +110,22 @@ impl Autoscaler {
             tracing::warn!("too many nodes are not ready: none is disrupted");
             return;
         }
-        let (snapshot, inputs) = (Arc::clone(snapshot), Box::new(inputs.clone()));
+        let (snapshot, inputs) = (self.memory.health.rested(snapshot, now), inputs.clone());
         let (settings, seed) = (settings.clone(), self.settings.seed);
         self.disrupting.spawn_blocking(move || {
             let began = Instant::now();
             let budget = settings.budget.max(Duration::from_millis(1));
-            let spent = Budget(|| began.elapsed().as_secs_f64() / budget.as_secs_f64());
-            let mut round = replace_drifted(&snapshot, &inputs, &settings.round, now, seed, &spent);
-            if round.is_empty() {
-                round = consolidate(&snapshot, &inputs, &settings.round, now, seed, &spent);
-            }
-            let took = began.elapsed();
-            Disrupted::Planned { snapshot, inputs, round: Box::new(round), took }
+            let spent = Recorded::new(|| began.elapsed().as_secs_f64() / budget.as_secs_f64());
+            let round = next_round(&snapshot, &inputs, &settings.round, now, seed, &spent);
+            let (took, pace) = (began.elapsed(), spent.into_pace());
+            Disrupted::Planned(Box::new(Worked { snapshot, at: now, inputs, round, pace, took }))
         });
     }
 
     /// Takes in what became of a step of a round.
     pub(super) fn disrupted(&mut self, ended: Result<Disrupted, JoinError>) {
         match ended {
-            Ok(Disrupted::Planned { snapshot, inputs, round, took }) => {
-                self.begin_round(&snapshot, *inputs, *round, took);
-            }
+            Ok(Disrupted::Planned(worked)) => self.begin_round(*worked),
             Ok(Disrupted::Carried(carried)) => self.end_round(&carried),
             Err(error) if error.is_cancelled() => {}
             Err(error) => {
@@ -130,16 +135,20 @@ impl Autoscaler {
         }
     }
 
-    fn begin_round(&mut self, snapshot: &Snapshot, inputs: Inputs, round: Round, took: Duration) {
+    fn begin_round(&mut self, worked: Worked) {
         if !self.memory.leads {
             return;
         }
+        let Worked { snapshot, at, inputs, round, pace, took } = worked;
+        let settings = Box::new(self.settings.disruption.round.clone());
+        let question = Question::Disrupt { inputs: Box::new(inputs.clone()), settings };
+        self.report(&snapshot, at, question, pace, Answer::Round(Box::new(round.clone())));
         let now = self.parts.clock.now();
         figures::of_round(&self.parts.metrics, &round, took);
         for fault in &round.faults {
             tracing::warn!(%fault, "an earlier version of a round did not pass the checker");
         }
-        self.tell(notices::of_round(snapshot, &round), now);
+        self.tell(notices::of_round(&snapshot, &round), now);
         // Something may have begun while the round was worked out.
         let quiet = self.planning.is_empty()
             && self.memory.creating.is_empty()
@@ -154,7 +163,7 @@ impl Autoscaler {
         }
         let targets = round.moves.iter().map(|one| &one.to);
         self.memory.disrupting.awaited =
-            targets.filter_map(|target| claim_of(snapshot, target)).collect();
+            targets.filter_map(|target| claim_of(&snapshot, target)).collect();
         let tools = Tools {
             hands: Arc::clone(&self.hands),
             cache: self.parts.cache.clone(),

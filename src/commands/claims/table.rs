@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::check::Report;
-use crate::commands::plan::table::table;
+use crate::commands::output::table;
 
 /// All of it, with a line end.
 pub(super) fn text(report: &Report) -> String {

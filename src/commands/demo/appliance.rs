@@ -38,6 +38,7 @@ pub async fn start(
         placement: placement::Settings::default(),
         extender_tls: None,
         binder: None,
+        journal: Arc::default(),
     })
     .await
 }

@@ -13,17 +13,18 @@ use berth_solver::packing;
 use serde::Serialize;
 
 use super::input::Input;
-use super::table::{plural, table};
-use super::{Arguments, Output, budget};
+use super::{Arguments, budget};
 use crate::api::HASH_VERSION;
 use crate::autoscaler::closed_budgets;
 use crate::commands::Failure;
+use crate::commands::output::{Output, plural, table};
 
 /// Works one round out and renders it.
 pub(super) fn text(input: &Input, arguments: &Arguments) -> Result<String, Failure> {
     let snapshot = &input.snapshot;
     let settings = Settings {
-        least_age: Duration::ZERO,
+        // In files everything may be as young as the picture.
+        least_age: if arguments.live { Settings::default().least_age } else { Duration::ZERO },
         packing: packing::Settings {
             scheduler_names: input.schedulers.clone(),
             ..packing::Settings::default()

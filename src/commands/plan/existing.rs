@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use berth_solver::model::{Name, Resources, Snapshot};
 
-use super::table::{fill, plural, table};
+use super::table::fill;
+use crate::commands::output::{plural, table};
 
 /// More nodes than these are counted, not listed.
 const MOST_NODES: usize = 20;

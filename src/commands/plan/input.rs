@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use berth_simulations::trace::{self, Shapes};
+use berth_solver::decisions::difference;
 use berth_solver::model::{Change, ClusterEvent, ClusterState, Name, Pod, Snapshot, Timestamp};
 
 use super::{Arguments, consolidate};
 use crate::catalog;
+use crate::clock::Clock;
 use crate::commands::Failure;
 use crate::manifests::{self, Manifests};
 use crate::watch::Interner;
@@ -20,8 +22,8 @@ pub(super) struct Input {
     pub(super) snapshot: Snapshot,
     /// The schedulers that its pods name.
     pub(super) schedulers: Box<[Name]>,
-    /// The time of the picture: when the youngest thing in it was made, so that the same files
-    /// give the same plan tomorrow.
+    /// The time of the picture. For files it is when the youngest thing in them was made, so that
+    /// the same files give the same plan tomorrow.
     pub(super) now: Timestamp,
     /// Things that somebody may want to know.
     notes: Vec<String>,
@@ -29,17 +31,22 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn read(arguments: &Arguments) -> Result<Self, Failure> {
-        if arguments.manifests.is_empty() && arguments.pods.is_none() {
-            let problem = anyhow!("there is nothing to plan: expected --manifests or --pods");
+        if arguments.manifests.is_empty() && arguments.pods.is_none() && !arguments.live {
+            let problem =
+                anyhow!("there is nothing to plan: expected --manifests, --pods or --live");
             return Err(Failure::BadInput(problem));
         }
         let interner = Interner::new();
         let catalog =
             catalog::read(&arguments.catalog).map_err(|error| Failure::BadInput(error.into()))?;
-        let manifests = manifests::read(&arguments.manifests, &interner)
-            .map_err(|error| Failure::BadInput(error.into()))?;
-        let mut notes = notes_of(&manifests);
-        let mut cluster = manifests.cluster;
+        let (mut cluster, mut notes) = if arguments.live {
+            (live(arguments)?, Vec::new())
+        } else {
+            let manifests = manifests::read(&arguments.manifests, &interner)
+                .map_err(|error| Failure::BadInput(error.into()))?;
+            let notes = notes_of(&manifests);
+            (manifests.cluster, notes)
+        };
         if cluster.picture().pools.is_empty() {
             let pool = manifests::assumed_pool(&interner)
                 .ok_or_else(|| anyhow!("no NodePool can be assumed"))?;
@@ -58,7 +65,8 @@ impl Input {
             consolidate::add_claims(&mut cluster);
         }
         let snapshot = cluster.snapshot();
-        Ok(Self { schedulers: schedulers(&snapshot), now: youngest(&snapshot), snapshot, notes })
+        let now = if arguments.live { Clock::system().now() } else { youngest(&snapshot) };
+        Ok(Self { schedulers: schedulers(&snapshot), now, snapshot, notes })
     }
 
     /// How many pods are to be placed.
@@ -95,6 +103,16 @@ fn youngest(snapshot: &Snapshot) -> Timestamp {
     let nodes = snapshot.nodes.values().map(|state| state.node.created);
     let claims = snapshot.claims.values().map(|claim| claim.created);
     pods.chain(nodes).chain(claims).max().unwrap_or_default().max(Timestamp::default())
+}
+
+/// A cluster as it is now.
+fn live(arguments: &Arguments) -> Result<ClusterState, Failure> {
+    let snapshot = crate::commands::cluster::picture(arguments.kubeconfig.as_deref())?;
+    let mut cluster = ClusterState::new();
+    for event in difference(&Snapshot::default(), &snapshot) {
+        cluster.apply(event);
+    }
+    Ok(cluster)
 }
 
 fn notes_of(manifests: &Manifests) -> Vec<String> {

@@ -5,8 +5,7 @@ mod document;
 mod existing;
 mod input;
 mod policy;
-mod progress;
-pub(super) mod table;
+mod table;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,13 +15,14 @@ use anyhow::{Context, anyhow};
 use berth_solver::model::{Name, Plan, Snapshot};
 use berth_solver::packing;
 use berth_solver::verify::verify;
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::output::Output;
+use super::progress::Progress;
 use input::Input;
 use policy::Policy;
-use progress::Progress;
 
 /// Plan once from files: which nodes to launch for these pods, and what that costs at least
 ///
@@ -36,6 +36,14 @@ pub struct Arguments {
     /// Kubernetes manifests; folders are read with all that is in them
     #[arg(long, value_name = "FILE_OR_DIR", num_args = 1..)]
     manifests: Vec<PathBuf>,
+    /// Look at the cluster that kubectl would talk to, as it is now, instead of at manifests;
+    /// nothing is written
+    #[arg(long, conflicts_with = "manifests")]
+    live: bool,
+    /// Which cluster to look at [default: $KUBECONFIG, ~/.kube/config, or the pod's service
+    /// account]
+    #[arg(long, value_name = "FILE", requires = "live")]
+    kubeconfig: Option<PathBuf>,
     /// Pods as a workload trace in CSV, plain or .zst: those that are there at its time 0
     #[arg(long, value_name = "FILE.csv")]
     pods: Option<PathBuf>,
@@ -59,15 +67,6 @@ pub struct Arguments {
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-/// What a plan is printed as (`--output`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For machines
-    Json,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use berth_solver::model::{CapacityType, Launch, Name, Plan, Price, Resources};
-use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{CellAlignment, Table};
 
 use super::document::{GATED, pods_by_target};
 use super::input::Input;
 use super::{Compared, Made, existing};
+use crate::commands::output::{plural, table};
 
 /// More reasons than these are counted, not told.
 const MOST_REASONS: usize = 20;
@@ -98,22 +97,6 @@ fn percent(part: i64, whole: i64) -> String {
     format!("{}.{} %", tenths / 10, (tenths % 10).abs())
 }
 
-/// A table whose columns from `numbers` on are numbers.
-pub(in crate::commands) fn table<const COLUMNS: usize>(
-    header: [&str; COLUMNS],
-    numbers: usize,
-) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(header);
-    for index in numbers..COLUMNS {
-        if let Some(column) = table.column_mut(index) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
 /// Pods without a place, by reason.
 fn without_place(input: &Input, plan: &Plan) -> String {
     let planned = plan.unschedulable.iter().map(|one| (one.reason.as_str(), &one.pod));
@@ -140,10 +123,6 @@ fn without_place(input: &Input, plan: &Plan) -> String {
         let _ = writeln!(text, "  and {} more reasons", ranked.len() - MOST_REASONS);
     }
     text
-}
-
-pub(super) fn plural(count: usize, word: &str) -> String {
-    if count == 1 { word.to_owned() } else { format!("{word}s") }
 }
 
 fn summary(made: &Made, others: &[Compared]) -> String {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use berth_simulations::replay::{Replay, Summary};
 
-use crate::commands::plan::table::table;
+use crate::commands::output::table;
 
 const HEADER: [&str; 11] = [
     "policy",

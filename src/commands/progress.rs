@@ -1,22 +1,27 @@
+//! What long commands show while they work.
+
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
 /// A line on standard error that says what is going on, while standard error is a terminal.
-pub(super) struct Progress(ProgressBar);
+pub struct Progress(ProgressBar);
 
 impl Progress {
-    pub(super) fn start(doing: &'static str) -> Self {
+    /// Begins with that.
+    pub fn start(doing: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(doing);
         bar.enable_steady_tick(Duration::from_millis(100));
         Self(bar)
     }
 
-    pub(super) fn say(&self, doing: &str) {
+    /// Says what is going on now.
+    pub fn say(&self, doing: &str) {
         self.0.set_message(doing.to_owned());
     }
 
-    pub(super) fn end(&self) {
+    /// Takes the line away.
+    pub fn end(&self) {
         self.0.finish_and_clear();
     }
 }
