@@ -32,6 +32,7 @@ pub use exoscale::{
     ExoscaleNodeClassStatus, ImageTemplateSelector, KubeReserved, Kubelet, Mirror,
     NODE_CLASS_FINALIZER, RegistryCredential, SecretKey, SelectorTerm, SystemReserved,
 };
+pub(crate) use hash::fnv1a;
 pub use hash::{HASH_VERSION, template_hash};
 pub use kwok::{KwokNodeClass, KwokNodeClassSpec, KwokNodeClassStatus};
 pub use nodeclaim::{NodeClaim, NodeClaimSpec, NodeClaimStatus, ResourceRequirements};

@@ -65,9 +65,7 @@ impl Hands {
         let result = match self.leadership.is_held() {
             false => Err(Failure::NotLeading),
             true => match effect {
-                Effect::Write(write) => {
-                    Ok(self.writer.write(write).await.map(|()| Done::Written)?)
-                }
+                Effect::Write(write) => self.write_one(write).await,
                 Effect::LaunchInstance(request) => self.launch(request).await,
                 Effect::TerminateInstance { claim, provider_id } => {
                     self.terminate(claim, provider_id.as_ref()).await
@@ -81,6 +79,16 @@ impl Hands {
     /// As [`Hands::carry_out`], for a write.
     pub(super) async fn write(&self, write: Write) -> Result<(), Failure> {
         self.carry_out(&Effect::Write(write)).await.map(|_| ())
+    }
+
+    async fn write_one(&self, write: &Write) -> Result<Done, Failure> {
+        self.writer.write(write).await?;
+        if let Write::RecordRegistered { claim, .. } = write
+            && let Err(error) = self.timed("Joined", self.provider.joined(claim)).await
+        {
+            tracing::warn!(nodeclaim = %claim.name, %error, "what let it join is still there");
+        }
+        Ok(Done::Written)
     }
 
     async fn launch(&self, request: &LaunchRequest) -> Result<Done, Failure> {

@@ -45,7 +45,7 @@ use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement::StandingPlan;
 
 pub use kube_writer::KubeWriter;
-pub(crate) use kube_writer::objects;
+pub(crate) use kube_writer::{MANAGER, objects};
 pub use rounds::Autoscaler;
 pub use windows::closed_budgets;
 pub use writer::{ClusterWriter, Notice, Severity, Subject, WriteError};

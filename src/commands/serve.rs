@@ -1,5 +1,6 @@
 //! `berth serve`: the daemon.
 
+mod exoscale;
 mod extender;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::exoscale::ExoscaleArguments;
 use self::extender::ExtenderArguments;
 use super::Failure;
 use super::cluster::client;
@@ -27,6 +29,7 @@ use crate::decisions::{DecisionJournal, DecisionLog, LogSettings};
 use crate::extender::{Binder, KubeBinder};
 use crate::leader::{Candidate, Leadership};
 use crate::provider::CloudProvider;
+use crate::provider::exoscale::ExoscaleProvider;
 use crate::provider::kwok::{KwokProvider, KwokSettings};
 use crate::server::Tls;
 use crate::telemetry::{self, LogArguments};
@@ -126,12 +129,16 @@ pub struct Arguments {
     )]
     kwok_failures_permille: u32,
     #[command(flatten)]
+    exoscale: ExoscaleArguments,
+    #[command(flatten)]
     log: LogArguments,
 }
 
 /// Where machines come from (`--provider`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Provider {
+    /// Exoscale: SKS clusters, and clusters that people run there themselves
+    Exoscale,
     /// Nodes that kwok plays, for tests
     Kwok,
 }
@@ -158,7 +165,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.block_on(async {
         let client = client(arguments.kubeconfig.as_deref()).await?;
         let clock = Clock::system();
-        let provider: Arc<dyn CloudProvider> = match arguments.provider {
+        let (provider, exoscale): (Arc<dyn CloudProvider>, _) = match arguments.provider {
+            Provider::Exoscale => {
+                let provider = arguments.exoscale.provider(client.clone(), clock.clone())?;
+                (Arc::new(provider.clone()), Some(provider))
+            }
             Provider::Kwok => {
                 let settings = KwokSettings {
                     namespace: arguments.namespace.clone(),
@@ -166,10 +177,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     failures_permille: arguments.kwok_failures_permille,
                     seed: arguments.seed,
                 };
-                Arc::new(KwokProvider::new(client.clone(), catalog, clock.clone(), settings))
+                let clock = clock.clone();
+                (Arc::new(KwokProvider::new(client.clone(), catalog, clock, settings)), None)
             }
         };
-        serve(arguments, client, provider, clock).await
+        serve(arguments, client, provider, exoscale, clock).await
     })
 }
 
@@ -177,6 +189,7 @@ async fn serve(
     arguments: &Arguments,
     client: kube::Client,
     provider: Arc<dyn CloudProvider>,
+    exoscale: Option<ExoscaleProvider>,
     clock: Clock,
 ) -> Result<(), Failure> {
     let mut terminated = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -195,7 +208,7 @@ async fn serve(
         extender_tls: tls,
         binder,
         journal: Arc::new(DecisionJournal::new(decision_log(arguments)?)),
-        ..parts(arguments, writer, provider, leadership, clock)
+        ..parts(arguments, writer, provider, leadership.clone(), clock)
     };
     let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
     let addresses = appliance.addresses;
@@ -210,6 +223,10 @@ async fn serve(
     let watches = watch::spawn_all(&client, &sender, &Arc::new(Interner::new()), &observer);
     let mut election = JoinSet::new();
     election.spawn(candidate.run(stopping.clone()));
+    let mut chores = JoinSet::new();
+    if let Some(exoscale) = exoscale {
+        chores.spawn(exoscale.look_after(leadership, stopping.clone()));
+    }
     let broken = tokio::select! {
         _ = terminated.recv() => false,
         _ = tokio::signal::ctrl_c() => false,
@@ -217,6 +234,7 @@ async fn serve(
     };
     tracing::info!("stopping");
     appliance.stop().await;
+    chores.shutdown().await;
     drop(watches);
     // Only when nothing writes any more is the Lease given back.
     stopping.cancel();

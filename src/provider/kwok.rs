@@ -12,12 +12,13 @@ use async_trait::async_trait;
 use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, unregistered_taint};
 use berth_solver::model::{Catalog, Name, NodePool, Timestamp, well_known};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::calls::{Refusal, only, other, within};
 use super::{CloudProvider, ProviderError};
 use crate::api::{KwokNodeClass, parse_duration};
 use crate::autoscaler::objects;
@@ -32,8 +33,6 @@ const JOINED: &str = "joined";
 const MACHINE_KEY: &str = "machine.json";
 /// Tells kwok which nodes to play.
 const PLAYED_ANNOTATION: &str = "kwok.x-k8s.io/node";
-/// No call takes longer.
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// A join that failed is tried again after so long.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -344,54 +343,6 @@ fn node_of(machine: &Machine) -> Result<Node, ProviderError> {
         },
     }))
     .map_err(other)
-}
-
-/// Deletes that object and no other of its name.
-fn only(uid: Option<String>) -> DeleteParams {
-    let preconditions = Preconditions { uid, resource_version: None };
-    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() }
-}
-
-/// Why the API server did not do what it was asked to.
-enum Refusal {
-    Exists,
-    NotFound(String),
-    Other(ProviderError),
-}
-
-impl From<Refusal> for ProviderError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Exists => Self::Other("there is another object of that name".to_owned()),
-            Refusal::NotFound(message) => Self::NotFound(message),
-            Refusal::Other(error) => error,
-        }
-    }
-}
-
-async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Refusal> {
-    let answer = tokio::time::timeout(TIMEOUT, call).await.map_err(|_| {
-        let seconds = TIMEOUT.as_secs();
-        Refusal::Other(ProviderError::Other(format!("no answer within {seconds} s")))
-    })?;
-    answer.map_err(|error| match &error {
-        kube::Error::Api(status) if status.reason == "AlreadyExists" => Refusal::Exists,
-        kube::Error::Api(status) if status.code == 404 => Refusal::NotFound(status.message.clone()),
-        kube::Error::Api(status) if status.code == 429 => {
-            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-            let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-            let message = status.message.clone();
-            Refusal::Other(ProviderError::Throttled { message, retry_after })
-        }
-        kube::Error::Api(status) if (400..500).contains(&status.code) && status.code != 409 => {
-            Refusal::Other(ProviderError::Refused(status.message.clone()))
-        }
-        _ => Refusal::Other(other(error)),
-    })
-}
-
-fn other(error: impl std::fmt::Display) -> ProviderError {
-    ProviderError::Other(error.to_string())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Clouds: where machines come from.
 
+mod calls;
+pub mod exoscale;
 pub mod kwok;
 pub mod simulated;
 
@@ -39,7 +41,8 @@ pub trait CloudProvider: Send + Sync + 'static {
     async fn get(&self, provider_id: &str) -> Result<Instance, ProviderError>;
 
     /// All machines that carry this cluster's id, those that are being deleted too. Complete, or
-    /// an error.
+    /// an error; only a machine that `create` has not completed yet may be left out, and one
+    /// without a claim until the provider is sure of it.
     ///
     /// # Errors
     /// [`ProviderError`].
@@ -56,6 +59,15 @@ pub trait CloudProvider: Send + Sync + 'static {
         claim: &ClaimRef,
         provider_id: Option<&Name>,
     ) -> Result<(), ProviderError>;
+
+    /// The node of a claim has joined: what let it join is of no use any more. Best effort, for a
+    /// provider that makes sure of it in another way, too.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    async fn joined(&self, _claim: &ClaimRef) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 /// Why a cloud did not do what it was asked to.

@@ -9,4 +9,8 @@
 )]
 
 mod client;
+mod crash;
+mod memory;
+mod provider;
+mod rig;
 mod support;

@@ -53,7 +53,7 @@ pub fn steps(
     if !claim.is(condition::LAUNCHED) {
         return vec![launch(snapshot, claim, observed)].into_iter().flatten().collect();
     }
-    let Some(state) = node else { return Vec::new() };
+    let Some(state) = node.filter(|state| state.node.has_joined()) else { return Vec::new() };
     if needs_registration(claim, &state.node) {
         return vec![Write::RegisterNode(Box::new(registration(claim, &state.node))).into()];
     }
@@ -91,7 +91,8 @@ fn end_of(
     if node.is_some_and(|state| state.node.deleted.is_some()) {
         return Some(Cause::NodeDeleted);
     }
-    let joined = claim.is(condition::REGISTERED) || node.is_some();
+    let joined =
+        claim.is(condition::REGISTERED) || node.is_some_and(|state| state.node.has_joined());
     if launched && !joined && age >= settings.registration_timeout {
         return Some(Cause::RegistrationTimeout);
     }

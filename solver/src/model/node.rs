@@ -45,7 +45,7 @@ pub struct Node {
     pub allocatable: Resources,
     /// Whether the condition `Ready` is `True`.
     pub ready: bool,
-    /// When the condition `Ready` last changed, if it has one.
+    /// When the condition `Ready` last changed, if a kubelet ever wrote it.
     pub ready_since: Option<Timestamp>,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
@@ -67,6 +67,13 @@ impl Node {
     /// Whether it has a taint of this key.
     pub fn has_taint(&self, key: &str) -> bool {
         self.taints.iter().any(|taint| taint.key == key)
+    }
+
+    /// Whether its kubelet has ever spoken. A provider may create a Node ahead of it.
+    pub fn has_joined(&self) -> bool {
+        self.ready
+            || self.ready_since.is_some()
+            || self.label(super::well_known::CLAIM_UID_LABEL).is_none()
     }
 
     /// The name of the NodePool that it says it belongs to.

@@ -61,6 +61,8 @@ pub const PRICE_ANNOTATION: &str = "berth.sh/price-per-hour";
 pub const MIN_VALUES_RELAXED_ANNOTATION: &str = "karpenter.sh/nodeclaim-min-values-relaxed";
 /// On NodePools: the most that its nodes may cost together, per hour.
 pub const PRICE_LIMIT_ANNOTATION: &str = "berth.sh/limit-price-per-hour";
+/// On Nodes that a provider creates ahead of their kubelets: the UID of the NodeClaim.
+pub const CLAIM_UID_LABEL: &str = "berth.sh/nodeclaim-uid";
 /// On NodeClaims: why it was launched.
 pub const REASON_ANNOTATION: &str = "berth.sh/reason";
 

@@ -20,7 +20,10 @@ pub fn node(node: &objects::Node, interner: &Interner) -> Node {
         capacity: node_resources(&status.capacity, interner),
         allocatable: node_resources(&status.allocatable, interner),
         ready: ready.is_some_and(|condition| condition.status == "True"),
-        ready_since: ready.and_then(|condition| timestamp(&condition.last_transition_time)),
+        ready_since: ready
+            // Kubernetes' own word for a kubelet that has said nothing yet.
+            .filter(|condition| condition.reason != "NodeStatusNeverUpdated")
+            .and_then(|condition| timestamp(&condition.last_transition_time)),
         created: timestamp(&meta.creation_timestamp).unwrap_or_default(),
         deleted: timestamp(&meta.deletion_timestamp),
         has_termination_finalizer: meta

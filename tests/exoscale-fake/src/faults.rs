@@ -55,22 +55,35 @@ impl Fault {
 
 /// Faults that wait for their calls.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<(&'static str, u32, Fault)>);
+pub(crate) struct Faults(Vec<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    operation: &'static str,
+    /// How many calls are left alone first.
+    skip: usize,
+    times: usize,
+    fault: Fault,
+}
 
 impl Faults {
-    /// The next `times` calls of an operation meet a fault, after those that were asked for
-    /// before.
-    pub(crate) fn add(&mut self, operation: &'static str, times: u32, fault: Fault) {
-        self.0.push((operation, times, fault));
+    /// After `skip` calls of an operation that are left alone, `times` meet a fault.
+    pub(crate) fn add(&mut self, operation: &'static str, skip: usize, times: usize, fault: Fault) {
+        self.0.push(Waiting { operation, skip, times, fault });
     }
 
     /// Takes the fault of a call, if it is to have one. `*` stands for every operation.
     pub(crate) fn take(&mut self, operation: &str) -> Option<Fault> {
-        let position = self.0.iter().position(|(name, _, _)| *name == operation || *name == "*")?;
-        let (_, times, fault) = &mut self.0[position];
-        let fault = fault.clone();
-        *times -= 1;
-        if *times == 0 {
+        let is_meant = |one: &Waiting| one.operation == operation || one.operation == "*";
+        let position = self.0.iter().position(is_meant)?;
+        let waiting = &mut self.0[position];
+        if waiting.skip > 0 {
+            waiting.skip -= 1;
+            return None;
+        }
+        let fault = waiting.fault.clone();
+        waiting.times -= 1;
+        if waiting.times == 0 {
             self.0.remove(position);
         }
         Some(fault)

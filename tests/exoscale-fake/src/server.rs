@@ -152,9 +152,14 @@ impl Fake {
     }
 
     /// As [`Self::fault`], for the next `times` calls.
-    pub fn faults(&self, operation: &'static str, times: u32, fault: Fault) {
+    pub fn faults(&self, operation: &'static str, times: usize, fault: Fault) {
+        self.faults_after(operation, 0, times, fault);
+    }
+
+    /// As [`Self::faults`], after `skip` calls of the operation that are left alone.
+    pub fn faults_after(&self, operation: &'static str, skip: usize, times: usize, fault: Fault) {
         if times > 0 {
-            self.shared.state.lock().faults.add(operation, times, fault);
+            self.shared.state.lock().faults.add(operation, skip, times, fault);
         }
     }
 
