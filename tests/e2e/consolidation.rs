@@ -12,6 +12,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::questions;
 use crate::workload::{self, NAMESPACE};
 use crate::world::{LIMIT, UNMANAGED, World, karpenter};
 
@@ -71,6 +72,9 @@ async fn a_cluster_that_was_scaled_down_is_moved_together_and_nobody_notices() {
     assert!(nodes.contains_key(UNMANAGED));
     println!("{before} -> {after} per hour, {tainted} nodes marked at the end");
     world.daemon.assert_lives().await;
+    questions::assert_it_can_be_asked(&world).await;
+    world.daemon.kill();
+    questions::assert_decisions_are_derived_again(&world).await;
 }
 
 async fn price(world: &World) -> f64 {

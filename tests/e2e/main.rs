@@ -14,5 +14,6 @@ mod bad_input;
 mod bad_objects;
 mod consolidation;
 mod http;
+mod questions;
 mod workload;
 mod world;

@@ -139,7 +139,7 @@ const INSTANCE_LABEL: &str = "berth.sh/instance";
 /// The daemon as a child process.
 pub struct Daemon {
     pub ports: Ports,
-    kubeconfig: PathBuf,
+    pub kubeconfig: PathBuf,
     process: Option<Component>,
 }
 
@@ -154,6 +154,7 @@ impl Daemon {
             format!("--extender-address=127.0.0.1:{}", self.ports.extender),
             format!("--metrics-address=127.0.0.1:{}", self.ports.metrics),
             format!("--health-address=127.0.0.1:{}", self.ports.health),
+            format!("--decision-log={}", self.decisions().display()),
         ];
         let binary = Path::new(env!("CARGO_BIN_EXE_berth"));
         let process = plane.spawn("berth", binary, arguments.to_vec())?;
@@ -170,6 +171,11 @@ impl Daemon {
         ready.with_context(|| process.tail())??;
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Where it writes its decisions.
+    pub fn decisions(&self) -> PathBuf {
+        self.kubeconfig.with_file_name("decisions")
     }
 
     /// Kills it with SIGKILL.
