@@ -2,6 +2,7 @@
 
 mod exoscale;
 mod extender;
+mod steering;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,15 +90,9 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
     plan_budget: Duration,
     /// Tell kube-scheduler by `status.nominatedNodeName` where planned pods go, once their node is
-    /// up: it then asks about that one node only
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "BERTH_STEER_NOMINATED_NODE",
-        default_value_t = true,
-        action = clap::ArgAction::Set
-    )]
-    steer_nominated_node: bool,
+    /// up: it then asks about that one node only [default: true from Kubernetes 1.35 on]
+    #[arg(long, value_name = "BOOL", env = "BERTH_STEER_NOMINATED_NODE")]
+    steer_nominated_node: Option<bool>,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -204,11 +199,12 @@ async fn serve(
     };
     let tls = arguments.extender.tls().map(Tls::load).transpose();
     let tls = tls.map_err(|error| Failure::BadInput(anyhow!("the extender's TLS: {error}")))?;
+    let steer = steering::decide(arguments.steer_nominated_node, &client).await;
     let parts = Parts {
         extender_tls: tls,
         binder,
         journal: Arc::new(DecisionJournal::new(decision_log(arguments)?)),
-        ..parts(arguments, writer, provider, leadership.clone(), clock)
+        ..parts(arguments, steer, writer, provider, leadership.clone(), clock)
     };
     let (mut appliance, sender) = Appliance::start(parts).await.map_err(anyhow::Error::from)?;
     let addresses = appliance.addresses;
@@ -258,6 +254,7 @@ fn decision_log(arguments: &Arguments) -> Result<Option<DecisionLog>, Failure> {
 
 fn parts(
     arguments: &Arguments,
+    steer: bool,
     writer: Arc<KubeWriter>,
     provider: Arc<dyn CloudProvider>,
     leadership: Leadership,
@@ -285,7 +282,7 @@ fn parts(
             },
             seed: arguments.seed,
             plan_budget: arguments.plan_budget,
-            steer: arguments.steer_nominated_node,
+            steer,
             ..autoscaler::Settings::default()
         },
         placement: placement::Settings::default(),
