@@ -14,8 +14,10 @@ use super::hands::{Done, Failure, Hands};
 use super::{WriteError, hands};
 use crate::provider::ProviderError;
 
-/// How many effects run at a time; others wait for their turn.
+/// How many writes run at a time; others wait for their turn.
 const AT_A_TIME: usize = 64;
+/// And how many calls to the cloud, which may take minutes: no write waits for those.
+const CALLS_AT_A_TIME: usize = 64;
 /// An effect that was carried out is not repeated for so long: until then the cache shows what it
 /// did. Where the cache lags behind, the very same effect rests twice as long each further time.
 const REPEAT_AFTER: Duration = Duration::from_secs(1);
@@ -70,6 +72,7 @@ impl Attempt {
 pub(super) struct Executor {
     hands: Arc<Hands>,
     slots: Arc<Semaphore>,
+    call_slots: Arc<Semaphore>,
     tasks: JoinSet<Outcome>,
     keys: HashMap<Id, Key>,
     attempts: BTreeMap<Key, Attempt>,
@@ -88,6 +91,7 @@ impl Executor {
         Self {
             hands,
             slots: Arc::new(Semaphore::new(AT_A_TIME)),
+            call_slots: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
             tasks: JoinSet::new(),
             keys: HashMap::new(),
             attempts: BTreeMap::new(),
@@ -99,9 +103,10 @@ impl Executor {
         let key = key(&effect);
         let now = self.hands.clock.now();
         let Some(running) = begin(self.attempts.get(&key), &effect, now) else { return false };
-        let (hands, slots) = (Arc::clone(&self.hands), Arc::clone(&self.slots));
+        let slots = if matches!(effect, Effect::Write(_)) { &self.slots } else { &self.call_slots };
+        let (hands, slots) = (Arc::clone(&self.hands), Arc::clone(slots));
         let task = self.tasks.spawn(async move {
-            // The semaphore is never closed.
+            // The semaphores are never closed.
             let _slot = slots.acquire_owned().await;
             let result = hands.carry_out(&effect).await;
             Outcome { effect, result }

@@ -14,7 +14,7 @@ use crate::cache::{Cache, CacheSender, Stopped};
 
 /// Catalogs are fetched again after so long.
 const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
-/// And after so long where that failed.
+/// And after so long where that failed, or where nothing is sold yet: a node class is not ready.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// An offering that the cloud ran out of is left alone for so long, as Karpenter does.
 const EXHAUSTED_FOR: Duration = Duration::from_secs(3 * 60);
@@ -96,7 +96,9 @@ async fn fetch(hands: &Hands, snapshot: &Snapshot, fetched: &mut BTreeMap<Name, 
                 // Pools of one cloud mostly see one catalog: one copy of it is enough.
                 let same = fetched.values().filter_map(|other| other.catalog.as_ref());
                 let same = same.chain(&last).find(|other| ***other == catalog).cloned();
-                (Some(same.unwrap_or_else(|| Arc::new(catalog))), REFRESH_AFTER)
+                let wait =
+                    if catalog.instance_types.is_empty() { RETRY_AFTER } else { REFRESH_AFTER };
+                (Some(same.unwrap_or_else(|| Arc::new(catalog))), wait)
             }
             Err(error) => {
                 tracing::warn!(nodepool = %name, %error, "no catalog: the last known one stays");

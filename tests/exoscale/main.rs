@@ -10,6 +10,7 @@
 
 mod client;
 mod crash;
+mod independent;
 mod memory;
 mod provider;
 mod rig;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use berth::api::{ExoscaleNodeClass, ExoscaleNodeClassStatus, NodeClaim};
+use berth::api::{Condition, ExoscaleNodeClass, ExoscaleNodeClassStatus, NodeClaim};
 use berth::provider::ProviderError;
 use berth::provider::exoscale::Cluster;
 use k8s_openapi::api::core::v1::{Node, Secret};
@@ -152,6 +152,15 @@ impl State {
     }
 }
 
+/// A condition that holds.
+pub fn condition(kind: &str, reason: &str) -> Condition {
+    serde_json::from_value(serde_json::json!({
+        "type": kind, "status": "True", "reason": reason,
+        "lastTransitionTime": "2026-11-27T00:00:00Z",
+    }))
+    .unwrap()
+}
+
 fn conflict(meta: &ObjectMeta) -> ProviderError {
     ProviderError::Other(format!("{:?} has changed", meta.name))
 }
@@ -169,8 +178,7 @@ impl Cluster for Memory {
     async fn annotate(
         &self,
         claim: &NodeClaim,
-        key: &str,
-        value: &str,
+        annotations: &[(&str, &str)],
     ) -> Result<NodeClaim, ProviderError> {
         self.write("annotate", |state| {
             let version = state.next_version();
@@ -179,10 +187,28 @@ impl Cluster for Memory {
             let there = there
                 .filter(|there| there.metadata.resource_version == claim.metadata.resource_version);
             let there = there.ok_or_else(|| conflict(&claim.metadata))?;
-            let annotations = there.metadata.annotations.get_or_insert_default();
-            annotations.insert(key.to_owned(), value.to_owned());
+            for (key, value) in annotations {
+                let all = there.metadata.annotations.get_or_insert_default();
+                all.insert((*key).to_owned(), (*value).to_owned());
+            }
             there.metadata.resource_version = Some(version);
             Ok(there.clone())
+        })
+        .await
+    }
+
+    async fn set_drift(
+        &self,
+        claim: &NodeClaim,
+        differs: Option<&'static str>,
+    ) -> Result<(), ProviderError> {
+        self.write("set_drift", |state| {
+            let name = claim.metadata.name.clone().unwrap();
+            let there = state.claims.get_mut(&name).ok_or_else(|| conflict(&claim.metadata))?;
+            let conditions = &mut there.status.get_or_insert_default().conditions;
+            conditions.retain(|one| one.r#type != "NodeClassDrifted");
+            conditions.extend(differs.map(|reason| condition("NodeClassDrifted", reason)));
+            Ok(())
         })
         .await
     }

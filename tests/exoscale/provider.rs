@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth::provider::exoscale::Cluster;
 use berth::provider::{CloudProvider as _, ProviderError};
 use berth_exoscale_fake::Fault;
 use berth_solver::lifecycle::ClaimRef;
 use berth_solver::model::{CapacityType, Catalog};
 use serde_json::{Value, json};
 
-use crate::memory::Memory;
+use crate::memory::{Memory, condition};
 use crate::rig::{Rig, ZONE, claim, reference, request, request_for};
 
 fn nanos(catalog: &Catalog, kind: &str) -> Option<u64> {
@@ -258,4 +259,52 @@ async fn a_node_class_is_held_resolved_and_let_go() {
     rig.memory.remove_claim("general-a");
     provider.look_at_node_classes(false).await.unwrap();
     assert!(rig.memory.class("default").is_none());
+}
+
+#[tokio::test]
+async fn a_node_drifts_with_its_class_and_is_taken_back_where_it_fits_again() {
+    let rig = Rig::new().await;
+    let provider = rig.ready().await;
+    let machine = rig.until_created(&provider).await;
+    rig.memory.change_claim("general-a", |claim| {
+        let status = claim.status.get_or_insert_default();
+        status.provider_id = Some(machine.provider_id.to_string());
+        status.conditions = vec![condition("Registered", "Registered")];
+    });
+    let said = async || {
+        let claim = Cluster::claim(rig.memory.as_ref(), "general-a").await.unwrap().unwrap();
+        let conditions = claim.status.unwrap().conditions;
+        let drifted = conditions.into_iter().find(|one| one.r#type == "NodeClassDrifted");
+        drifted.map(|one| one.reason)
+    };
+    for deep in [false, true] {
+        provider.look_for_drift(deep).await.unwrap();
+        assert_eq!(said().await, None, "as it was launched");
+    }
+    // The control plane is upgraded.
+    let before = rig.memory.class("default").unwrap();
+    rig.fake.world(|world| world.add_sks_template("1.36.2", "standard"));
+    provider.look_at_node_classes(true).await.unwrap();
+    provider.look_for_drift(false).await.unwrap();
+    assert_eq!(said().await.as_deref(), Some("ImageDrift"));
+    // And back: it is taken back, too.
+    rig.memory.put_class(before.clone());
+    provider.look_for_drift(false).await.unwrap();
+    assert_eq!(said().await, None);
+    // An elastic IP that the class has no more: only the instance itself tells.
+    let mut without = before.clone();
+    without.status.as_mut().unwrap().elastic_ips.clear();
+    rig.memory.put_class(without);
+    provider.look_for_drift(false).await.unwrap();
+    assert_eq!(said().await, None, "no list shows it");
+    provider.look_for_drift(true).await.unwrap();
+    assert_eq!(said().await.as_deref(), Some("ElasticIPsDrift"));
+    provider.look_for_drift(false).await.unwrap();
+    assert_eq!(said().await.as_deref(), Some("ElasticIPsDrift"), "a list does not deny it either");
+    // Other user data.
+    let mut other = before;
+    other.status.as_mut().unwrap().configuration_hash = Some("berth1-other".to_owned());
+    rig.memory.put_class(other);
+    provider.look_for_drift(true).await.unwrap();
+    assert_eq!(said().await.as_deref(), Some("UserDataChanged"));
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Name, NodeClaim, NodePool, Snapshot};
+use crate::model::{ConditionStatus, Name, NodeClaim, NodePool, Snapshot, well_known::condition};
 
 /// How a claim differs from its NodePool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,15 +13,18 @@ pub enum Drift {
     RequirementsDrifted(Name),
     /// The cloud does not sell that type any more.
     InstanceTypeNotFound(Name),
+    /// The provider says that the machine is not what its NodeClass asks for: in what.
+    NodeClassDrifted(Name),
 }
 
 impl Drift {
     /// As the condition `Drifted` and Karpenter name it.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::NodePoolDrifted => "NodePoolDrifted",
             Self::RequirementsDrifted(_) => "RequirementsDrifted",
             Self::InstanceTypeNotFound(_) => "InstanceTypeNotFound",
+            Self::NodeClassDrifted(what) => what,
         }
     }
 }
@@ -35,6 +38,12 @@ impl fmt::Display for Drift {
             }
             Self::InstanceTypeNotFound(kind) => {
                 write!(formatter, "InstanceTypeNotFound: {kind} is not sold any more")
+            }
+            Self::NodeClassDrifted(what) => {
+                write!(
+                    formatter,
+                    "NodeClassDrifted: {what}: the NodeClass asks for another machine"
+                )
             }
         }
     }
@@ -54,6 +63,10 @@ pub fn drift(
     if same_way && claim.template_hash.as_ref().is_some_and(|hash| *hash != pool.hash) {
         return Some(Drift::NodePoolDrifted);
     }
+    let said = claim.condition(condition::NODE_CLASS_DRIFTED);
+    if let Some(said) = said.filter(|said| said.status == ConditionStatus::True) {
+        return Some(Drift::NodeClassDrifted(said.reason.clone()));
+    }
     let labels = claim.node_labels();
     let unmet = pool.requirements.iter().find(|(key, set)| {
         // A label that is not determined (yet) says nothing.
@@ -72,7 +85,9 @@ pub fn drift(
 mod tests {
     use super::*;
     use crate::model::{Operator, well_known};
-    use crate::testing::{claim, cluster, exoscale_catalog, pool, requirements, type_of};
+    use crate::testing::{
+        claim, claim_with_condition, cluster, exoscale_catalog, pool, requirements, type_of,
+    };
 
     fn found(claim: &NodeClaim, pool: &NodePool) -> Option<Drift> {
         let snapshot = cluster().pool(pool.clone(), exoscale_catalog(&["z"])).snapshot();
@@ -94,6 +109,20 @@ mod tests {
         assert_eq!(found(&karpenters, &after), None);
         let by_hand = NodeClaim { template_hash_version: None, template_hash: None, ..claim };
         assert_eq!(found(&by_hand, &after), None);
+    }
+
+    #[test]
+    fn what_a_provider_says_of_the_machine_is_drift() {
+        let general = pool("general");
+        let plain = small(&general);
+        let drifted = claim_with_condition(plain.clone(), condition::NODE_CLASS_DRIFTED);
+        let reason = drifted.conditions[0].reason.clone();
+        assert_eq!(found(&drifted, &general), Some(Drift::NodeClassDrifted(reason)));
+        let mut over = drifted;
+        for condition in &mut over.conditions {
+            condition.status = ConditionStatus::False;
+        }
+        assert_eq!(found(&over, &general), None);
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub mod condition {
     pub const CONSOLIDATABLE: &str = "Consolidatable";
     /// It is not what its NodePool asks for any more.
     pub const DRIFTED: &str = "Drifted";
+    /// Its machine is not what its NodeClass asks for any more: the reason says in what. Written by
+    /// providers.
+    pub const NODE_CLASS_DRIFTED: &str = "NodeClassDrifted";
     /// Why it is being removed.
     pub const DISRUPTION_REASON: &str = "DisruptionReason";
 }

@@ -22,17 +22,27 @@ pub trait Cluster: Send + Sync + 'static {
     /// [`ProviderError`].
     async fn claims(&self) -> Result<Vec<NodeClaim>, ProviderError>;
 
-    /// Sets an annotation of a claim, on condition that the claim has not changed since it was
-    /// read; gives the claim as it is then.
+    /// Sets annotations of a claim, on condition that the claim has not changed since it was read;
+    /// gives the claim as it is then.
     ///
     /// # Errors
     /// [`ProviderError`], also if it has changed.
     async fn annotate(
         &self,
         claim: &NodeClaim,
-        key: &str,
-        value: &str,
+        annotations: &[(&str, &str)],
     ) -> Result<NodeClaim, ProviderError>;
+
+    /// Says on a claim in what its machine differs from its node class, or that it does not, on
+    /// condition that the claim has not changed since it was read.
+    ///
+    /// # Errors
+    /// [`ProviderError`], also if it has changed.
+    async fn set_drift(
+        &self,
+        claim: &NodeClaim,
+        differs: Option<&'static str>,
+    ) -> Result<(), ProviderError>;
 
     /// A node class.
     ///

@@ -22,9 +22,13 @@ use crate::provider::ProviderError;
 /// Node classes are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// One that has not changed is resolved again after so long: what it selects may have.
-const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// Copies and tokens are looked for so often.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Drift is looked for so often...
+const DRIFT_EVERY: Duration = Duration::from_secs(30);
+/// ...and every so many looks read each instance singly.
+const DEEP_EVERY: u32 = 10;
 
 impl ExoscaleProvider {
     /// Looks after node classes, tokens and copies of machines while this replica leads, until
@@ -32,6 +36,7 @@ impl ExoscaleProvider {
     pub async fn look_after(self, leadership: Leadership, stop: CancellationToken) {
         let mut swept: Option<Timestamp> = None;
         let mut resolved: Option<Timestamp> = None;
+        let (mut compared, mut looks): (Option<Timestamp>, u32) = (None, 0);
         loop {
             if leadership.is_held() {
                 let now = self.0.clock.now();
@@ -48,8 +53,15 @@ impl ExoscaleProvider {
                         tracing::warn!(%error, "tokens and copies of machines cannot be looked for");
                     }
                 }
+                if due(compared, DRIFT_EVERY) {
+                    compared = Some(now);
+                    if let Err(error) = self.look_for_drift(looks % DEEP_EVERY == 0).await {
+                        tracing::warn!(%error, "drift cannot be looked for");
+                    }
+                    looks = looks.wrapping_add(1);
+                }
             } else {
-                (swept, resolved) = (None, None);
+                (swept, resolved, compared) = (None, None, None);
             }
             tokio::select! {
                 () = self.0.clock.sleep(LOOK_EVERY) => {}

@@ -18,7 +18,7 @@ use super::groups::Place;
 use super::intent::{INTENT_ANNOTATION, Intent, Next, next};
 use super::user_data::{Joining, user_data};
 use super::{Inner, identity, node, token};
-use crate::api::NodeClaim;
+use crate::api::{CONFIGURATION_HASH_ANNOTATION, NodeClaim};
 use crate::exoscale::compute::{self, InstanceState, NewInstance};
 use crate::exoscale::network::Reference;
 use crate::exoscale::{ApiError, ErrorKind};
@@ -114,7 +114,11 @@ impl Inner {
         let Next::Declare(intent) = next(last.as_ref(), self.settings.settle, now) else {
             return Err(ProviderError::Other("the clock ran backwards".to_owned()));
         };
-        let claim = self.cluster.annotate(&claim, INTENT_ANNOTATION, &intent.text()).await?;
+        let text = intent.text();
+        let mut annotations = vec![(INTENT_ANNOTATION, text.as_str())];
+        let hash = class.status.configuration_hash.as_deref();
+        annotations.extend(hash.map(|hash| (CONFIGURATION_HASH_ANNOTATION, hash)));
+        let claim = self.cluster.annotate(&claim, &annotations).await?;
         if self.clock.now().since(now) > SENT_WITHIN {
             return Err(ProviderError::Other("the intent took too long to be written".to_owned()));
         }
@@ -122,7 +126,8 @@ impl Inner {
             Err(error) if !error.may_have_happened => {
                 // If this is lost, the next attempt waits: no more than that.
                 let refused = Intent { refused: true, ..intent };
-                let _ = self.cluster.annotate(&claim, INTENT_ANNOTATION, &refused.text()).await;
+                let text = refused.text();
+                let _ = self.cluster.annotate(&claim, &[(INTENT_ANNOTATION, &text)]).await;
                 Err(refusal(error))
             }
             Err(error) => Err(refusal(error)),

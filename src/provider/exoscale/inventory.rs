@@ -144,6 +144,11 @@ fn known(claims: &[NodeClaim]) -> BTreeMap<&str, Known<'_>> {
         .collect()
 }
 
+/// Whether a claim's node is registered.
+pub fn has_joined(claim: &NodeClaim) -> bool {
+    joined_at(claim).is_some()
+}
+
 /// Since when a claim's node is registered.
 fn joined_at(claim: &NodeClaim) -> Option<Timestamp> {
     let conditions = &claim.status.as_ref()?.conditions;

@@ -1,14 +1,19 @@
 //! The API server as the provider's [`Cluster`].
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use berth_solver::model::well_known::condition;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use parking_lot::Mutex;
 use serde_json::json;
 
 use super::cluster::Cluster;
 use super::token::NAMESPACE;
-use crate::api::{ExoscaleNodeClass, ExoscaleNodeClassStatus, NodeClaim};
+use crate::api::{Condition, ExoscaleNodeClass, ExoscaleNodeClassStatus, NodeClaim};
 use crate::autoscaler::MANAGER;
 use crate::provider::ProviderError;
 use crate::provider::calls::{Refusal, only, within};
@@ -85,17 +90,43 @@ impl Cluster for KubeCluster {
     async fn annotate(
         &self,
         claim: &NodeClaim,
-        key: &str,
-        value: &str,
+        annotations: &[(&str, &str)],
     ) -> Result<NodeClaim, ProviderError> {
+        let annotations: BTreeMap<&str, &str> = annotations.iter().copied().collect();
         let name = claim.metadata.name.as_deref().unwrap_or_default();
         let patch = Patch::Merge(json!({ "metadata": {
             "uid": claim.metadata.uid,
             "resourceVersion": claim.metadata.resource_version,
-            "annotations": { key: value },
+            "annotations": annotations,
         }}));
         let params = PatchParams::apply(MANAGER);
         Ok(within(self.claims().patch(name, &params, &patch)).await.map_err(failed)?)
+    }
+
+    async fn set_drift(
+        &self,
+        claim: &NodeClaim,
+        differs: Option<&'static str>,
+    ) -> Result<(), ProviderError> {
+        let name = claim.metadata.name.as_deref().unwrap_or_default();
+        let conditions = claim.status.iter().flat_map(|status| &status.conditions);
+        let kept = conditions.filter(|one| one.r#type != condition::NODE_CLASS_DRIFTED).cloned();
+        let drifted = differs.map(|reason| Condition {
+            r#type: condition::NODE_CLASS_DRIFTED.to_owned(),
+            status: "True".to_owned(),
+            last_transition_time: Time(jiff::Timestamp::now()),
+            reason: reason.to_owned(),
+            message: String::new(),
+            observed_generation: claim.metadata.generation,
+        });
+        let all: Vec<Condition> = kept.chain(drifted).collect();
+        let patch = Patch::Merge(json!({
+            "metadata": { "resourceVersion": claim.metadata.resource_version },
+            "status": { "conditions": all },
+        }));
+        let params = PatchParams::apply(MANAGER);
+        within(self.claims().patch_status(name, &params, &patch)).await.map_err(failed)?;
+        Ok(())
     }
 
     async fn node_class(&self, name: &str) -> Result<Option<ExoscaleNodeClass>, ProviderError> {

@@ -7,6 +7,7 @@
 //! * [`create`], [`intent`]: one instance a claim, whatever dies when
 //! * [`groups`]: anti-affinity groups, of eight each
 //! * [`token`], [`user_data`], [`node`]: how an instance becomes a node
+//! * [`drift`], [`drifting`]: which nodes are not what their node class asks for
 //! * [`delete`], [`inventory`]: how it ends, and what of it is left
 //! * [`cluster`], [`kube_cluster`]: the Kubernetes side
 //!
@@ -17,6 +18,8 @@ mod cluster;
 mod controller;
 mod create;
 mod delete;
+mod drift;
+mod drifting;
 mod groups;
 mod identity;
 mod intent;

@@ -53,6 +53,8 @@ struct State {
     faults: Faults,
     journal: Vec<Call>,
     keys: BTreeMap<String, String>,
+    /// What the keys' role allows; `None`: everything.
+    allowed: Option<Vec<String>>,
     /// How far the `Date` of answers is behind the fake's clock, in seconds.
     late_date: u64,
     prices: Value,
@@ -92,6 +94,7 @@ impl Fake {
             faults: Faults::default(),
             journal: Vec::new(),
             keys: [(KEY.0.to_owned(), KEY.1.to_owned())].into_iter().collect(),
+            allowed: None,
             late_date: 0,
             prices: catalog::prices(),
         };
@@ -125,6 +128,11 @@ impl Fake {
     pub fn set_keys(&self, keys: &[(&str, &str)]) {
         let pairs = keys.iter().map(|(key, secret)| ((*key).to_owned(), (*secret).to_owned()));
         self.shared.state.lock().keys = pairs.collect();
+    }
+
+    /// The keys' role allows these operations from now on, and no others.
+    pub fn allow_only(&self, operations: &[String]) {
+        self.shared.state.lock().allowed = Some(operations.to_vec());
     }
 
     /// The `Date` of its answers is so many seconds behind its clock.
@@ -313,7 +321,24 @@ impl Shared {
         };
         let mut state = self.state.lock();
         let header = received.authorization.as_deref();
-        let fault = match signature::check(header, &signed, &state.keys, at) {
+        // Everybody may know the zones.
+        let is_public = operation == "list-zones" && header.is_none();
+        let checked = match is_public {
+            true => Ok(()),
+            false => signature::check(header, &signed, &state.keys, at),
+        };
+        let fault = match checked {
+            Ok(())
+                if state
+                    .allowed
+                    .as_ref()
+                    .is_some_and(|all| !all.iter().any(|one| one == operation)) =>
+            {
+                Some(Fault::refuse(
+                    403,
+                    &format!("Forbidden by role policy for compute: {operation}"),
+                ))
+            }
             Ok(()) => state.faults.take(operation),
             Err(why) => Some(Fault::refuse(403, &why)),
         };
