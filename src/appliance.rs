@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use berth_solver::model::Pod;
 use berth_solver::placement::{self, StandingPlan};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -83,6 +84,8 @@ pub struct Appliance {
     pub metrics: Arc<Metrics>,
     /// The picture of the cluster.
     pub cache: Cache,
+    /// Pods to come that plans count with: whoever knows of some puts them here.
+    pub expected: Arc<ArcSwap<Vec<Pod>>>,
     stopping: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -108,6 +111,7 @@ impl Appliance {
         let (cache_writer, sender, cache) = cache::channel(cache::Settings::default(), Kind::ALL);
         let metrics = Arc::new(Metrics::new());
         let plan = Arc::new(ArcSwap::from_pointee(StandingPlan::default()));
+        let expected = Arc::new(ArcSwap::from_pointee(Vec::new()));
         let stopping = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(async {
@@ -154,6 +158,7 @@ impl Appliance {
                 cache: cache.clone(),
                 catalogs: sender.clone(),
                 plan: Arc::clone(&plan),
+                expected: Arc::clone(&expected),
                 leadership: parts.leadership,
                 clock: parts.clock,
                 metrics: Arc::clone(&metrics),
@@ -163,7 +168,7 @@ impl Appliance {
             parts.autoscaler,
         );
         tasks.spawn(autoscaler.run(stopping.clone()));
-        Ok((Self { addresses, plan, metrics, cache, stopping, tasks }, sender))
+        Ok((Self { addresses, plan, metrics, cache, expected, stopping, tasks }, sender))
     }
 
     /// Waits until a part of it has ended, which none does by itself.

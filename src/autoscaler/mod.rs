@@ -41,6 +41,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use berth_solver::disruption;
 use berth_solver::lifecycle::{self, Effect};
+use berth_solver::model::Pod;
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement::StandingPlan;
 
@@ -139,6 +140,8 @@ pub struct Parts {
     pub catalogs: CacheSender,
     /// Where the standing plan goes, for the extender.
     pub plan: Arc<ArcSwap<StandingPlan>>,
+    /// Pods to come that plans count with.
+    pub expected: Arc<ArcSwap<Vec<Pod>>>,
     /// Whether this replica may act.
     pub leadership: Leadership,
     /// What time it is.

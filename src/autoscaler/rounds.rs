@@ -29,6 +29,7 @@ use super::removal::{GivenUp, Removed, UnderWay, remove};
 use super::writer::{Notice, WriteError};
 use super::{Parts, Settings, figures, windows};
 use crate::api::HASH_VERSION;
+use crate::claims::demand;
 use crate::metrics::ReasonLabels;
 use crate::provider::ProviderError;
 
@@ -240,7 +241,8 @@ impl Autoscaler {
             }
             return LONGEST_WAIT;
         }
-        let snapshot = self.parts.cache.snapshot();
+        let seen = self.parts.cache.snapshot();
+        let snapshot = self.with_expected(&seen);
         if !self.memory.leads {
             self.begin_to_lead(&snapshot, now);
         }
@@ -250,7 +252,8 @@ impl Autoscaler {
         self.memory.moves.look(&snapshot, now);
         let wait = self.plan_if_due(&snapshot, now);
         self.publish(now);
-        self.steer(&snapshot);
+        // A pod to come cannot be nominated yet.
+        self.steer(&seen);
         let landed = self.memory.landings.look(&snapshot, &self.parts.plan.load().targets);
         figures::of_landed(&self.parts.metrics, landed);
         let inputs = self.inputs(&snapshot, now);
@@ -270,6 +273,15 @@ impl Autoscaler {
             }
         }
         wait.min(LONGEST_WAIT)
+    }
+
+    /// The picture with the pods to come.
+    fn with_expected(&self, seen: &Arc<Snapshot>) -> Arc<Snapshot> {
+        let expected = self.parts.expected.load();
+        if expected.is_empty() {
+            return Arc::clone(seen);
+        }
+        Arc::new(demand::overlay(seen, &expected))
     }
 
     fn begin_to_lead(&mut self, snapshot: &Snapshot, now: Timestamp) {

@@ -1,6 +1,7 @@
 //! Pods that a claim is going to bring to this cluster, and what the cluster would have to add for
 //! them.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use berth_solver::model::{Pod, Snapshot, Timestamp};
@@ -73,6 +74,20 @@ pub fn with(snapshot: &Snapshot, pods: &[Pod]) -> Snapshot {
         with.unbound.insert(pod.key.clone(), pod);
     }
     with
+}
+
+/// A cluster with the pods that claims are going to bring: those of databases of which no pod is
+/// there yet. As soon as one is, their operator is at work, and its pods speak for themselves.
+#[must_use]
+pub fn overlay(snapshot: &Snapshot, expected: &[Pod]) -> Snapshot {
+    let database = |pod: &Pod| {
+        let name = pod.shape.labels.get(CLUSTER_LABEL)?.clone();
+        Some((pod.key.namespace.clone(), name))
+    };
+    let there: BTreeSet<_> = snapshot.pods.values().filter_map(|pod| database(pod)).collect();
+    let is_to_come = |pod: &&Pod| database(pod).is_none_or(|database| !there.contains(&database));
+    let pods: Vec<Pod> = expected.iter().filter(is_to_come).cloned().collect();
+    with(snapshot, &pods)
 }
 
 /// What the cluster would have to add for these pods: the price of the plan with them less that of

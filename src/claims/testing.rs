@@ -37,3 +37,19 @@ pub(crate) fn provider(kind: &str, price: &str) -> ClaimProviderSpec {
     }))
     .unwrap()
 }
+
+/// What is wanted of an Exoscale provider with these parameters.
+pub(crate) fn wanted(parameters: &Value) -> super::providers::Wanted {
+    let provider = provider("exoscale", "52.00");
+    super::providers::Wanted {
+        external_name: "berth-test".to_owned(),
+        namespace: "team-a".to_owned(),
+        claim_uid: "uid-of-orders".to_owned(),
+        is_adopted: false,
+        size: provider.sizes[0].clone(),
+        provider,
+        parameters: serde_json::from_value(parameters.clone()).unwrap(),
+        labels: Default::default(),
+        annotations: Default::default(),
+    }
+}

@@ -1,5 +1,6 @@
 //! `berth serve`: the daemon.
 
+mod claims;
 mod exoscale;
 mod extender;
 mod steering;
@@ -18,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::claims::{ClaimArguments, Claims, Tools};
 use self::exoscale::ExoscaleArguments;
 use self::extender::ExtenderArguments;
 use super::Failure;
@@ -126,6 +128,8 @@ pub struct Arguments {
     #[command(flatten)]
     exoscale: ExoscaleArguments,
     #[command(flatten)]
+    claims: ClaimArguments,
+    #[command(flatten)]
     log: LogArguments,
 }
 
@@ -192,6 +196,15 @@ async fn serve(
     let stopping = CancellationToken::new();
     let candidate = Candidate::new(client.clone(), &arguments.namespace, "berth", identity.clone());
     let leadership = candidate.leadership();
+    let claim_tools = Tools {
+        client: client.clone(),
+        leadership: leadership.clone(),
+        clock: clock.clone(),
+        identity: identity.clone(),
+        namespace: arguments.namespace.clone(),
+        packing: packing_settings(arguments),
+        seed: arguments.seed,
+    };
     let writer = Arc::new(KubeWriter::new(client.clone(), clock.clone(), identity));
     let binder: Option<Arc<dyn Binder>> = match arguments.extender.bind {
         true => Some(Arc::new(KubeBinder::new(client.clone()))),
@@ -217,6 +230,7 @@ async fn serve(
     );
     let observer: Arc<dyn Observer> = Arc::new(WatchCounter(Arc::clone(&appliance.metrics)));
     let watches = watch::spawn_all(&client, &sender, &Arc::new(Interner::new()), &observer);
+    let claims = Claims::start(&arguments.claims, &appliance, claim_tools);
     let mut election = JoinSet::new();
     election.spawn(candidate.run(stopping.clone()));
     let mut chores = JoinSet::new();
@@ -229,6 +243,7 @@ async fn serve(
         () = appliance.broken() => true,
     };
     tracing::info!("stopping");
+    claims.stop().await;
     appliance.stop().await;
     chores.shutdown().await;
     drop(watches);
@@ -260,8 +275,6 @@ fn parts(
     leadership: Leadership,
     clock: Clock,
 ) -> Parts {
-    let scheduler_names =
-        arguments.scheduler_names.iter().map(|name| Name::from(name.as_str())).collect();
     Parts {
         writer,
         provider,
@@ -274,7 +287,7 @@ fn parts(
             health: arguments.health_address,
         },
         autoscaler: autoscaler::Settings {
-            packing: packing::Settings { scheduler_names, ..packing::Settings::default() },
+            packing: packing_settings(arguments),
             queue: QueueSettings {
                 batch_idle: arguments.batch_idle,
                 batch_longest: arguments.batch_longest,
@@ -290,6 +303,12 @@ fn parts(
         binder: None,
         journal: Arc::default(),
     }
+}
+
+fn packing_settings(arguments: &Arguments) -> packing::Settings {
+    let scheduler_names =
+        arguments.scheduler_names.iter().map(|name| Name::from(name.as_str())).collect();
+    packing::Settings { scheduler_names, ..packing::Settings::default() }
 }
 
 /// Unique among all processes that ever take part.

@@ -214,6 +214,20 @@ impl Client {
         Ok(found.password)
     }
 
+    /// Begins to give a user of a PostgreSQL service a new password, which the service makes up.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn reset_postgres_password(
+        &self,
+        name: &str,
+        user: &str,
+    ) -> Result<Operation, ApiError> {
+        let path = ["dbaas-postgres", name, "user", user, "password", "reset"];
+        let operation = "reset-dbaas-postgres-user-password";
+        self.call(&Request::put(operation, &path, &Map::<String, Value>::new())?).await
+    }
+
     /// The certificate of the authority that signs services' certificates, PEM.
     ///
     /// # Errors

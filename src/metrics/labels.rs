@@ -175,6 +175,33 @@ pub struct VerdictLabels {
     pub verdict: &'static str,
 }
 
+/// Claims of a kind in a state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClaimLabels {
+    /// Their kind.
+    pub kind: String,
+    /// `waiting`, `creating`, `ready`, `failing`, `paused`, `deleting`.
+    pub state: String,
+}
+
+/// Claims of a namespace on a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClaimPriceLabels {
+    /// The namespace.
+    pub namespace: String,
+    /// The ClaimProvider.
+    pub provider: String,
+}
+
+/// Claims of a size on a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClaimSizeLabels {
+    /// The size.
+    pub size: String,
+    /// The ClaimProvider.
+    pub provider: String,
+}
+
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct BuildLabels {

@@ -128,6 +128,14 @@ pub struct Metrics {
     pub extender_duration: Histograms<VerbLabels>,
     /// `berth_extender_verdicts_total`: Filter calls, by the rule that answered.
     pub extender_verdicts: Family<VerdictLabels, Counter>,
+    /// `berth_claims`: Claims of databases and machines, by kind and state.
+    pub claims: Family<ClaimLabels, Gauge>,
+    /// `berth_claims_price_per_month`: What claims cost a month, by namespace and provider.
+    pub claims_price: Family<ClaimPriceLabels, FloatGauge>,
+    /// `berth_claim_ready_duration_seconds`: Seconds from a claim's creation until it was ready.
+    pub claim_ready_duration: Histograms<ClaimSizeLabels>,
+    /// `berth_claim_effects_total`: External writes for claims, by name and outcome.
+    pub claim_effects: Family<EffectLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -403,6 +411,30 @@ impl Metrics {
                 r,
                 "berth_extender_verdicts",
                 "Filter calls, by the rule that answered",
+                Default::default(),
+            ),
+            claims: add(
+                r,
+                "berth_claims",
+                "Claims of databases and machines, by kind and state",
+                Default::default(),
+            ),
+            claims_price: add(
+                r,
+                "berth_claims_price_per_month",
+                "What claims cost a month, by namespace and provider",
+                Default::default(),
+            ),
+            claim_ready_duration: add(
+                r,
+                "berth_claim_ready_duration_seconds",
+                "Seconds from a claim's creation until it was ready",
+                seconds(),
+            ),
+            claim_effects: add(
+                r,
+                "berth_claim_effects",
+                "External writes for claims, by name and outcome",
                 Default::default(),
             ),
             registry,

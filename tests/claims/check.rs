@@ -75,6 +75,26 @@ fn good_claims_have_a_provider_a_price_and_reasons() {
 }
 
 #[test]
+fn the_example_of_a_platform_is_good() {
+    let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["claims", "check", "deploy/examples/platform", "--platform", DEFINITIONS])
+        .args(["--catalog", CATALOG, "--output", "json"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let claims = json_of(&output)["claims"].clone();
+    let found: Vec<Value> = claims
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| json!([one["name"], one["provider"]]))
+        .collect();
+    // A node for the database costs more than the cloud's.
+    assert_eq!(found, [json!(["orders", "exoscale-gva"]), json!(["runner", "exoscale-gva"])]);
+}
+
+#[test]
 fn a_claim_on_this_cluster_costs_nothing_where_there_is_room() {
     let cluster = "tests/claims/cluster.yaml";
     let output = check(&[SHOP, "--catalog", CATALOG, "--cluster", cluster, "--output", "json"]);

@@ -8,3 +8,6 @@
 )]
 
 mod check;
+mod crashes;
+mod life;
+mod world;

@@ -244,8 +244,9 @@ pub(super) async fn shipped_kinds_keep_their_bounds(plane: &ControlPlane) -> Res
     }
     let grown = json!({ "spec": { "parameters": { "storageGB": 40, "size": "medium" } } });
     claims.patch("minimal", &PatchParams::default(), &Patch::Merge(&grown)).await?;
-    let listed = plane.kubectl(&["get", "claim", "-o", "name"]).await?;
-    assert!(listed.contains("postgresqlinstance.platform.example.org/minimal"), "{listed}");
+    let categories = "jsonpath={.status.acceptedNames.categories}";
+    let name = "postgresqlinstances.platform.example.org";
+    assert_eq!(plane.kubectl(&["get", "crd", name, "-o", categories]).await?, "[\"claim\"]");
     let header = plane.kubectl(&["get", "pg"]).await?;
     let header: Vec<&str> = header.lines().next().unwrap_or_default().split_whitespace().collect();
     assert_eq!(header, ["NAME", "SYNCED", "READY", "SIZE", "PROVIDER", "PER-MONTH", "AGE"]);

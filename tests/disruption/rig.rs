@@ -170,6 +170,7 @@ impl Rig {
         let (crash, crashed) = (Arc::clone(&self.crash), Arc::clone(&self.crashed));
         let autoscaler = Autoscaler::new(
             Parts {
+                expected: Arc::default(),
                 writer: Arc::new(Fragile { inner, crash, crashed }),
                 provider: Arc::new(SimulatedCloud::new(
                     self.world.clone(),
