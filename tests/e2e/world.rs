@@ -66,7 +66,12 @@ impl World {
 
     /// Starts the daemon and waits until it is ready.
     pub async fn start_daemon(&mut self) {
-        self.daemon.start(&self.plane).await.unwrap();
+        self.start_daemon_with(&[]).await;
+    }
+
+    /// The same, with more arguments.
+    pub async fn start_daemon_with(&mut self, more: &[&str]) {
+        self.daemon.start(&self.plane, more).await.unwrap();
     }
 
     /// What all the nodes are, by name.
@@ -144,7 +149,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    async fn start(&mut self, plane: &ControlPlane) -> Result<()> {
+    async fn start(&mut self, plane: &ControlPlane, more: &[&str]) -> Result<()> {
         let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/catalog.csv");
         let arguments = [
             "serve".to_owned(),
@@ -157,7 +162,9 @@ impl Daemon {
             format!("--decision-log={}", self.decisions().display()),
         ];
         let binary = Path::new(env!("CARGO_BIN_EXE_berth"));
-        let process = plane.spawn("berth", binary, arguments.to_vec())?;
+        let more = more.iter().map(|one| (*one).to_owned());
+        let arguments = arguments.into_iter().chain(more).collect();
+        let process = plane.spawn("berth", binary, arguments)?;
         let ready = until("berth is ready", LIMIT, || async {
             if let Err(error) = process.check() {
                 return Ok(Err(error));
