@@ -12,6 +12,8 @@ mod client;
 mod crash;
 mod independent;
 mod memory;
+mod plane;
+mod prism;
 mod provider;
 mod rig;
 mod support;
