@@ -78,6 +78,11 @@ bench-solver: ## Measure how good plans are after how long; writes target/bench/
 	$(call say,bench,building (some minutes the first time), then five workloads a catalog)
 	@cargo bench --locked --no-default-features --package berth --bench solver
 
+.PHONY: bench-simulation
+bench-simulation: ## Replay the shared traces under every policy; writes target/bench/simulation.md and .json
+	$(call say,bench,building (some minutes the first time), then four traces and catalogs under five policies)
+	@cargo bench --locked --no-default-features --package berth --bench simulation
+
 .PHONY: bench-disruption
 bench-disruption: ## Measure rounds of consolidation beside Karpenter's policy; writes target/bench/disruption.md and .json
 	$(call say,bench,building (some minutes the first time), then three fills and three sizes a catalog)

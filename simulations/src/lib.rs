@@ -15,6 +15,7 @@
 //! * [`scenario`]: the demo's script
 //! * [`trace`]: readers of workload traces
 //! * [`replay`]: what a trace would have cost under a policy
+//! * [`report`]: a replay as a page
 
 pub mod cloud;
 pub mod cluster;
@@ -22,6 +23,7 @@ pub mod events;
 pub mod operator;
 pub mod random;
 pub mod replay;
+pub mod report;
 pub mod scenario;
 pub mod scheduler;
 pub mod trace;

@@ -11,6 +11,7 @@ mod progress;
 pub mod replay;
 pub mod serve;
 pub mod simulate;
+pub mod trace;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -37,6 +38,7 @@ enum Command {
     Replay(replay::Arguments),
     Serve(Box<serve::Arguments>),
     Simulate(Box<simulate::Arguments>),
+    Trace(trace::Arguments),
 }
 
 /// Why a command did not do what it was asked to.
@@ -80,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Replay(arguments) => replay::run(&arguments, &mut std::io::stdout().lock()),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments, &mut std::io::stdout().lock()),
+        Command::Trace(arguments) => trace::run(&arguments, &mut std::io::stdout().lock()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

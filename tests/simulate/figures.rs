@@ -56,7 +56,7 @@ fn what_is_written_is_the_same_twice() {
     for out in ["first", "second"] {
         assert_eq!(folder.run(&arguments(out)).status, Some(0));
     }
-    for file in ["summary.json", "timeline.csv", "decisions.jsonl"] {
+    for file in ["report.html", "summary.json", "timeline.csv", "decisions.jsonl"] {
         let first = folder.read(&format!("first/{file}"));
         assert_eq!(first, folder.read(&format!("second/{file}")), "{file}");
         assert!(first.lines().count() > 5, "{file}");

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod figures;
+mod report;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -22,9 +22,9 @@ pub struct ReplaySettings {
     pub karpenter: KarpenterSettings,
     /// Cluster Autoscaler.
     pub cluster_autoscaler: AutoscalerSettings,
-    /// Nodes with pods are looked at for consolidation at most so often in the whole replay: a
-    /// look at thousands of nodes takes real time. The policies' own intervals count where they
-    /// are longer.
+    /// Berth looks at nodes with pods for consolidation at most so often in the whole replay, and
+    /// Karpenter looks again at most so often after it found nothing: a look at thousands of nodes
+    /// takes real time. The policies' own intervals count where they are longer.
     pub most_looks: u32,
     /// How many rows the timeline has at most.
     pub timeline_rows: u32,
@@ -172,6 +172,9 @@ pub struct BerthSettings {
     pub batch_idle_seconds: f64,
     /// ...and at the latest so long after the first.
     pub batch_longest_seconds: f64,
+    /// How many steps a plan may take: what stands for the daemon's budget of time. How long that
+    /// is depends on what is planned; 3000 are some ten milliseconds where pods are few.
+    pub steps: u32,
     /// How many rounds of column generation a plan may take.
     pub column_rounds: u32,
     /// How many neighbourhoods its local search may try.
@@ -197,6 +200,7 @@ impl Default for BerthSettings {
         Self {
             batch_idle_seconds: 1.0,
             batch_longest_seconds: 10.0,
+            steps: 3_000,
             column_rounds: 20,
             search_rounds: 100,
             consolidate: true,

@@ -43,22 +43,36 @@ impl Source {
     pub fn records(&self) -> Result<Records, TraceError> {
         let records = self.format.open_sorted(&self.path, self.seed)?;
         let records = if self.format.is_sorted() { records } else { self.sorted(records)? };
+        Ok(self.within(records, true))
+    }
+
+    /// The same, whatever the order of the rows: where a format's need not be sorted, they are
+    /// sorted in memory. Pods that came before the window keep their times.
+    ///
+    /// # Errors
+    /// As [`Self::records`].
+    pub fn records_in_any_order(&self) -> Result<Records, TraceError> {
+        let records = self.format.open(&self.path, self.seed)?;
+        let sorted = self.format == Format::AzureV1;
+        Ok(self.within(if sorted { records } else { self.sorted(records)? }, false))
+    }
+
+    /// The part that is wanted; `moved`: with pods that are there already coming at its start.
+    fn within(&self, records: Records, moved: bool) -> Records {
         let Window { from, to, sample } = self.window;
         let seed = Seed(self.seed);
-        let kept = records.filter_map(move |record| {
+        // Nothing after the window needs to be read.
+        let before = move |record: &Result<TraceRecord, TraceError>| {
+            record.as_ref().map_or(true, |record| to.is_none_or(|to| record.submit < to))
+        };
+        let kept = records.take_while(before).filter_map(move |record| {
             let record = match record {
                 Ok(record) => record,
                 Err(error) => return Some(Err(error)),
             };
-            cut(record, from, to).filter(|record| is_in(seed, sample, record)).map(Ok)
+            cut(record, from, to, moved).filter(|record| is_in(seed, sample, record)).map(Ok)
         });
-        // Nothing after the window needs to be read.
-        Ok(match to.filter(|_| self.format.is_sorted()) {
-            None => Box::new(kept),
-            Some(to) => Box::new(kept.take_while(move |record| {
-                record.as_ref().map_or(true, |record| record.submit < to)
-            })),
-        })
+        Box::new(kept)
     }
 
     fn sorted(&self, records: Records) -> Result<Records, TraceError> {
@@ -86,12 +100,16 @@ fn cut(
     mut record: TraceRecord,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
+    moved: bool,
 ) -> Option<TraceRecord> {
     let start = from.unwrap_or_default();
-    if to.is_some_and(|to| record.submit >= to) || record.end.is_some_and(|end| end <= start) {
+    let over = record.end.is_some_and(|end| end <= start && record.submit < start);
+    if to.is_some_and(|to| record.submit >= to) || over {
         return None;
     }
-    record.submit = record.submit.max(start);
+    if moved {
+        record.submit = record.submit.max(start);
+    }
     Some(record)
 }
 

@@ -10,9 +10,12 @@
 //! * [`azure`]: arrivals and lifetimes of Azure's virtual machines (AzurePublicDatasetV1)
 //! * [`Shapes`]: records as the solver's pods
 //! * [`snapshots`]: who was there at some moments
+//! * [`describe`]: what is in a trace
+//! * [`write`](mod@write): any trace as Berth's own CSV
 
 pub mod azure;
 pub mod csv;
+mod describe;
 mod error;
 mod input;
 pub mod openb;
@@ -20,11 +23,13 @@ mod record;
 mod shapes;
 mod snapshots;
 mod table;
+pub mod write;
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use describe::{Description, Distribution, Point, Size, describe};
 pub use error::TraceError;
 pub use record::{TraceRecord, TraceShape};
 pub use shapes::{GPU_PRODUCT_LABEL, GPU_RESOURCE, Shapes, WORKLOAD_LABEL};

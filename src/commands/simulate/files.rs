@@ -62,8 +62,8 @@ impl Folder {
         }
     }
 
-    /// Ends the files, and writes the summary: the same bytes each time.
-    pub(super) fn finish(mut self, document: &Document) -> Result<(), Failure> {
+    /// Ends the files, and writes the report and the summary: the same bytes each time.
+    pub(super) fn finish(mut self, document: &Document, report: &str) -> Result<(), Failure> {
         let cannot = || format!("{} cannot be written to", self.path.display());
         self.timeline.flush().with_context(cannot)?;
         self.decisions.flush().with_context(cannot)?;
@@ -74,8 +74,8 @@ impl Folder {
             seed: document.seed,
             policies: policies.map(|one| Summary { wall_seconds: None, ..one }).collect(),
         };
-        let path = self.path.join("summary.json");
-        std::fs::write(path, json(&same)?).with_context(cannot)?;
+        std::fs::write(self.path.join("report.html"), report).with_context(cannot)?;
+        std::fs::write(self.path.join("summary.json"), json(&same)?).with_context(cannot)?;
         self.check()
     }
 }

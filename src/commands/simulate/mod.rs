@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow};
 use berth_simulations::replay::{
     Moment, PolicyName, Replay, Replayed, Sink, Source, Summary, Window,
 };
+use berth_simulations::report::{self, About, Told};
 use berth_simulations::trace::Format;
 use berth_solver::model::Timestamp;
 use clap::{Args, ValueEnum};
@@ -56,7 +57,7 @@ pub struct Arguments {
     /// Where chance comes from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// A folder for summary.json, timeline.csv and decisions.jsonl
+    /// A folder for report.html, summary.json, timeline.csv and decisions.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// A table for people or JSON for machines
@@ -66,7 +67,7 @@ pub struct Arguments {
 
 /// What the figures are printed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// For people
     Table,
     /// For machines
@@ -85,15 +86,15 @@ fn policies(text: &str) -> Result<Policies, String> {
     named.map(Policies).map_err(|problem| format!("{problem}, or all"))
 }
 
-fn format(text: &str) -> Result<Format, String> {
+pub(super) fn format(text: &str) -> Result<Format, String> {
     text.parse()
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::api::parse_duration(text).map_err(|error| error.to_string())
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
     share.ok_or_else(|| "expected a number above 0 and up to 1".to_owned())
 }
@@ -119,11 +120,12 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
         Some(path) => Some(Folder::create(path)?),
         None => None,
     };
-    let mut policies = Vec::new();
+    let (mut policies, mut told) = (Vec::new(), Vec::new());
     for policy in &arguments.policy.0 {
         bar.set_message(policy.to_string());
         bar.set_position(0);
-        let (replayed, wall) = replay_one(&replay, *policy, &bar, folder.as_mut())?;
+        let (replayed, moments, wall) = replay_one(&replay, *policy, &bar, folder.as_mut())?;
+        told.push(Told { summary: replayed.summary.clone(), moments });
         let wall_seconds = Some(wall.as_secs_f64());
         policies.push(Summary { wall_seconds, ..replayed.summary });
     }
@@ -136,7 +138,8 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
         policies,
     };
     if let Some(folder) = folder {
-        folder.finish(&document)?;
+        let page = report::html(&about(arguments, &replay)?, &told).context("no report")?;
+        folder.finish(&document, &page)?;
     }
     let text = match arguments.output {
         Output::Json => json(&document)?,
@@ -186,25 +189,69 @@ fn replay_one(
     policy: PolicyName,
     bar: &ProgressBar,
     mut folder: Option<&mut Folder>,
-) -> Result<(Replayed, Duration), Failure> {
+) -> Result<(Replayed, Vec<Moment>, Duration), Failure> {
     let started = Instant::now();
-    let mut told = Told { policy, bar, folder: folder.as_deref_mut() };
-    let replayed = replay.run(policy, &mut told).map_err(bad)?;
+    let mut listener =
+        Listener { policy, bar, folder: folder.as_deref_mut(), moments: Vec::new() };
+    let replayed = replay.run(policy, &mut listener).map_err(bad)?;
+    let moments = listener.moments;
     if let Some(folder) = folder {
         folder.check()?;
     }
-    Ok((replayed, started.elapsed()))
+    Ok((replayed, moments, started.elapsed()))
+}
+
+/// What a report says of how it came about.
+fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
+    let demand = &replay.demand;
+    let seconds = demand.until.since(demand.from).as_secs();
+    let thinned = seconds / u64::from(replay.settings.most_looks.max(1));
+    Ok(About {
+        trace: arguments.trace.display().to_string(),
+        catalog: arguments.catalog.display().to_string(),
+        seed: arguments.seed,
+        pods: demand.pods,
+        shapes: demand.shapes(),
+        most_pods: demand.most_pods,
+        command: command(arguments),
+        settings: serde_json::to_string_pretty(&replay.settings)
+            .context("the settings cannot be written")?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        thinned_seconds: Some(thinned).filter(|seconds| *seconds > 10),
+    })
+}
+
+/// The command line that does it again, output aside.
+fn command(arguments: &Arguments) -> String {
+    let Arguments { trace, catalog, settings, from, to, sample, seed, format, .. } = arguments;
+    let names: Vec<&str> = arguments.policy.0.iter().map(|policy| policy.as_str()).collect();
+    let mut parts = vec![
+        "berth simulate".to_owned(),
+        format!("--trace {}", trace.display()),
+        format!("--catalog {}", catalog.display()),
+        format!("--policy {}", names.join(",")),
+        format!("--seed {seed}"),
+    ];
+    parts.extend(format.map(|format| format!("--format {format}")));
+    parts.extend(settings.as_ref().map(|file| format!("--settings {}", file.display())));
+    parts.extend(from.map(|at| format!("--from {}s", at.as_secs_f64())));
+    parts.extend(to.map(|at| format!("--to {}s", at.as_secs_f64())));
+    parts.extend(sample.map(|share| format!("--sample {share}")));
+    parts.join(" \\\n  ")
 }
 
 /// Shows how far it is, and writes what comes into files.
-struct Told<'a> {
+struct Listener<'a> {
     policy: PolicyName,
     bar: &'a ProgressBar,
     folder: Option<&'a mut Folder>,
+    /// For the report; no more than the timeline's rows.
+    moments: Vec<Moment>,
 }
 
-impl Sink for Told<'_> {
+impl Sink for Listener<'_> {
     fn moment(&mut self, moment: &Moment) {
+        self.moments.push(moment.clone());
         if let Some(folder) = &mut self.folder {
             folder.moment(self.policy, moment);
         }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use berth_solver::disruption::{self, Round, consolidate};
 use berth_solver::model::{Launch, Name, Plan, Price, Target, Timestamp};
-use berth_solver::packing::{self, Due, Never, Queue, QueueSettings};
+use berth_solver::packing::{self, Due, Queue, QueueSettings};
 use berth_solver::planning;
 
 use super::swap::Swap;
-use super::{Decision, Policy, decision, earlier, empties, look_interval};
+use super::{Decision, Policy, Steps, decision, earlier, empties, look_interval};
 use crate::replay::demand::Demand;
 use crate::replay::fleet::NodeId;
 use crate::replay::settings::{ReplaySettings, duration};
@@ -23,6 +23,7 @@ pub(super) struct Berth {
     disruption: disruption::Settings,
     consolidates: bool,
     steers: bool,
+    steps: u32,
     every: i64,
     queue: Queue,
     seed: u64,
@@ -60,6 +61,7 @@ impl Berth {
             packing,
             consolidates: own.consolidate,
             steers: own.steer,
+            steps: own.steps,
             every: look_interval(settings, demand, own.consolidate_every_seconds),
             queue: Queue::new(queue),
             seed,
@@ -72,7 +74,7 @@ impl Berth {
     fn plan(&mut self, world: &mut World<'_>, log: &mut Vec<Decision>) {
         let snapshot = world.those_to_plan_for();
         let now = world.now;
-        let planned = planning::plan(&snapshot, &self.packing, now, self.seed, &Never);
+        let planned = planning::plan(&snapshot, &self.packing, now, self.seed, &Steps::new(self.steps));
         let Some(mut plan) = planned.plan else {
             self.queue.record_failure(&snapshot, now);
             return;
@@ -182,7 +184,8 @@ impl Berth {
         self.looked = world.now;
         let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
         let (now, seed) = (world.now, self.seed);
-        let round = consolidate(world.picture(), &inputs, &self.disruption, now, seed, &Never);
+        let steps = Steps::new(self.steps);
+        let round = consolidate(world.picture(), &inputs, &self.disruption, now, seed, &steps);
         if !round.is_empty() {
             self.begin(world, round, log);
         }

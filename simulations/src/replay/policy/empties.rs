@@ -1,5 +1,7 @@
 //! Which empty nodes go: the daemon's own rule, which is Karpenter's too.
 
+use std::time::Duration;
+
 use berth_solver::disruption::{Inputs, emptiness};
 use berth_solver::model::{ConsolidateAfter, Timestamp};
 
@@ -16,9 +18,14 @@ pub(super) fn due(world: &World<'_>) -> Option<Timestamp> {
 
 /// What is known beside the picture.
 pub(super) fn inputs(world: &World<'_>) -> Inputs {
-    let up = world.fleet.iter();
+    // Where nothing has to pass since, nobody asks when it was.
+    let asked = !matches!(
+        world.market.pool.consolidate_after,
+        ConsolidateAfter::Never | ConsolidateAfter::After(Duration::ZERO)
+    );
+    let rows = world.fleet.iter().filter(|_| asked);
     Inputs {
-        pod_events: up.map(|(_, row)| (row.name.clone(), row.last_pod_event)).collect(),
+        pod_events: rows.map(|(_, row)| (row.name.clone(), row.last_pod_event)).collect(),
         hash_version: HASH_VERSION.into(),
         ..Inputs::default()
     }

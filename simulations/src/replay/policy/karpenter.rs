@@ -125,8 +125,10 @@ impl Karpenter {
         if !self.settings.consolidate || !due || world.waiting() > 0 {
             return;
         }
+        // Looks that find nothing are thinned out, not those that lead to another.
         self.searched = world.now;
         if let (Some(command), seconds) = self.command(world, &inputs) {
+            self.searched = Timestamp::from_millis(world.now.as_millis() - self.every);
             let at = validated.as_millis() + millis(seconds);
             self.doing = Some(Doing::Validating(command, Timestamp::from_millis(at)));
         }

@@ -7,11 +7,13 @@ mod fixed;
 mod karpenter;
 mod swap;
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
 use berth_solver::baselines::Expander;
 use berth_solver::model::Timestamp;
+use berth_solver::packing::Stop;
 use serde::Serialize;
 
 use super::demand::Demand;
@@ -131,6 +133,31 @@ pub(super) trait Policy {
     /// Looks, decides and has it done. Returns when it wants to look again, though nothing
     /// happens.
     fn look(&mut self, world: &mut World<'_>, log: &mut Vec<Decision>) -> Option<Timestamp>;
+}
+
+/// A budget in steps of the solver's, so that a plan does not depend on how fast the machine is.
+pub(super) struct Steps {
+    asked: Cell<u64>,
+    most: u64,
+}
+
+impl Steps {
+    pub fn new(most: u32) -> Self {
+        Self { asked: Cell::new(0), most: u64::from(most.max(1)) }
+    }
+}
+
+impl Stop for Steps {
+    fn should_stop(&self) -> bool {
+        self.spent() >= 1.0
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    fn spent(&self) -> f64 {
+        let asked = self.asked.get() + 1;
+        self.asked.set(asked);
+        asked as f64 / self.most as f64
+    }
 }
 
 /// The earlier of two moments.

@@ -1,0 +1,226 @@
+//! `berth trace`: what is in a trace, and the same trace in Berth's own format.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use berth_simulations::replay::{Source, Window};
+use berth_simulations::report;
+use berth_simulations::trace::write::{Columns, WriteError, write};
+use berth_simulations::trace::{Description, Format, TraceError, describe};
+use berth_solver::model::Timestamp;
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use super::plan::table::table;
+use super::simulate::{Output, duration, format, share};
+
+/// Look at a workload trace, or write it in Berth's own format
+#[derive(Clone, Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Say what is in a trace: pods, sizes, lifetimes, how many at once
+    Describe(Describe),
+    /// Write a trace as Berth's own CSV, sorted by time; compressed if the name ends in .zst
+    Convert(Convert),
+}
+
+/// Which trace, and which part of it.
+#[derive(Clone, Debug, Args)]
+struct Input {
+    /// The trace; for azure-v1 the file with the arrivals
+    #[arg(value_name = "FILE")]
+    trace: PathBuf,
+    /// Its format; recognised from the file if it is not given
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
+    /// From this moment of the trace on
+    #[arg(long, value_name = "T", value_parser = duration)]
+    from: Option<Duration>,
+    /// Until this moment of the trace
+    #[arg(long, value_name = "T", value_parser = duration)]
+    to: Option<Duration>,
+    /// That share of the workloads, from 0 to 1, chosen by the seed
+    #[arg(long, value_name = "F", value_parser = share)]
+    sample: Option<f64>,
+    /// What the trace leaves open is drawn from it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Describe {
+    #[command(flatten)]
+    input: Input,
+    /// A table for people or JSON for machines
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Draw it, too: what ran over time and how large pods are, as SVG
+    #[arg(long, value_name = "FILE.svg")]
+    picture: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+struct Convert {
+    #[command(flatten)]
+    input: Input,
+    /// The file to write
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+}
+
+impl Input {
+    fn source(&self) -> Result<Source, Failure> {
+        let format = match self.format {
+            Some(format) => format,
+            None => Format::recognise(&self.trace).map_err(bad)?,
+        };
+        let moment = |at: Duration| Timestamp::default() + at;
+        let window = Window {
+            from: self.from.map(moment),
+            to: self.to.map(moment),
+            sample: self.sample,
+        };
+        Ok(Source { path: self.trace.clone(), format, window, seed: self.seed })
+    }
+}
+
+fn bad(error: TraceError) -> Failure {
+    Failure::BadInput(error.into())
+}
+
+/// Does what is asked for and prints to `output`.
+///
+/// # Errors
+/// When a file makes no sense, and when what comes of it cannot be written.
+pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
+    let text = match &arguments.command {
+        Command::Describe(arguments) => describe_trace(arguments)?,
+        Command::Convert(arguments) => convert(arguments)?,
+    };
+    output.write_all(text.as_bytes()).context("cannot write to standard output")?;
+    Ok(())
+}
+
+fn convert(arguments: &Convert) -> Result<String, Failure> {
+    let (source, out) = (arguments.input.source()?, &arguments.out);
+    if out == &arguments.input.trace {
+        return Err(Failure::BadInput(anyhow!(
+            "{} would be written over: expected another file",
+            out.display()
+        )));
+    }
+    let columns = Columns::of(source.records_in_any_order().map_err(bad)?).map_err(bad)?;
+    let cannot = || format!("{} cannot be written", out.display());
+    let mut file = BufWriter::new(File::create(out).with_context(cannot)?);
+    let records = source.records_in_any_order().map_err(bad)?;
+    let compressed = out.extension().is_some_and(|extension| extension == "zst");
+    let pods = match write(records, &columns, compressed, &mut file) {
+        Ok(pods) => pods,
+        Err(WriteError::Trace(error)) => return Err(bad(error)),
+        Err(WriteError::Output(error)) => {
+            return Err(Failure::Failed(anyhow::Error::new(error).context(cannot())));
+        }
+    };
+    let mut text = format!("{pods} pods written to {}\n", out.display());
+    if columns.any_model > 0 {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "{} of them take one of several models of graphics cards, which the format cannot say: \
+             they take any",
+            columns.any_model
+        );
+    }
+    Ok(text)
+}
+
+fn describe_trace(arguments: &Describe) -> Result<String, Failure> {
+    let source = arguments.input.source()?;
+    let told = describe(source.records_in_any_order().map_err(bad)?).map_err(bad)?;
+    if let Some(path) = &arguments.picture {
+        draw(&told, path)?;
+    }
+    match arguments.output {
+        Output::Json => {
+            let text =
+                serde_json::to_string_pretty(&told).context("the figures cannot be written")?;
+            Ok(text + "\n")
+        }
+        Output::Table => Ok(human(&told, source.format)),
+    }
+}
+
+fn draw(told: &Description, path: &Path) -> Result<(), Failure> {
+    let picture = report::trace_picture(told).context("the picture cannot be drawn")?;
+    std::fs::write(path, picture)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(())
+}
+
+fn human(told: &Description, format: Format) -> String {
+    let hours = (told.last_seconds - told.first_seconds) / 3_600.0;
+    let lines = [
+        ("format", format.to_string()),
+        ("pods", format!("{}, {} of them past the end", told.pods, told.open_ended)),
+        ("workloads", told.workloads.to_string()),
+        ("shapes", told.shapes.to_string()),
+        ("with GPUs", told.with_gpu.to_string()),
+        ("with rules", told.with_rules.to_string()),
+        (
+            "span",
+            format!("{hours:.1} h, from {} s to {} s", told.first_seconds, told.last_seconds),
+        ),
+        (
+            "most pods",
+            format!("{} at {} s", told.most_pods.pods, told.most_pods.at_seconds),
+        ),
+        (
+            "most CPU",
+            format!(
+                "{:.1} with {:.1} GiB at {} s",
+                told.most_cpu.cpu, told.most_cpu.memory_gib, told.most_cpu.at_seconds
+            ),
+        ),
+    ];
+    let mut text = lines.iter().fold(String::new(), |mut text, (name, value)| {
+        let _ = writeln!(text, "{name:12}{value}");
+        text
+    });
+    let mut rows = table(["", "least", "p50", "p90", "p99", "most"], 1);
+    let distributions = [
+        ("CPU of a pod", told.cpu),
+        ("GiB of a pod", told.memory_gib),
+        ("lifetime, s", told.lifetime_seconds),
+    ];
+    for (name, one) in distributions {
+        let cells = [one.min, one.p50, one.p90, one.p99, one.max].map(|one| format!("{one:.2}"));
+        rows.add_row(std::iter::once(name.to_owned()).chain(cells));
+    }
+    let _ = writeln!(text, "{rows}");
+    let mut rows = table(["CPU up to", "GiB up to", "pods", "share"], 0);
+    let mut sizes = told.sizes.clone();
+    sizes.sort_by_key(|size| std::cmp::Reverse(size.pods));
+    for size in sizes.iter().take(12) {
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let share = size.pods as f64 / told.pods.max(1) as f64 * 100.0;
+        #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+        let (cpu, memory) = (size.cpu_milli as f64 / 1e3, size.memory_mib as f64 / 1_024.0);
+        rows.add_row([
+            format!("{cpu:.2}"),
+            format!("{memory:.2}"),
+            size.pods.to_string(),
+            format!("{share:.1} %"),
+        ]);
+    }
+    let _ = writeln!(text, "{rows}");
+    text
+}
