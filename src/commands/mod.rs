@@ -6,6 +6,7 @@ pub mod crds;
 pub mod demo;
 pub mod explain;
 mod output;
+pub mod pareto;
 pub mod plan;
 mod progress;
 pub mod replay;
@@ -34,6 +35,7 @@ enum Command {
     Crds(crds::Arguments),
     Demo(demo::Arguments),
     Explain(explain::Arguments),
+    Pareto(pareto::Arguments),
     Plan(plan::Arguments),
     Replay(replay::Arguments),
     Serve(Box<serve::Arguments>),
@@ -78,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Crds(arguments) => crds::run(&arguments, &mut std::io::stdout().lock()),
         Command::Demo(arguments) => demo::run(&arguments, &mut std::io::stdout()),
         Command::Explain(arguments) => explain::run(&arguments, &mut std::io::stdout().lock()),
+        Command::Pareto(arguments) => pareto::run(&arguments, &mut std::io::stdout().lock()),
         Command::Plan(arguments) => plan::run(&arguments, &mut std::io::stdout().lock()),
         Command::Replay(arguments) => replay::run(&arguments, &mut std::io::stdout().lock()),
         Command::Serve(arguments) => serve::run(&arguments),

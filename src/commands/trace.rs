@@ -84,11 +84,8 @@ impl Input {
             None => Format::recognise(&self.trace).map_err(bad)?,
         };
         let moment = |at: Duration| Timestamp::default() + at;
-        let window = Window {
-            from: self.from.map(moment),
-            to: self.to.map(moment),
-            sample: self.sample,
-        };
+        let window =
+            Window { from: self.from.map(moment), to: self.to.map(moment), sample: self.sample };
         Ok(Source { path: self.trace.clone(), format, window, seed: self.seed })
     }
 }
@@ -175,14 +172,8 @@ fn human(told: &Description, format: Format) -> String {
         ("shapes", told.shapes.to_string()),
         ("with GPUs", told.with_gpu.to_string()),
         ("with rules", told.with_rules.to_string()),
-        (
-            "span",
-            format!("{hours:.1} h, from {} s to {} s", told.first_seconds, told.last_seconds),
-        ),
-        (
-            "most pods",
-            format!("{} at {} s", told.most_pods.pods, told.most_pods.at_seconds),
-        ),
+        ("span", format!("{hours:.1} h, from {} s to {} s", told.first_seconds, told.last_seconds)),
+        ("most pods", format!("{} at {} s", told.most_pods.pods, told.most_pods.at_seconds)),
         (
             "most CPU",
             format!(

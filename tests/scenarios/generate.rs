@@ -73,11 +73,7 @@ pub fn all() -> Vec<Scenario> {
             "incidents:\n  - kind: price-change\n    atSeconds: 3600\n    \
              instanceTypePrefix: large\n    factor: 3\n",
         ),
-        scenario(
-            "slow-cloud",
-            slow_cloud(),
-            "  readySeconds: [240, 420, 600, 900, 1200]\n",
-        ),
+        scenario("slow-cloud", slow_cloud(), "  readySeconds: [240, 420, 600, 900, 1200]\n"),
         scenario("crash-loop", crash_loop(), ""),
         scenario("scale-to-zero", scale_to_zero(), ""),
     ]
@@ -148,8 +144,7 @@ fn services(length: i64) -> String {
 /// A pod every two minutes for twenty minutes each, on machines that take seven minutes.
 fn slow_cloud() -> String {
     let comes = |pod: i64| pod * 120;
-    let mut rows =
-        pods(60, "job", comes, |pod| Some(comes(pod) + 1_200), (1_500, 2_500), "");
+    let mut rows = pods(60, "job", comes, |pod| Some(comes(pod) + 1_200), (1_500, 2_500), "");
     rows.push(until(9_000));
     trace("", rows)
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod figures;
 mod report;
+mod sweep;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -40,8 +41,12 @@ impl Folder {
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
+        self.command("simulate", &[&["--catalog", "catalog.csv"], arguments].concat())
+    }
+
+    fn command(&self, command: &str, arguments: &[&str]) -> Run {
         let output = Command::new(env!("CARGO_BIN_EXE_berth"))
-            .args(["simulate", "--catalog", "catalog.csv"])
+            .arg(command)
             .args(arguments)
             .current_dir(self.0.path())
             .output()

@@ -39,7 +39,8 @@ fn the_report_shows_the_figures_of_the_summary() {
     }
     assert_eq!(page.select(&select("figure svg")).count(), 1 + 2 * 5);
     assert!(page.select(&select("table.hours tbody tr")).count() >= 2);
-    let difference: String = page.select(&select("#differences li")).next().unwrap().text().collect();
+    let difference: String =
+        page.select(&select("#differences li")).next().unwrap().text().collect();
     assert!(difference.starts_with("static costs "), "{difference}");
 }
 

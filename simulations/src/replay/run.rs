@@ -52,7 +52,7 @@ pub struct Replay {
     /// The trace.
     pub source: Source,
     /// What was found in it at the first reading.
-    pub demand: Demand,
+    pub demand: Arc<Demand>,
     /// What is sold.
     pub catalog: Arc<Catalog>,
     /// The settings.
@@ -75,18 +75,27 @@ impl Replay {
     ) -> Result<Self, TraceError> {
         let demand = Demand::read(&source)?;
         let catalog = Arc::new(catalog);
-        let mut replay = Self {
-            source,
-            demand,
-            catalog,
-            settings,
-            seed,
-            yardstick: Arc::new(Yardstick::default()),
-        };
-        let market = market_alone(&replay.market()).snapshot();
-        let packing = packing::Settings::default();
-        replay.yardstick = Arc::new(Yardstick::new(&replay.demand, &market, &packing));
+        let (demand, yardstick) = (Arc::new(demand), Arc::new(Yardstick::default()));
+        let mut replay = Self { source, demand, catalog, settings, seed, yardstick };
+        replay.find_values();
         Ok(replay)
+    }
+
+    /// The same trace under other settings.
+    #[must_use]
+    pub fn with_settings(&self, settings: ReplaySettings) -> Self {
+        let same_market = settings.pool == self.settings.pool;
+        let mut replay = Self { settings, ..self.clone() };
+        if !same_market {
+            replay.find_values();
+        }
+        replay
+    }
+
+    fn find_values(&mut self) {
+        let market = market_alone(&self.market()).snapshot();
+        let packing = packing::Settings::default();
+        self.yardstick = Arc::new(Yardstick::new(&self.demand, &market, &packing));
     }
 
     fn market(&self) -> Market {
@@ -112,7 +121,7 @@ impl Replay {
     /// # Errors
     /// When the trace cannot be read a second time.
     pub fn run(&self, policy: PolicyName, sink: &mut dyn Sink) -> Result<Replayed, TraceError> {
-        let Demand { from, until, .. } = self.demand;
+        let Demand { from, until, .. } = *self.demand;
         let yardstick = Arc::clone(&self.yardstick);
         let Some(ledger) = Ledger::new(yardstick, from, until, self.settings.timeline_rows) else {
             return Err(TraceError {

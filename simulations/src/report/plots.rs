@@ -169,9 +169,8 @@ pub(super) fn nodes_by_type(moments: &[Moment]) -> Result<String, ReportError> {
     }
     for count in (1..=named.len()).rev() {
         let below = &named[..count];
-        let sum = |one: &Moment| -> f64 {
-            below.iter().filter_map(|name| one.types.get(*name)).sum()
-        };
+        let sum =
+            |one: &Moment| -> f64 { below.iter().filter_map(|name| one.types.get(*name)).sum() };
         let points = moments.iter().map(|one| (hours(one), sum(one))).collect();
         layers.push((named[count - 1].to_owned(), points));
     }

@@ -115,8 +115,7 @@ pub(super) fn dearest_hours(moments: &[Moment]) -> Vec<DearHour> {
         hour.bound += one.bound_per_hour * part;
         hour.nodes += one.nodes * part;
         hour.cpu = [hour.cpu[0] + one.cpu_used * part, hour.cpu[1] + one.cpu * part];
-        hour.memory =
-            [hour.memory[0] + one.memory_used * part, hour.memory[1] + one.memory * part];
+        hour.memory = [hour.memory[0] + one.memory_used * part, hour.memory[1] + one.memory * part];
         hour.launches += one.launches;
         hour.removals += one.removals;
         hour.evictions += one.evictions;

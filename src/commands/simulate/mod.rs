@@ -2,15 +2,16 @@
 
 mod files;
 mod settings;
+pub(super) mod sweep;
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use berth_simulations::replay::{
-    Moment, PolicyName, Replay, Replayed, Sink, Source, Summary, Window,
+    Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Source, Summary, Window,
 };
 use berth_simulations::report::{self, About, Told};
 use berth_simulations::trace::Format;
@@ -30,8 +31,8 @@ use files::Folder;
 #[derive(Clone, Debug, Args)]
 pub struct Arguments {
     /// Which pods came when, and what they asked for; for azure-v1 the file with the arrivals
-    #[arg(long, value_name = "FILE")]
-    trace: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "sweep")]
+    trace: Option<PathBuf>,
     /// The trace's format; recognised from the file if it is not given
     #[arg(long, value_name = "FORMAT", value_parser = format)]
     format: Option<Format>,
@@ -60,6 +61,12 @@ pub struct Arguments {
     /// A folder for report.html, summary.json, timeline.csv and decisions.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Settings to try, as YAML; the results are added to those in the folder of --out
+    #[arg(long, value_name = "FILE", requires = "out")]
+    sweep: Option<PathBuf>,
+    /// Of a sweep's runs only every Nth, from the Ith on, counted from 0 (such as 3/16)
+    #[arg(long, value_name = "I/N", value_parser = slice, requires = "sweep")]
+    slice: Option<(usize, usize)>,
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -99,6 +106,13 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| "expected a number above 0 and up to 1".to_owned())
 }
 
+fn slice(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/');
+    let parts = parts.and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+    let sound = parts.filter(|(index, count)| index < count);
+    sound.ok_or_else(|| "expected two numbers, the first below the second, such as 3/16".to_owned())
+}
+
 /// The figures of all policies, as printed and as written to `summary.json`.
 #[derive(Debug, Serialize)]
 struct Document {
@@ -113,9 +127,14 @@ struct Document {
 /// # Errors
 /// When a file makes no sense, and when what comes of it cannot be written.
 pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(file) = &arguments.sweep {
+        return sweep::run(arguments, file, output);
+    }
     let bar = bar()?;
     bar.set_message("reading");
-    let replay = prepare(arguments)?;
+    let trace = arguments.trace.clone().unwrap_or_default();
+    let settings = settings::read(arguments.settings.as_deref())?;
+    let replay = prepare_one(arguments, &trace, settings)?;
     let mut folder = match &arguments.out {
         Some(path) => Some(Folder::create(path)?),
         None => None,
@@ -132,7 +151,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     bar.finish_and_clear();
     let name = |path: &PathBuf| path.display().to_string();
     let document = Document {
-        trace: name(&arguments.trace),
+        trace: name(&trace),
         catalog: name(&arguments.catalog),
         seed: arguments.seed,
         policies,
@@ -149,13 +168,17 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     Ok(())
 }
 
-fn prepare(arguments: &Arguments) -> Result<Replay, Failure> {
+/// Reads a trace and the catalog.
+fn prepare_one(
+    arguments: &Arguments,
+    trace: &Path,
+    settings: ReplaySettings,
+) -> Result<Replay, Failure> {
     let catalog =
         catalog::read(&arguments.catalog).map_err(|error| Failure::BadInput(error.into()))?;
-    let settings = settings::read(arguments.settings.as_deref())?;
     let format = match arguments.format {
         Some(format) => format,
-        None => Format::recognise(&arguments.trace).map_err(bad)?,
+        None => Format::recognise(trace).map_err(bad)?,
     };
     let moment = |at: Duration| Timestamp::default() + at;
     let window = Window {
@@ -169,12 +192,12 @@ fn prepare(arguments: &Arguments) -> Result<Replay, Failure> {
         let problem = anyhow!("--from {from} is not before --to {to}: expected an earlier moment");
         return Err(Failure::BadInput(problem));
     }
-    let source = Source { path: arguments.trace.clone(), format, window, seed: arguments.seed };
+    let source = Source { path: trace.to_owned(), format, window, seed: arguments.seed };
     let replay = Replay::prepare(source, catalog, settings, arguments.seed).map_err(bad)?;
     if replay.demand.pods == 0 {
         return Err(Failure::BadInput(anyhow!(
             "{}: has no pods in that window: expected some to replay",
-            arguments.trace.display()
+            trace.display()
         )));
     }
     Ok(replay)
@@ -191,8 +214,7 @@ fn replay_one(
     mut folder: Option<&mut Folder>,
 ) -> Result<(Replayed, Vec<Moment>, Duration), Failure> {
     let started = Instant::now();
-    let mut listener =
-        Listener { policy, bar, folder: folder.as_deref_mut(), moments: Vec::new() };
+    let mut listener = Listener { policy, bar, folder: folder.as_deref_mut(), moments: Vec::new() };
     let replayed = replay.run(policy, &mut listener).map_err(bad)?;
     let moments = listener.moments;
     if let Some(folder) = folder {
@@ -207,7 +229,7 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
     let seconds = demand.until.since(demand.from).as_secs();
     let thinned = seconds / u64::from(replay.settings.most_looks.max(1));
     Ok(About {
-        trace: arguments.trace.display().to_string(),
+        trace: replay.source.path.display().to_string(),
         catalog: arguments.catalog.display().to_string(),
         seed: arguments.seed,
         pods: demand.pods,
@@ -223,7 +245,8 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
 
 /// The command line that does it again, output aside.
 fn command(arguments: &Arguments) -> String {
-    let Arguments { trace, catalog, settings, from, to, sample, seed, format, .. } = arguments;
+    let Arguments { catalog, settings, from, to, sample, seed, format, .. } = arguments;
+    let trace = arguments.trace.clone().unwrap_or_default();
     let names: Vec<&str> = arguments.policy.0.iter().map(|policy| policy.as_str()).collect();
     let mut parts = vec![
         "berth simulate".to_owned(),

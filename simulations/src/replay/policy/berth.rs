@@ -74,7 +74,8 @@ impl Berth {
     fn plan(&mut self, world: &mut World<'_>, log: &mut Vec<Decision>) {
         let snapshot = world.those_to_plan_for();
         let now = world.now;
-        let planned = planning::plan(&snapshot, &self.packing, now, self.seed, &Steps::new(self.steps));
+        let planned =
+            planning::plan(&snapshot, &self.packing, now, self.seed, &Steps::new(self.steps));
         let Some(mut plan) = planned.plan else {
             self.queue.record_failure(&snapshot, now);
             return;
