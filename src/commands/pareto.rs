@@ -9,8 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Failure;
-use super::plan::table::table;
-use super::simulate::Output;
+use super::output::{Output, table};
 use super::simulate::sweep::{Outcome, Point, RESULTS, outcomes};
 
 /// Merge the results of sweeps, and show which settings nothing beats

@@ -4,19 +4,16 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use berth_simulations::replay::{Source, Window};
 use berth_simulations::report;
 use berth_simulations::trace::write::{Columns, WriteError, write};
-use berth_simulations::trace::{Description, Format, TraceError, describe};
-use berth_solver::model::Timestamp;
+use berth_simulations::trace::{Description, Format, describe};
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::plan::table::table;
-use super::simulate::{Output, duration, format, share};
+use super::output::{Output, table};
+use super::simulate::{Part, bad};
 
 /// Look at a workload trace, or write it in Berth's own format
 #[derive(Clone, Debug, Args)]
@@ -39,21 +36,8 @@ struct Input {
     /// The trace; for azure-v1 the file with the arrivals
     #[arg(value_name = "FILE")]
     trace: PathBuf,
-    /// Its format; recognised from the file if it is not given
-    #[arg(long, value_name = "FORMAT", value_parser = format)]
-    format: Option<Format>,
-    /// From this moment of the trace on
-    #[arg(long, value_name = "T", value_parser = duration)]
-    from: Option<Duration>,
-    /// Until this moment of the trace
-    #[arg(long, value_name = "T", value_parser = duration)]
-    to: Option<Duration>,
-    /// That share of the workloads, from 0 to 1, chosen by the seed
-    #[arg(long, value_name = "F", value_parser = share)]
-    sample: Option<f64>,
-    /// What the trace leaves open is drawn from it
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    part: Part,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -77,23 +61,6 @@ struct Convert {
     out: PathBuf,
 }
 
-impl Input {
-    fn source(&self) -> Result<Source, Failure> {
-        let format = match self.format {
-            Some(format) => format,
-            None => Format::recognise(&self.trace).map_err(bad)?,
-        };
-        let moment = |at: Duration| Timestamp::default() + at;
-        let window =
-            Window { from: self.from.map(moment), to: self.to.map(moment), sample: self.sample };
-        Ok(Source { path: self.trace.clone(), format, window, seed: self.seed })
-    }
-}
-
-fn bad(error: TraceError) -> Failure {
-    Failure::BadInput(error.into())
-}
-
 /// Does what is asked for and prints to `output`.
 ///
 /// # Errors
@@ -108,8 +75,9 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
 }
 
 fn convert(arguments: &Convert) -> Result<String, Failure> {
-    let (source, out) = (arguments.input.source()?, &arguments.out);
-    if out == &arguments.input.trace {
+    let Input { trace, part } = &arguments.input;
+    let (source, out) = (part.source(trace)?, &arguments.out);
+    if out == trace {
         return Err(Failure::BadInput(anyhow!(
             "{} would be written over: expected another file",
             out.display()
@@ -141,7 +109,7 @@ fn convert(arguments: &Convert) -> Result<String, Failure> {
 }
 
 fn describe_trace(arguments: &Describe) -> Result<String, Failure> {
-    let source = arguments.input.source()?;
+    let source = arguments.input.part.source(&arguments.input.trace)?;
     let told = describe(source.records_in_any_order().map_err(bad)?).map_err(bad)?;
     if let Some(path) = &arguments.picture {
         draw(&told, path)?;

@@ -1,8 +1,10 @@
 //! The pictures, as SVG.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use super::{ReportError, Told};
@@ -112,24 +114,48 @@ fn span(points: impl Iterator<Item = (f64, f64)> + Clone) -> ((f64, f64), f64) {
     ((first, last.max(first + 1e-3)), if most > 0.0 { most * 1.05 } else { 1.0 })
 }
 
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+/// An empty chart over hours, from 0 up.
+fn axes<'a, 'b>(
+    area: &'a Area<'b>,
+    hours: Range<f64>,
+    most: f64,
+    what: &str,
+) -> Result<Chart<'a, 'b>, ReportError> {
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .x_label_area_size(36)
+        .y_label_area_size(64)
+        .build_cartesian_2d(hours, 0.0..most)
+        .map_err(broken)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc("hours of the trace")
+        .y_desc(what)
+        .draw()
+        .map_err(broken)?;
+    Ok(chart)
+}
+
+/// Says which colour is what.
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), ReportError> {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(TRANSPARENT)
+        .draw()
+        .map_err(broken)
+}
+
 fn draw(what: &str, lines: &[Line]) -> Result<String, ReportError> {
     let mut text = String::new();
     {
         let area = picture(&mut text)?;
         let ((from, to), most) = span(lines.iter().flat_map(|line| line.points.iter().copied()));
-        let mut chart = ChartBuilder::on(&area)
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(from..to, 0.0..most)
-            .map_err(broken)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc("hours of the trace")
-            .y_desc(what)
-            .draw()
-            .map_err(broken)?;
+        let mut chart = axes(&area, from..to, most, what)?;
         for line in lines {
             let colour = line.colour;
             let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
@@ -138,13 +164,7 @@ fn draw(what: &str, lines: &[Line]) -> Result<String, ReportError> {
             );
         }
         if lines.len() > 1 {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::UpperLeft)
-                .background_style(WHITE.mix(0.8))
-                .border_style(TRANSPARENT)
-                .draw()
-                .map_err(broken)?;
+            legend(&mut chart)?;
         }
         area.present().map_err(broken)?;
     }
@@ -178,19 +198,7 @@ pub(super) fn nodes_by_type(moments: &[Moment]) -> Result<String, ReportError> {
     {
         let area = picture(&mut text)?;
         let ((from, to), most) = span(all);
-        let mut chart = ChartBuilder::on(&area)
-            .margin(8)
-            .x_label_area_size(36)
-            .y_label_area_size(64)
-            .build_cartesian_2d(from..to, 0.0..most)
-            .map_err(broken)?;
-        chart
-            .configure_mesh()
-            .light_line_style(TRANSPARENT)
-            .x_desc("hours of the trace")
-            .y_desc("nodes")
-            .draw()
-            .map_err(broken)?;
+        let mut chart = axes(&area, from..to, most, "nodes")?;
         for (index, (name, points)) in layers.into_iter().enumerate() {
             let colour = colour(index);
             chart
@@ -201,13 +209,7 @@ pub(super) fn nodes_by_type(moments: &[Moment]) -> Result<String, ReportError> {
                     Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled())
                 });
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.8))
-            .border_style(TRANSPARENT)
-            .draw()
-            .map_err(broken)?;
+        legend(&mut chart)?;
         area.present().map_err(broken)?;
     }
     Ok(scaled(text))
@@ -235,19 +237,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 fn over_time(told: &Description, area: &Area<'_>) -> Result<(), ReportError> {
     let points = told.over_time.iter().map(|one| (one.at_seconds / 3_600.0, one.cpu));
     let ((from, to), most) = span(points.clone());
-    let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .x_label_area_size(36)
-        .y_label_area_size(64)
-        .build_cartesian_2d(from..to, 0.0..most)
-        .map_err(broken)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .x_desc("hours of the trace")
-        .y_desc("CPUs asked for")
-        .draw()
-        .map_err(broken)?;
+    let mut chart = axes(area, from..to, most, "CPUs asked for")?;
     chart.draw_series(AreaSeries::new(points, 0.0, colour(0).mix(0.6))).map_err(broken)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `berth simulate`: what a trace would have cost.
 
 mod files;
+mod part;
 mod settings;
 pub(super) mod sweep;
 mod table;
@@ -11,18 +12,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use berth_simulations::replay::{
-    Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Source, Summary, Window,
+    Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Summary,
 };
 use berth_simulations::report::{self, About, Told};
-use berth_simulations::trace::Format;
-use berth_solver::model::Timestamp;
-use clap::{Args, ValueEnum};
+use berth_simulations::trace::TraceError;
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
+use super::output::Output;
 use crate::catalog;
 use files::Folder;
+pub(super) use part::Part;
 
 /// Replay a trace: what it would have cost under a policy, and what at least
 ///
@@ -33,9 +35,6 @@ pub struct Arguments {
     /// Which pods came when, and what they asked for; for azure-v1 the file with the arrivals
     #[arg(long, value_name = "FILE", required_unless_present = "sweep")]
     trace: Option<PathBuf>,
-    /// The trace's format; recognised from the file if it is not given
-    #[arg(long, value_name = "FORMAT", value_parser = format)]
-    format: Option<Format>,
     /// What the cloud sells, as CSV or as the JSON of Karpenter's kwok provider
     #[arg(long, value_name = "FILE")]
     catalog: PathBuf,
@@ -46,18 +45,8 @@ pub struct Arguments {
     /// Settings, as YAML
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// From this moment of the trace on (such as 36h; pods that are there then come first)
-    #[arg(long, value_name = "T", value_parser = duration)]
-    from: Option<Duration>,
-    /// Until this moment of the trace
-    #[arg(long, value_name = "T", value_parser = duration)]
-    to: Option<Duration>,
-    /// That share of the workloads, from 0 to 1, chosen by the seed
-    #[arg(long, value_name = "F", value_parser = share)]
-    sample: Option<f64>,
-    /// Where chance comes from
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    part: Part,
     /// A folder for report.html, summary.json, timeline.csv and decisions.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -72,15 +61,6 @@ pub struct Arguments {
     output: Output,
 }
 
-/// What the figures are printed as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Output {
-    /// For people
-    Table,
-    /// For machines
-    Json,
-}
-
 /// Policies to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Policies(Vec<PolicyName>);
@@ -91,19 +71,6 @@ fn policies(text: &str) -> Result<Policies, String> {
     }
     let named = text.split(',').map(str::parse).collect::<Result<Vec<_>, _>>();
     named.map(Policies).map_err(|problem| format!("{problem}, or all"))
-}
-
-pub(super) fn format(text: &str) -> Result<Format, String> {
-    text.parse()
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::parse_duration(text).map_err(|error| error.to_string())
-}
-
-pub(super) fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
-    share.ok_or_else(|| "expected a number above 0 and up to 1".to_owned())
 }
 
 fn slice(text: &str) -> Result<(usize, usize), String> {
@@ -153,7 +120,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     let document = Document {
         trace: name(&trace),
         catalog: name(&arguments.catalog),
-        seed: arguments.seed,
+        seed: arguments.part.seed,
         policies,
     };
     if let Some(folder) = folder {
@@ -176,24 +143,8 @@ fn prepare_one(
 ) -> Result<Replay, Failure> {
     let catalog =
         catalog::read(&arguments.catalog).map_err(|error| Failure::BadInput(error.into()))?;
-    let format = match arguments.format {
-        Some(format) => format,
-        None => Format::recognise(trace).map_err(bad)?,
-    };
-    let moment = |at: Duration| Timestamp::default() + at;
-    let window = Window {
-        from: arguments.from.map(moment),
-        to: arguments.to.map(moment),
-        sample: arguments.sample,
-    };
-    if let (Some(from), Some(to)) = (window.from, window.to)
-        && from >= to
-    {
-        let problem = anyhow!("--from {from} is not before --to {to}: expected an earlier moment");
-        return Err(Failure::BadInput(problem));
-    }
-    let source = Source { path: trace.to_owned(), format, window, seed: arguments.seed };
-    let replay = Replay::prepare(source, catalog, settings, arguments.seed).map_err(bad)?;
+    let source = arguments.part.source(trace)?;
+    let replay = Replay::prepare(source, catalog, settings, arguments.part.seed).map_err(bad)?;
     if replay.demand.pods == 0 {
         return Err(Failure::BadInput(anyhow!(
             "{}: has no pods in that window: expected some to replay",
@@ -203,7 +154,7 @@ fn prepare_one(
     Ok(replay)
 }
 
-fn bad(error: berth_simulations::trace::TraceError) -> Failure {
+pub(super) fn bad(error: TraceError) -> Failure {
     Failure::BadInput(error.into())
 }
 
@@ -231,7 +182,7 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
     Ok(About {
         trace: replay.source.path.display().to_string(),
         catalog: arguments.catalog.display().to_string(),
-        seed: arguments.seed,
+        seed: arguments.part.seed,
         pods: demand.pods,
         shapes: demand.shapes(),
         most_pods: demand.most_pods,
@@ -245,7 +196,7 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
 
 /// The command line that does it again, output aside.
 fn command(arguments: &Arguments) -> String {
-    let Arguments { catalog, settings, from, to, sample, seed, format, .. } = arguments;
+    let Arguments { catalog, settings, part, .. } = arguments;
     let trace = arguments.trace.clone().unwrap_or_default();
     let names: Vec<&str> = arguments.policy.0.iter().map(|policy| policy.as_str()).collect();
     let mut parts = vec![
@@ -253,13 +204,9 @@ fn command(arguments: &Arguments) -> String {
         format!("--trace {}", trace.display()),
         format!("--catalog {}", catalog.display()),
         format!("--policy {}", names.join(",")),
-        format!("--seed {seed}"),
     ];
-    parts.extend(format.map(|format| format!("--format {format}")));
     parts.extend(settings.as_ref().map(|file| format!("--settings {}", file.display())));
-    parts.extend(from.map(|at| format!("--from {}s", at.as_secs_f64())));
-    parts.extend(to.map(|at| format!("--to {}s", at.as_secs_f64())));
-    parts.extend(sample.map(|share| format!("--sample {share}")));
+    parts.extend(part.options());
     parts.join(" \\\n  ")
 }
 

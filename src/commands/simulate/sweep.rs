@@ -140,7 +140,7 @@ fn runs(
         named.collect::<Result<_, _>>().map_err(refuse)?
     };
     let base = settings::read(arguments.settings.as_deref())?;
-    let points = points(sweep, arguments.seed).map_err(refuse)?;
+    let points = points(sweep, arguments.part.seed).map_err(refuse)?;
     let mut runs = Vec::new();
     for point in &points {
         let settings = with(&base, point).map_err(refuse)?;
@@ -206,7 +206,7 @@ fn with(base: &ReplaySettings, point: &Point) -> Result<ReplaySettings, String> 
 fn key_of(trace: &str, arguments: &Arguments, policy: &str, point: &Point) -> String {
     let catalog = catalog_name(arguments);
     let point = serde_json::to_string(point).unwrap_or_default();
-    format!("{trace}\n{catalog}\n{}\n{policy}\n{point}", arguments.seed)
+    format!("{trace}\n{catalog}\n{}\n{policy}\n{point}", arguments.part.seed)
 }
 
 fn catalog_name(arguments: &Arguments) -> String {
@@ -308,7 +308,7 @@ fn replay(
     Ok(Outcome {
         trace: traces[run.trace].display().to_string(),
         catalog: catalog_name(arguments),
-        seed: arguments.seed,
+        seed: arguments.part.seed,
         settings: run.point.clone(),
         summary: replayed.summary,
     })

@@ -14,8 +14,10 @@ use crate::replay::fleet::NodeId;
 use crate::replay::settings::{ReplaySettings, duration};
 use crate::replay::world::World;
 
-/// The daemon looks for empty nodes after every change; here, so often at most (milliseconds).
+/// The daemon looks for empty nodes after every change; here, so many milliseconds apart at least...
 const EMPTIES_EVERY: i64 = 1_000;
+/// ...and so many times as often as for a round of consolidation at most.
+const EMPTIES_A_LOOK: i64 = 50;
 
 /// The daemon's loop.
 pub(super) struct Berth {
@@ -30,6 +32,7 @@ pub(super) struct Berth {
     swap: Option<Swap>,
     looked: Timestamp,
     emptied: Timestamp,
+    emptied_every: i64,
 }
 
 impl Berth {
@@ -45,6 +48,7 @@ impl Berth {
             batch_longest: duration(own.batch_longest_seconds),
             ..QueueSettings::default()
         };
+        let every = look_interval(settings, demand, own.consolidate_every_seconds);
         Self {
             disruption: disruption::Settings {
                 horizon: duration(own.horizon_hours * 3_600.0),
@@ -62,12 +66,13 @@ impl Berth {
             consolidates: own.consolidate,
             steers: own.steer,
             steps: own.steps,
-            every: look_interval(settings, demand, own.consolidate_every_seconds),
+            every,
             queue: Queue::new(queue),
             seed,
             swap: None,
             looked: demand.from,
             emptied: Timestamp::from_millis(i64::MIN / 2),
+            emptied_every: (every / EMPTIES_A_LOOK).max(EMPTIES_EVERY),
         }
     }
 
@@ -143,7 +148,7 @@ impl Berth {
         log: &mut Vec<Decision>,
     ) -> Option<Timestamp> {
         let due = empties::due(world)?;
-        let again = Timestamp::from_millis(self.emptied.as_millis() + EMPTIES_EVERY);
+        let again = Timestamp::from_millis(self.emptied.as_millis() + self.emptied_every);
         let due = due.max(again);
         if due > world.now {
             return Some(due);
@@ -160,7 +165,7 @@ impl Berth {
             log.push(decision);
         }
         empties::due(world)
-            .map(|due| due.max(Timestamp::from_millis(world.now.as_millis() + EMPTIES_EVERY)))
+            .map(|due| due.max(Timestamp::from_millis(world.now.as_millis() + self.emptied_every)))
     }
 
     /// A round when it is time and nothing else is going on, as the daemon has it.
