@@ -14,10 +14,8 @@ use crate::replay::fleet::NodeId;
 use crate::replay::settings::{ReplaySettings, duration};
 use crate::replay::world::World;
 
-/// The daemon looks for empty nodes after every change; here, so many milliseconds apart at least...
+/// The daemon looks for empty nodes after every change; here, so often at most (milliseconds).
 const EMPTIES_EVERY: i64 = 1_000;
-/// ...and so many times as often as for a round of consolidation at most.
-const EMPTIES_A_LOOK: i64 = 50;
 
 /// The daemon's loop.
 pub(super) struct Berth {
@@ -32,7 +30,6 @@ pub(super) struct Berth {
     swap: Option<Swap>,
     looked: Timestamp,
     emptied: Timestamp,
-    emptied_every: i64,
 }
 
 impl Berth {
@@ -72,7 +69,6 @@ impl Berth {
             swap: None,
             looked: demand.from,
             emptied: Timestamp::from_millis(i64::MIN / 2),
-            emptied_every: (every / EMPTIES_A_LOOK).max(EMPTIES_EVERY),
         }
     }
 
@@ -148,14 +144,13 @@ impl Berth {
         log: &mut Vec<Decision>,
     ) -> Option<Timestamp> {
         let due = empties::due(world)?;
-        let again = Timestamp::from_millis(self.emptied.as_millis() + self.emptied_every);
+        let again = Timestamp::from_millis(self.emptied.as_millis() + EMPTIES_EVERY);
         let due = due.max(again);
         if due > world.now {
             return Some(due);
         }
         self.emptied = world.now;
-        let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
-        let found = empties::found(world, &inputs);
+        let found = empties::found(world);
         if !found.is_empty() {
             let mut decision = decision(world, "remove-empty");
             for node in found {
@@ -165,7 +160,7 @@ impl Berth {
             log.push(decision);
         }
         empties::due(world)
-            .map(|due| due.max(Timestamp::from_millis(world.now.as_millis() + self.emptied_every)))
+            .map(|due| due.max(Timestamp::from_millis(world.now.as_millis() + EMPTIES_EVERY)))
     }
 
     /// A round when it is time and nothing else is going on, as the daemon has it.

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use berth_solver::disruption::{Inputs, emptiness};
-use berth_solver::model::{ConsolidateAfter, Timestamp};
+use berth_solver::model::{
+    Change, ClusterEvent, ClusterState, ConsolidateAfter, DisruptionBudget, NodePool, NodesLimit,
+    Timestamp,
+};
 
-use crate::replay::fleet::NodeId;
-use crate::replay::objects::HASH_VERSION;
+use crate::replay::fleet::{NodeId, Phase};
+use crate::replay::objects::{self, HASH_VERSION};
 use crate::replay::world::World;
 
 /// When the first of the empty nodes is empty for long enough.
@@ -32,8 +35,34 @@ pub(super) fn inputs(world: &World<'_>) -> Inputs {
 }
 
 /// The empty nodes that may go now.
-pub(super) fn found(world: &mut World<'_>, inputs: &Inputs) -> Vec<NodeId> {
-    let now = world.now;
-    let found = emptiness(world.picture(), inputs, now);
+///
+/// The rule is shown a picture of the empty nodes alone: the pool's budget stands there as what is
+/// left of it, and nodes that pods are on their way to are not in it. It would say the same of a
+/// picture of everything, after a walk over thousands of nodes, many thousand times a replay.
+pub(super) fn found(world: &World<'_>) -> Vec<NodeId> {
+    let (mut nodes, mut going) = (0, 0);
+    for (_, row) in world.fleet.iter() {
+        nodes += u32::from(row.phase != Phase::Coming);
+        going += u32::from(row.phase == Phase::Going);
+    }
+    let limits = world.market.pool.budgets.iter().map(|budget| budget.nodes.of(nodes));
+    let left = limits.min().unwrap_or(u32::MAX).saturating_sub(going);
+    let remaining = DisruptionBudget {
+        nodes: NodesLimit::Count(left),
+        reasons: Box::default(),
+        schedule: None,
+        duration: None,
+        broken: false,
+    };
+    let pool = NodePool { budgets: Box::from([remaining]), ..(*world.market.pool).clone() };
+    let mut state = ClusterState::new();
+    state.apply(ClusterEvent::NodePool(Change::Applied(pool)));
+    for row in world.fleet.empty.iter().filter_map(|id| world.fleet.get(*id)) {
+        if row.aimed.is_empty() {
+            state.apply(ClusterEvent::Node(Change::Applied(objects::node(row))));
+            state.apply(ClusterEvent::NodeClaim(Change::Applied(objects::claim(row))));
+        }
+    }
+    let found = emptiness(state.picture(), &inputs(world), world.now);
     found.removals.iter().filter_map(|removal| world.fleet.find(&removal.claim)).collect()
 }

@@ -113,7 +113,7 @@ impl Karpenter {
             world.now.as_millis() + millis(self.settings.validation_seconds),
         );
         if !world.fleet.empty.is_empty() {
-            let found = empties::found(world, &inputs);
+            let found = empties::found(world);
             let serial = |node: NodeId| Some((node, world.fleet.get(node)?.serial));
             let found: Vec<_> = found.into_iter().filter_map(serial).collect();
             if !found.is_empty() {
