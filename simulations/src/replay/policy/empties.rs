@@ -36,9 +36,10 @@ pub(super) fn inputs(world: &World<'_>) -> Inputs {
 
 /// The empty nodes that may go now.
 ///
-/// The rule is shown a picture of the empty nodes alone: the pool's budget stands there as what is
-/// left of it, and nodes that pods are on their way to are not in it. It would say the same of a
-/// picture of everything, after a walk over thousands of nodes, many thousand times a replay.
+/// The rule is shown a picture of the empty nodes alone: a walk over thousands of nodes, many
+/// thousand times a replay, would take too long. The pool's budget stands there as what is left of
+/// it, and nodes that pods are on their way to are not in it. One thing differs from the daemon: a
+/// node that a pod was planned for and was then let go from (its spread forbids it, say) may go.
 pub(super) fn found(world: &World<'_>) -> Vec<NodeId> {
     let (mut nodes, mut going) = (0, 0);
     for (_, row) in world.fleet.iter() {
