@@ -11,11 +11,11 @@ use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::finalizer;
 use super::kind::{Kind, resource_of};
 use super::look::used_by;
 use crate::api::{ClaimDefinition, ClaimDefinitionStatus};
@@ -120,7 +120,7 @@ async fn reconcile(
         return context.leave(&object, &definition).await;
     }
     if !object.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER) {
-        set_finalizer(shared, &object, true).await?;
+        finalizer::set(&all(shared), &object, FINALIZER, true).await?;
         return Ok(Action::requeue(Duration::ZERO));
     }
     match install(shared, &definition).await? {
@@ -237,28 +237,13 @@ impl Context {
         if let Some(running) = shared.kinds.0.lock().remove(&definition.name) {
             running.stop.cancel();
         }
-        set_finalizer(shared, object, false).await?;
+        finalizer::set(&all(shared), object, FINALIZER, false).await?;
         Ok(Action::await_change())
     }
 }
 
-async fn set_finalizer(
-    shared: &Shared,
-    object: &ClaimDefinition,
-    is_held: bool,
-) -> Result<(), kube::Error> {
-    let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
-    finalizers.retain(|one| one != FINALIZER);
-    if is_held {
-        finalizers.push(FINALIZER.to_owned());
-    }
-    let patch = json!({ "metadata": {
-        "resourceVersion": object.metadata.resource_version, "finalizers": finalizers,
-    } });
-    let api: Api<ClaimDefinition> = Api::all(shared.client.clone());
-    let name = object.metadata.name.clone().unwrap_or_default();
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
-    Ok(())
+fn all(shared: &Shared) -> Api<ClaimDefinition> {
+    Api::all(shared.client.clone())
 }
 
 /// Says whether there are claims of the kind.

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind, Resource as _};
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::events::{Event, EventType};
 use kube::runtime::watcher;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Figure;
+use super::finalizer;
 use super::look::{Picture, handed_on};
 use super::{Shared, secrets};
 use crate::api::ClaimStatus;
@@ -246,17 +247,9 @@ impl Pass<'_> {
     }
 
     async fn set_finalizer(&self, object: &DynamicObject, is_held: bool) -> Result<(), Failed> {
-        let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|one| one != FINALIZER);
-        if is_held {
-            finalizers.push(FINALIZER.to_owned());
-        }
-        let patch = json!({ "metadata": {
-            "resourceVersion": object.metadata.resource_version, "finalizers": finalizers,
-        } });
         let api = self.kind.api(&self.namespace);
-        let patched = api.patch(&self.name, &PatchParams::default(), &Patch::Merge(patch)).await;
-        patched.map(|_| ()).map_err(|error| Failed { message: error.to_string(), is_sure: false })
+        let set = finalizer::set(&api, object, FINALIZER, is_held).await;
+        set.map_err(|error| Failed { message: error.to_string(), is_sure: false })
     }
 
     /// Writes the status, unless the claim has changed meanwhile: then it is looked at again.

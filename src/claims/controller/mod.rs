@@ -14,6 +14,7 @@
 mod clients;
 mod definitions;
 mod figures;
+mod finalizer;
 mod kind;
 mod look;
 mod secrets;

@@ -8,9 +8,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::Failure;
+use super::output::Output;
 
 /// Databases and machines that developers claim
 #[derive(Clone, Debug, Args)]
@@ -51,15 +52,6 @@ struct CheckArguments {
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-/// What the answer is printed as (`--output`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For machines
-    Json,
 }
 
 /// Does it, and prints to `output`.
