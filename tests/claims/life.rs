@@ -113,7 +113,7 @@ async fn it_outlives_its_claim_unless_the_claim_says_otherwise(world: &World) {
     let name = world.at_exoscale().remove(0);
     world.delete(DATABASE, "orders").await;
     world.until_gone(DATABASE, "orders").await;
-    assert_eq!(world.at_exoscale(), [name.clone()], "retained");
+    assert_eq!(world.at_exoscale(), std::slice::from_ref(&name), "retained");
 
     // One of the old name is another database, and takes nothing over...
     world.claim(DATABASE, "orders", json!({ "deletionPolicy": "Delete" })).await;
