@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_solver::decisions::{Answer, Decision, Pace, Question};
-use berth_solver::disruption::{self, Emptiness, Inputs};
-use berth_solver::lifecycle::{
-    Cause, ClaimRef, Effect, Nominated, PoolHealth, Write, new_claim, nominations, steps,
-};
-use berth_solver::model::{Name, NodePool, Plan, Snapshot, Target, Timestamp};
-use berth_solver::packing::{Due, Queue, static_pools};
+use berth_solver::disruption::{self, Inputs};
+use berth_solver::lifecycle::{Effect, Nominated, PoolHealth, steps};
+use berth_solver::model::{Name, Snapshot, Timestamp};
+use berth_solver::packing::Queue;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -21,19 +18,20 @@ use super::landings::Landings;
 use super::machines::{self, Listing, Machines};
 use super::moves::Moves;
 use super::notices::{self, Notices};
-use super::offerings::{self, OfferingKey, offering_of};
-use super::planner::{self, Planned};
+use super::offerings::{self, OfferingKey};
+use super::planner::Planned;
 use super::pod_events::PodEvents;
 use super::pool_status::PoolStatuses;
-use super::removal::{GivenUp, Removed, UnderWay, remove};
-use super::writer::{Notice, WriteError};
+use super::removal::{Removed, UnderWay};
+use super::writer::Notice;
 use super::{Parts, Settings, figures, windows};
 use crate::api::HASH_VERSION;
 use crate::claims::demand;
-use crate::metrics::ReasonLabels;
-use crate::provider::ProviderError;
 
 mod disrupting;
+mod learning;
+mod planning;
+mod removing;
 
 use disrupting::{Disrupted, Disrupting};
 
@@ -362,92 +360,6 @@ impl Autoscaler {
         }
     }
 
-    /// Begins to plan, if it is time and nothing of the last plan is still on its way into the
-    /// cache: a plan that did not see it would launch it again.
-    fn plan_if_due(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) -> Duration {
-        let due = self.memory.queue.look(snapshot, now);
-        if !self.planning.is_empty() || !self.memory.creating.is_empty() {
-            return LONGEST_WAIT;
-        }
-        match due {
-            Due::Never => LONGEST_WAIT,
-            Due::At(at) => at.since(now),
-            Due::Now if !has_catalogs(snapshot) => LONGEST_WAIT,
-            Due::Now => {
-                let snapshot = self.memory.health.rested(snapshot, now);
-                let settings = self.settings.clone();
-                self.planning.spawn_blocking(move || {
-                    let Settings { packing, seed, plan_budget, .. } = settings;
-                    planner::plan(snapshot, &packing, now, seed, plan_budget)
-                });
-                LONGEST_WAIT
-            }
-        }
-    }
-
-    fn follow(&mut self, planned: Planned) {
-        if !self.memory.leads {
-            return;
-        }
-        let now = self.parts.clock.now();
-        figures::of_plan(&self.parts.metrics, &planned);
-        for (plan, violations) in &planned.rejected {
-            let first = violations.first().map(ToString::to_string).unwrap_or_default();
-            let (method, faults) = (plan.method, violations.len());
-            tracing::error!(%method, faults, first, "a plan did not pass the checker: dropped");
-        }
-        let question = Question::Provision { settings: self.settings.packing.clone() };
-        let answer = Answer::Plan(planned.plan.clone().map(Box::new));
-        self.report(&planned.snapshot, planned.at, question, planned.pace, answer);
-        let Some(plan) = planned.plan else {
-            self.memory.queue.record_failure(&planned.snapshot, now);
-            return;
-        };
-        log_plan(&plan, planned.took);
-        self.create(&planned.snapshot, &plan);
-        self.memory.queue.record(&plan, now);
-        self.tell(notices::of_plan(&plan), now);
-    }
-
-    /// Tells what was decided.
-    fn report(
-        &self,
-        snapshot: &Arc<Snapshot>,
-        at: Timestamp,
-        question: Question,
-        pace: Pace,
-        answer: Answer,
-    ) {
-        let decision = Decision { at, seed: self.settings.seed, question, pace, answer };
-        self.parts.journal.record(snapshot, &Arc::new(decision));
-    }
-
-    fn publish(&self, now: Timestamp) {
-        let latest = self.parts.plan.load();
-        let mut standing = self.memory.queue.standing_plan(now);
-        for (uid, target) in self.memory.moves.targets() {
-            standing.targets.entry(uid.clone()).or_insert_with(|| target.clone());
-        }
-        let fresh = now.since(latest.confirmed_at) < LONGEST_WAIT && latest.is_good_at(now);
-        if fresh && latest.targets == standing.targets {
-            return;
-        }
-        let pods = i64::try_from(standing.targets.len()).unwrap_or(i64::MAX);
-        self.parts.metrics.standing_plan_pods.set(pods);
-        self.parts.plan.store(Arc::new(standing));
-    }
-
-    /// Nominates planned pods for their nodes. The extender has the plan by now.
-    fn steer(&mut self, snapshot: &Snapshot) {
-        if !self.settings.steer {
-            return;
-        }
-        let plan = self.parts.plan.load();
-        for write in nominations(snapshot, &plan.targets, &self.memory.nominated) {
-            self.executor.start(write.into());
-        }
-    }
-
     fn inputs(&self, snapshot: &Snapshot, now: Timestamp) -> Inputs {
         let mut targets = self.memory.queue.targets();
         for (uid, target) in self.memory.moves.targets() {
@@ -464,204 +376,5 @@ impl Autoscaler {
             awaited,
             quarantined: self.memory.disrupting.quarantined().clone(),
         }
-    }
-
-    /// From the next round on, creates the claims of a plan's launches.
-    fn create(&mut self, snapshot: &Snapshot, plan: &Plan) {
-        for effect in creates(snapshot, plan) {
-            if let Effect::Write(Write::CreateClaim(new)) = &effect {
-                let creating = Creating { effect: effect.clone(), created: None };
-                self.memory.creating.insert(new.name.clone(), creating);
-            }
-        }
-    }
-
-    /// Gives static pools the nodes that they are short of, and takes those that are too many.
-    fn keep_static_pools(&mut self, snapshot: &Arc<Snapshot>, now: Timestamp) {
-        let is_static = |pool: &Arc<NodePool>| pool.replicas.is_some();
-        let settled = self.planning.is_empty() && self.memory.creating.is_empty();
-        if !settled || !snapshot.pools.values().any(is_static) {
-            return;
-        }
-        let snapshot = self.memory.health.rested(snapshot, now);
-        let seed = self.settings.seed;
-        let found = static_pools(&snapshot, self.memory.under_way.uids(), now, seed);
-        for claim in found.surplus {
-            tracing::info!(nodeclaim = %claim.name, "its static pool has too many nodes");
-            let cause = Cause::ScaledDown;
-            self.executor.start(Write::DeleteClaim { claim, cause }.into());
-        }
-        let plan = Plan { launches: found.launches, ..Plan::default() };
-        self.create(&snapshot, &plan);
-    }
-
-    fn remove_empty_nodes(&mut self, snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) {
-        // A plan in the making may want them.
-        let settled = self.planning.is_empty() && self.memory.creating.is_empty();
-        let empty = if settled {
-            disruption::emptiness(snapshot, inputs, now)
-        } else {
-            Emptiness::default()
-        };
-        let labels = ReasonLabels { reason: "Empty" };
-        let eligible = i64::try_from(empty.removals.len()).unwrap_or(i64::MAX);
-        self.parts.metrics.disruption_eligible_nodes.get_or_create(&labels).set(eligible);
-        for removal in empty.removals {
-            if !self.memory.under_way.begin(&removal.claim_uid) {
-                continue;
-            }
-            figures::of_removal(&self.parts.metrics);
-            let why = &removal.explanation;
-            tracing::info!(nodeclaim = %removal.claim, why, "removing an empty node");
-            let (hands, cache) = (Arc::clone(&self.hands), self.parts.cache.clone());
-            let plan = Arc::clone(&self.parts.plan);
-            self.removals.spawn(remove(hands, cache, plan, inputs.clone(), removal));
-        }
-        if settled {
-            let under_way = self.memory.under_way.uids();
-            for write in disruption::leftovers(snapshot, under_way) {
-                self.executor.start(write.into());
-            }
-        }
-    }
-
-    fn removed(&mut self, removed: Result<Removed, JoinError>) {
-        let Removed { removal, result } = match removed {
-            Ok(removed) => removed,
-            Err(error) if error.is_cancelled() => return,
-            Err(error) => return tracing::error!(%error, "a removal broke down"),
-        };
-        let Err(given_up) = result else {
-            let claim = removal.claim;
-            return tracing::info!(nodeclaim = %claim, "an empty node is on its way out");
-        };
-        self.memory.under_way.give_up(&removal.claim_uid);
-        let labels = ReasonLabels { reason: removal.reason.as_str() };
-        if let GivenUp::Overtaken(_) = given_up {
-            let failed = &self.parts.metrics.disruption_failed_validations;
-            failed.get_or_create(&labels).inc();
-        }
-        tracing::info!(nodeclaim = %removal.claim, %given_up, "an empty node stays");
-    }
-
-    /// Takes in what became of an effect.
-    fn learn(&mut self, outcome: Outcome) {
-        if !self.memory.leads {
-            return;
-        }
-        let now = self.parts.clock.now();
-        let snapshot = self.parts.cache.snapshot();
-        self.memory.machines.learn(&outcome);
-        if outcome.result.is_ok() {
-            figures::of_effect(&self.parts.metrics, &snapshot, &outcome.effect, now);
-        }
-        self.tell(notices::of_outcome(&outcome).into_iter().collect(), now);
-        match (&outcome.effect, &outcome.result) {
-            (Effect::Write(Write::CreateClaim(new)), result) => {
-                let creating = self.memory.creating.get_mut(&new.name);
-                match (result, creating) {
-                    (Ok(_), Some(creating)) => creating.created = Some(now),
-                    (Err(Failure::Write(error)), Some(_)) if is_final(error) => {
-                        self.memory.creating.remove(&new.name);
-                        self.memory.queue.release(&new.name);
-                    }
-                    _ => {}
-                }
-            }
-            (
-                Effect::LaunchInstance(request),
-                Err(Failure::Provider(ProviderError::InsufficientCapacity(_))),
-            ) => {
-                // Nobody listens only when everything is about to end.
-                let _ = self.exhausted.send(offering_of(request));
-            }
-            (
-                Effect::Write(Write::EvictPod { pod, .. }),
-                Err(Failure::Write(WriteError::Failed(_))),
-            ) => self.memory.disrupting.quarantine(&pod.uid),
-            (Effect::Write(Write::DeleteClaim { claim, cause }), Ok(_)) if cause.is_no_node() => {
-                if let Some(pool) = pool_of(&snapshot, claim) {
-                    self.memory.health.failed(pool, now);
-                }
-            }
-            (Effect::Write(Write::RecordRegistered { claim, .. }), Ok(_)) => {
-                if let Some(pool) = pool_of(&snapshot, claim) {
-                    self.memory.health.registered(pool);
-                }
-            }
-            (Effect::Write(Write::NominatePod { pod, node }), Ok(_)) => {
-                self.memory.nominated.record(pod, node.as_ref());
-            }
-            (Effect::Write(Write::RecordPoolStatus(status)), Ok(_)) => {
-                self.memory.pool_statuses.written(&snapshot, status);
-            }
-            _ => {}
-        }
-    }
-
-    fn tell(&mut self, notices: Vec<Notice>, now: Timestamp) {
-        for notice in self.memory.told.new_ones(notices, now) {
-            if self.notices.try_send(notice).is_err() {
-                tracing::debug!("an event was dropped: too many are waiting");
-            }
-        }
-    }
-}
-
-/// The UID of a claim's NodePool.
-fn pool_of<'s>(snapshot: &'s Snapshot, claim: &ClaimRef) -> Option<&'s Name> {
-    let pool = snapshot.claims.get(&claim.name)?.pool()?;
-    Some(&snapshot.pools.get(pool)?.uid)
-}
-
-/// Whether a create that was answered so will never succeed.
-const fn is_final(error: &WriteError) -> bool {
-    matches!(error, WriteError::Conflict(_) | WriteError::Refused(_) | WriteError::NotFound(_))
-}
-
-/// Whether it is known what each pool's cloud sells. Before that a plan would say of every pod
-/// that nothing holds it.
-fn has_catalogs(snapshot: &Snapshot) -> bool {
-    snapshot.pools.keys().all(|pool| snapshot.catalogs.contains_key(pool))
-}
-
-/// The claims that carry out a plan's launches.
-fn creates(snapshot: &Snapshot, plan: &Plan) -> Vec<Effect> {
-    let of_launch = |launch: &berth_solver::model::Launch| {
-        let pool = snapshot.pools.get(&launch.pool)?;
-        let to_it = plan.placements.iter().filter(
-            |placement| matches!(&placement.target, Target::Claim(name) if *name == launch.name),
-        );
-        let pods = to_it.map(|placement| placement.uid.clone());
-        let claim = new_claim(launch, pool, pods, HASH_VERSION);
-        Some(Effect::Write(Write::CreateClaim(Box::new(claim))))
-    };
-    plan.launches.iter().filter_map(of_launch).collect()
-}
-
-fn log_plan(plan: &Plan, took: Duration) {
-    tracing::info!(
-        method = %plan.method,
-        generation = plan.generation,
-        seed = plan.seed,
-        launches = plan.launches.len(),
-        placements = plan.placements.len(),
-        unschedulable = plan.unschedulable.len(),
-        price_per_hour = plan.price.as_f64(),
-        lower_bound_per_hour = plan.lower_bound.as_f64(),
-        gap = plan.gap(),
-        took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "planned"
-    );
-    for launch in &plan.launches {
-        tracing::info!(
-            nodeclaim = %launch.name,
-            instance_type = %launch.instance_type,
-            zone = %launch.zone,
-            capacity_type = %launch.capacity_type,
-            price_per_hour = launch.price.as_f64(),
-            reason = launch.reason,
-            "launching"
-        );
     }
 }

@@ -99,7 +99,7 @@ impl Autoscaler {
             && self.memory.under_way.uids().is_empty()
             && self.memory.moves.is_empty()
             && self.memory.queue.waiting() == 0
-            && super::has_catalogs(snapshot);
+            && super::planning::has_catalogs(snapshot);
         let due = self.memory.disrupting.is_due(settings.every, snapshot.generation, now);
         if !settings.enabled || !quiet || !due || snapshot.claims.is_empty() {
             return;
