@@ -46,6 +46,9 @@ fn pod_spec(name: &str) -> Value {
             "containers": [container("500m", "1Gi")],
             "topologySpreadConstraints": [{
                 "maxSkew": 1,
+                // kube-scheduler counts only zones that have nodes, and it goes on while the
+                // daemon is dead: without this two zones are filled before the third has a node.
+                "minDomains": 3,
                 "topologyKey": "topology.kubernetes.io/zone",
                 "whenUnsatisfiable": "DoNotSchedule",
                 "labelSelector": selector,
