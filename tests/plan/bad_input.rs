@@ -1,4 +1,4 @@
-use crate::{CATALOG, Folder};
+use crate::Folder;
 
 const POD: &str =
     "apiVersion: v1\nkind: Pod\nmetadata: { name: a }\nspec: { containers: [{ name: m }] }\n";
@@ -15,7 +15,9 @@ fn assert_refused(folder: &Folder, arguments: &[&str], expected: &str) {
 
 #[test]
 fn bad_catalogs_name_file_line_column_and_what_was_expected() {
-    let header = CATALOG.lines().next().unwrap();
+    let nothing: [(&str, &str); 0] = [];
+    let catalog = Folder::with(&nothing).read("catalog.csv");
+    let header = catalog.lines().next().unwrap();
     for (rows, expected) in [
         (
             "a,amd64,1,1,z,spot,0",
@@ -34,12 +36,14 @@ fn bad_catalogs_name_file_line_column_and_what_was_expected() {
             "bad.csv: line 3, column zone: a in z spot is there already: expected one row",
         ),
     ] {
-        let folder = Folder::with(&[("bad.csv", &format!("{header}\n{rows}\n")), ("m.yaml", POD)]);
+        let folder =
+            Folder::with(&[("bad.csv", format!("{header}\n{rows}\n").as_str()), ("m.yaml", POD)]);
         assert_refused(&folder, &["--catalog", "bad.csv", "--manifests", "m.yaml"], expected);
     }
     let over = format!("{header},overhead_cpu_milli\na,amd64,1,1,z,spot,1,2\n");
     let missing = header.replace(",price_per_hour", "");
-    let folder = Folder::with(&[("over.csv", &over), ("missing.csv", &missing), ("m.yaml", POD)]);
+    let folder =
+        Folder::with(&[("over.csv", over.as_str()), ("missing.csv", &missing), ("m.yaml", POD)]);
     for (file, expected) in [
         (
             "over.csv",
@@ -59,10 +63,10 @@ fn bad_catalogs_name_file_line_column_and_what_was_expected() {
 fn bad_manifests_name_file_line_object_and_field() {
     let bad = POD.replace("name: m", "name: m, resources: { limits: { memory: 1Gib } }");
     let folder = Folder::with(&[
-        ("m/a.yaml", &format!("{POD}---\n{}", bad.replace("name: a", "name: b"))),
-        ("broken.yaml", "apiVersion: v1\nkind: [Pod\n"),
-        ("twice/a.yaml", POD),
-        ("twice/b.yaml", POD),
+        ("m/a.yaml", format!("{POD}---\n{}", bad.replace("name: a", "name: b"))),
+        ("broken.yaml", "apiVersion: v1\nkind: [Pod\n".to_owned()),
+        ("twice/a.yaml", POD.to_owned()),
+        ("twice/b.yaml", POD.to_owned()),
     ]);
     for (path, expected) in [
         (
@@ -83,10 +87,10 @@ fn bad_manifests_name_file_line_object_and_field() {
 #[test]
 fn bad_pods_name_file_line_and_column() {
     let folder = Folder::with(&[
-        ("pods.csv", &format!("{TRACE}a,w,0,,lots,1\n")),
-        ("twice.csv", &format!("{TRACE}a,w,0,,1,1\n")),
-        ("header.csv", "name,workload\n"),
-        ("m.yaml", POD),
+        ("pods.csv", format!("{TRACE}a,w,0,,lots,1\n")),
+        ("twice.csv", format!("{TRACE}a,w,0,,1,1\n")),
+        ("header.csv", "name,workload\n".to_owned()),
+        ("m.yaml", POD.to_owned()),
     ]);
     for (arguments, expected) in [
         (

@@ -2,60 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 mod bad_input;
+#[path = "../shared/binary.rs"]
+mod binary;
 mod consolidate;
 mod json;
 mod table;
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
+use binary::{Folder, Run};
 use serde_json::Value;
-use tempfile::TempDir;
-
-/// Two sizes in two zones; four small ones cost more than a large one.
-const CATALOG: &str = "instance_type,arch,cpu_milli,memory_mib,zone,capacity_type,price_per_hour
-small,amd64,2000,4096,z1,on-demand,0.05
-small,amd64,2000,4096,z2,on-demand,0.05
-large,amd64,8000,16384,z1,on-demand,0.16
-large,amd64,8000,16384,z1,spot,0.06
-";
-
-/// What a run of the binary came to.
-struct Run {
-    status: Option<i32>,
-    output: String,
-    error: String,
-}
-
-/// A folder with files, in which the binary runs.
-struct Folder(TempDir);
 
 impl Folder {
-    /// With the catalog `catalog.csv` and these files.
-    fn with(files: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in [("catalog.csv", CATALOG)].iter().chain(files) {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        Self(folder)
-    }
-
     fn run(&self, arguments: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_berth"))
-            .arg("plan")
-            .args(arguments)
-            .current_dir(self.0.path())
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Run {
-            status: output.status.code(),
-            output: text(output.stdout),
-            error: text(output.stderr),
-        }
+        self.command("plan", arguments)
     }
 
     /// Plans with as much time as the search wants, so that the plan follows from the files.
