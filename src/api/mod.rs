@@ -8,6 +8,7 @@
 
 mod claims;
 mod common;
+pub mod conditions;
 mod crds;
 mod duration;
 mod exoscale;

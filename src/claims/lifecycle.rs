@@ -17,8 +17,8 @@ use berth_solver::model::Timestamp;
 
 use super::choice::{Choice, NoChoice};
 use super::claim::{Claim, ROTATE_PASSWORD};
-use super::conditions::{self, Saying, time, timestamp};
 use crate::api::ClaimStatus;
+use crate::api::conditions::{self, Saying, time, timestamp};
 
 /// After a create whose outcome nobody knows, a cloud that finds things by their labels shows them
 /// within this time. Only then is it tried again.

@@ -17,7 +17,6 @@
 
 pub mod choice;
 pub mod claim;
-pub mod conditions;
 pub mod controller;
 pub mod crd;
 pub mod definition;

@@ -18,10 +18,10 @@ use super::Shared;
 use super::finalizer;
 use super::kind::{Kind, resource_of};
 use super::look::used_by;
+use crate::api::conditions::{self, Saying};
 use crate::api::{ClaimDefinition, ClaimDefinitionStatus};
 use crate::claims::choice::Used;
 use crate::claims::claim::Claim;
-use crate::claims::conditions::{self, Saying};
 use crate::claims::crd;
 use crate::claims::definition::Definition;
 

@@ -252,7 +252,7 @@ impl Kind {
             return Vec::new();
         }
         let since = claim.status.create_requested_at.as_ref();
-        let since = since.map_or(Timestamp::default(), crate::claims::conditions::timestamp);
+        let since = since.map_or(Timestamp::default(), crate::api::conditions::timestamp);
         let name = &picture.external_name;
         demand::pods(claim, &choice.size, name, since, &self.shared.interner).unwrap_or_default()
     }

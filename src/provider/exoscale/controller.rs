@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use berth_solver::model::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff;
 use tokio_util::sync::CancellationToken;
 
 use super::class::KIND;
 use super::create::refusal;
 use super::resolve::{Offered, Verdict, resolve};
 use super::{ExoscaleProvider, Inner};
+use crate::api::conditions::{Saying, set};
 use crate::api::{
     Condition, ExoscaleNodeClass, ExoscaleNodeClassSpec, ExoscaleNodeClassStatus,
     NODE_CLASS_FINALIZER, NodeClaim,
@@ -238,20 +237,16 @@ fn conditions(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let of = |verdict: &Verdict| {
-        let holds = if verdict.problem.is_none() { "True" } else { "False" };
-        let last = status.conditions.iter().find(|last| last.r#type == verdict.kind);
-        let since =
-            last.filter(|last| last.status == holds).map(|last| last.last_transition_time.clone());
-        let now = jiff::Timestamp::from_second(now.as_millis() / 1_000).unwrap_or_default();
-        Condition {
-            r#type: verdict.kind.to_owned(),
-            status: holds.to_owned(),
-            last_transition_time: since.unwrap_or(Time(now)),
-            reason: verdict.reason(),
-            message: verdict.problem.clone().unwrap_or_default(),
-            observed_generation: generation,
-        }
-    };
-    verdicts.iter().map(of).collect()
+    let mut all = status.conditions.clone();
+    all.retain(|one| verdicts.iter().any(|verdict| verdict.kind == one.r#type));
+    for verdict in verdicts {
+        let saying = Saying {
+            kind: verdict.kind,
+            holds: verdict.problem.is_none(),
+            reason: &verdict.reason(),
+            message: verdict.problem.as_deref().unwrap_or_default(),
+        };
+        set(&mut all, saying, generation, now);
+    }
+    all
 }

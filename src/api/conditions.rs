@@ -1,10 +1,10 @@
-//! What is said of an object.
+//! What an object's status says of it.
 
 use berth_solver::model::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff;
 
-use crate::api::Condition;
+use super::Condition;
 
 /// What is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
