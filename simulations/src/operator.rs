@@ -258,7 +258,7 @@ impl Extender for PlanFollower {
 }
 
 fn removal_writes(world: &World, removal: &Removal) -> Vec<Write> {
-    let claim = ClaimRef { name: removal.claim.clone(), uid: removal.claim_uid.clone() };
+    let claim = ClaimRef::from(removal);
     let state = removal.node.as_ref().and_then(|name| world.cluster().objects().nodes.get(name));
     let taint = state.map(|state| Write::TaintNode {
         node: NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() },

@@ -175,23 +175,7 @@ fn toleration(key: &str) -> Toleration {
 pub fn shape(namespace: &str, app: &str, cpu_milli: i64, memory_mebibytes: i64) -> PodShape {
     let mut requests = Resources::new(MilliCpu(cpu_milli), Bytes::from_mebibytes(memory_mebibytes));
     requests.pods = 1;
-    PodShape {
-        namespace: namespace.into(),
-        labels: labels([("app", app)]),
-        requests,
-        node_selector: Labels::default(),
-        node_affinity: Box::default(),
-        preferred_node_affinity: Box::default(),
-        tolerations: Box::default(),
-        topology_spread: Box::default(),
-        affinity: Box::default(),
-        anti_affinity: Box::default(),
-        preferred_affinity: Box::default(),
-        preferred_anti_affinity: Box::default(),
-        host_ports: Box::default(),
-        priority: 0,
-        scheduler: "default-scheduler".into(),
-    }
+    PodShape { labels: labels([("app", app)]), ..PodShape::plain(namespace.into(), requests) }
 }
 
 fn serving(shape: PodShape, name: &str, replicas: u32) -> Workload {

@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use berth_solver::model::{
-    Change, ClusterEvent, DoNotDisrupt, Name, Owner, Pod, PodKey, PodPhase, PodShape,
-};
+use berth_solver::model::{Change, ClusterEvent, Name, Owner, Pod, PodKey, PodPhase, PodShape};
 
 use super::{ApiError, Cluster};
 
@@ -32,22 +30,10 @@ impl Cluster {
         }
         let uid = self.new_uid(KIND);
         let pod = Pod {
-            key: pod.key,
-            uid: uid.clone(),
-            shape: pod.shape,
-            volume_claims: Box::default(),
             node: pod.node,
-            nominated_node: None,
-            phase: PodPhase::Pending,
             unschedulable: false,
-            created: self.now,
-            started: None,
-            deleted: None,
             owner: pod.owner,
-            do_not_disrupt: DoNotDisrupt::Allowed,
-            deletion_cost: 0,
-            gated: false,
-            defect: None,
+            ..Pod::waiting(pod.key, uid.clone(), pod.shape, self.now)
         };
         self.apply_pod(None, pod);
         Ok(uid)

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_solver::constraints::pool_requirements::{self, Choices};
 use berth_solver::model::{
     Bytes, CapacityType, Catalog, Condition, ConditionStatus, ConsolidateAfter,
-    ConsolidationPolicy, DaemonSet, DisruptionBudget, DoNotDisrupt, ExpireAfter, Labels, Launch,
-    Limits, MilliCpu, Name, Node, NodeClaim, NodeClassReference, NodePool, NodesLimit, Offering,
-    Operator, Owner, Pod, PodKey, PodPhase, PodShape, Requirements, Resources, Taint, TaintEffect,
+    ConsolidationPolicy, DaemonSet, DisruptionBudget, ExpireAfter, Labels, Launch, Limits,
+    MilliCpu, Name, Node, NodeClaim, NodeClassReference, NodePool, NodesLimit, Offering, Operator,
+    Owner, Pod, PodKey, PodPhase, PodShape, Requirements, Resources, Taint, TaintEffect,
     Toleration, TolerationOperator, ValueSet, well_known, well_known::condition,
 };
 
@@ -82,50 +83,23 @@ pub(super) fn daemon(settings: &PoolSettings) -> Option<DaemonSet> {
         value: Name::default(),
         effect: None,
     };
-    let shape = plain_shape("kube-system", requests, Box::from([everywhere]));
+    let shape = PodShape {
+        tolerations: Box::from([everywhere]),
+        ..PodShape::plain("kube-system".into(), requests)
+    };
     let key = PodKey { namespace: "kube-system".into(), name: "daemons".into() };
     Some(DaemonSet { key, uid: "daemons".into(), shape: Arc::new(shape) })
-}
-
-fn plain_shape(namespace: &str, requests: Resources, tolerations: Box<[Toleration]>) -> PodShape {
-    PodShape {
-        namespace: namespace.into(),
-        labels: Labels::default(),
-        requests,
-        node_selector: Labels::default(),
-        node_affinity: Box::default(),
-        preferred_node_affinity: Box::default(),
-        tolerations,
-        topology_spread: Box::default(),
-        affinity: Box::default(),
-        anti_affinity: Box::default(),
-        preferred_affinity: Box::default(),
-        preferred_anti_affinity: Box::default(),
-        host_ports: Box::default(),
-        priority: 0,
-        scheduler: "default-scheduler".into(),
-    }
 }
 
 /// A pod, bound to `node` if it is. It began to wait, or to run, when its row says.
 pub(super) fn pod(id: PodId, row: &PodRow, shape: &Arc<PodShape>, node: Option<&Name>) -> Pod {
     Pod {
-        key: row.key(id),
-        uid: row.uid(id),
-        shape: Arc::clone(shape),
-        volume_claims: Box::default(),
         node: node.cloned(),
-        nominated_node: None,
         phase: if node.is_some() { PodPhase::Running } else { PodPhase::Pending },
         unschedulable: node.is_none(),
-        created: row.since,
         started: node.is_some().then_some(row.started),
-        deleted: None,
         owner: Owner::Controller("ReplicaSet".into(), row.workload.clone()),
-        do_not_disrupt: DoNotDisrupt::Allowed,
-        deletion_cost: 0,
-        gated: false,
-        defect: None,
+        ..Pod::waiting(row.key(id), row.uid(id), Arc::clone(shape), row.since)
     }
 }
 
@@ -199,6 +173,7 @@ pub(super) fn claim(row: &NodeRow) -> NodeClaim {
         price: Some(row.price),
         template_hash: Some(HASH_VERSION.into()),
         template_hash_version: Some(HASH_VERSION.into()),
+        reason: None,
     }
 }
 
@@ -211,32 +186,6 @@ pub(super) fn launch(
     reason: String,
 ) -> Option<Launch> {
     let kind = catalog.get(instance_type)?;
-    let own =
-        kind.labels.iter().filter_map(|(key, set)| Some((key.clone(), set.single()?.clone())));
-    let bought = offering.capacity_type.as_str();
-    let labels: Labels = own
-        .chain(pool.labels.iter().cloned())
-        .chain([
-            (well_known::NODEPOOL_LABEL.into(), pool.name.clone()),
-            (well_known::INSTANCE_TYPE_LABEL.into(), kind.name.clone()),
-            (well_known::ZONE_LABEL.into(), offering.zone.clone()),
-            (well_known::CAPACITY_TYPE_LABEL.into(), bought.into()),
-        ])
-        .collect();
-    Some(Launch {
-        name: Name::default(),
-        pool: pool.name.clone(),
-        instance_type: kind.name.clone(),
-        zone: offering.zone.clone(),
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-        capacity: kind.capacity.clone(),
-        allocatable: kind.allocatable(),
-        requests: Resources::default(),
-        requirements: Requirements::from_labels(&labels),
-        labels,
-        taints: pool.taints.clone(),
-        min_values_relaxed: false,
-        reason,
-    })
+    let labels = pool_requirements::labels(pool, kind, offering, &Choices::new())?;
+    Some(Launch { reason, ..Launch::new(Name::default(), pool, kind, offering, labels) })
 }

@@ -2,9 +2,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use berth_solver::model::{
-    Bytes, DoNotDisrupt, LabelSelector, Labels, MilliCpu, Name, NodeInclusion, Operator, Owner,
-    Pod, PodAffinityTerm, PodKey, PodPhase, PodShape, Requirements, Resources, TopologySpread,
-    ValueSet, WhenUnsatisfiable, well_known,
+    Bytes, LabelSelector, Labels, MilliCpu, Name, NodeInclusion, Operator, Owner, Pod,
+    PodAffinityTerm, PodKey, PodShape, Requirements, Resources, TopologySpread, ValueSet,
+    WhenUnsatisfiable, well_known,
 };
 
 use super::{TraceRecord, TraceShape};
@@ -18,7 +18,6 @@ pub const GPU_PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 
 /// More domains than any cluster has: with so many wanted, the emptiest counts as empty.
 const EVERY_DOMAIN: u32 = 1 << 30;
-const SCHEDULER: &str = "default-scheduler";
 
 /// Turns records into the solver's pods; pods of equal shape share it.
 ///
@@ -40,24 +39,10 @@ impl Shapes {
     /// The pod of a record, not bound to a node. Its UID is its namespace and name, its owner a
     /// controller with its workload's name as UID.
     pub fn pod(&mut self, record: &TraceRecord) -> Pod {
-        Pod {
-            volume_claims: Box::default(),
-            key: PodKey { namespace: record.namespace.clone(), name: record.name.clone() },
-            uid: Name::from(format!("{}/{}", record.namespace, record.name)),
-            shape: self.shape(record),
-            node: None,
-            nominated_node: None,
-            phase: PodPhase::Pending,
-            unschedulable: true,
-            created: record.submit,
-            started: None,
-            deleted: None,
-            owner: Owner::Controller("ReplicaSet".into(), record.workload.clone()),
-            do_not_disrupt: DoNotDisrupt::Allowed,
-            deletion_cost: 0,
-            gated: false,
-            defect: None,
-        }
+        let key = PodKey { namespace: record.namespace.clone(), name: record.name.clone() };
+        let uid = Name::from(format!("{}/{}", record.namespace, record.name));
+        let owner = Owner::Controller("ReplicaSet".into(), record.workload.clone());
+        Pod { owner, ..Pod::waiting(key, uid, self.shape(record), record.submit) }
     }
 
     /// What scheduling looks at of a record's pod.
@@ -114,21 +99,13 @@ fn pod_shape(namespace: &Name, workload: Option<&Name>, shape: &TraceShape) -> P
         namespace_selector: None,
     });
     PodShape {
-        namespace: namespace.clone(),
-        requests: requests(shape),
         node_selector: node_selector(shape),
         node_affinity: gpu_models(shape),
-        preferred_node_affinity: Box::default(),
-        tolerations: Box::default(),
         topology_spread: spreads.into_iter().flatten().collect(),
-        affinity: Box::default(),
         anti_affinity: alone.into_iter().collect(),
-        preferred_affinity: Box::default(),
-        preferred_anti_affinity: Box::default(),
-        host_ports: Box::default(),
         priority: shape.priority,
-        scheduler: SCHEDULER.into(),
         labels,
+        ..PodShape::plain(namespace.clone(), requests(shape))
     }
 }
 

@@ -271,20 +271,10 @@ fn launch(
         .map(|pod| pod.shape.requests.larger(&nothing))
         .fold(world.cells[row.cell].overhead.clone(), |sum, requests| &sum + &requests);
     let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
+    let name = names.give(&pool.name, first_pod, index);
     Some(Launch {
-        name: names.give(&pool.name, first_pod, index),
-        pool: pool.name.clone(),
-        instance_type: machine.name.clone(),
-        zone: offering.zone.clone(),
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-        capacity: machine.capacity.clone(),
-        allocatable: machine.allocatable(),
         requests,
         requirements: assemble::requirements(&labels, &pool.requirements, &pods),
-        labels,
-        taints: pool.taints.clone(),
-        min_values_relaxed: false,
         reason: assemble::reason(
             world.snapshot,
             &pods,
@@ -292,5 +282,6 @@ fn launch(
             offering.price.as_f64(),
             &pool.name,
         ),
+        ..Launch::new(name, pool, machine, offering, labels)
     })
 }

@@ -9,23 +9,7 @@ pub fn labels(pairs: &[(&str, &str)]) -> Labels {
 pub fn shape() -> PodShape {
     let mut requests = Resources::default();
     requests.pods = 1;
-    PodShape {
-        namespace: Name::from("default"),
-        labels: Labels::default(),
-        requests,
-        node_selector: Labels::default(),
-        node_affinity: Box::default(),
-        preferred_node_affinity: Box::default(),
-        tolerations: Box::default(),
-        topology_spread: Box::default(),
-        affinity: Box::default(),
-        anti_affinity: Box::default(),
-        preferred_affinity: Box::default(),
-        preferred_anti_affinity: Box::default(),
-        host_ports: Box::default(),
-        priority: 0,
-        scheduler: Name::from("default-scheduler"),
-    }
+    PodShape::plain(Name::from("default"), requests)
 }
 
 pub fn spread(key: &str, max_skew: u32) -> TopologySpread {

@@ -28,7 +28,7 @@ pub fn conditions(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Vec<W
         for (kind, reason) in wanted {
             let said = claim.condition(kind).filter(|_| claim.is(kind)).map(|said| &said.reason);
             if said != reason.as_ref() {
-                let claim = ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() };
+                let claim = ClaimRef::from(&**claim);
                 writes.push(match reason {
                     Some(reason) => Write::RecordCondition { claim, kind: kind.into(), reason },
                     None => Write::ClearCondition { claim, kind: kind.into() },

@@ -112,8 +112,7 @@ pub fn leftovers(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Write> {
             writes.push(Write::UntaintNode { node });
         }
         if claim.is(condition::DISRUPTION_REASON) {
-            let claim = ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() };
-            writes.push(Write::ClearDisruption { claim });
+            writes.push(Write::ClearDisruption { claim: ClaimRef::from(&**claim) });
         }
     }
     writes

@@ -123,6 +123,7 @@ fn created(new: &NewClaim, uid: &Name, now: Timestamp) -> NodeClaim {
             .annotations
             .get(well_known::NODEPOOL_HASH_VERSION_ANNOTATION)
             .cloned(),
+        reason: new.annotations.get(well_known::REASON_ANNOTATION).cloned(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    CapacityType, ExpireAfter, Labels, Name, NodeClassReference, PodKey, Price, RemovalReason,
-    Requirements, Resources, Taint, Timestamp,
+    CapacityType, ExpireAfter, Labels, Name, NodeClaim, NodeClassReference, PodKey, Price, Removal,
+    RemovalReason, Requirements, Resources, Taint, Timestamp,
 };
 
 /// A NodeClaim, and no other that may later have its name.
@@ -15,6 +15,18 @@ pub struct ClaimRef {
     pub name: Name,
     /// `metadata.uid`.
     pub uid: Name,
+}
+
+impl From<&NodeClaim> for ClaimRef {
+    fn from(claim: &NodeClaim) -> Self {
+        Self { name: claim.name.clone(), uid: claim.uid.clone() }
+    }
+}
+
+impl From<&Removal> for ClaimRef {
+    fn from(removal: &Removal) -> Self {
+        Self { name: removal.claim.clone(), uid: removal.claim_uid.clone() }
+    }
 }
 
 /// A Node, and no other that may later have its name.
@@ -235,9 +247,7 @@ impl Cause {
             Self::ScaledDown => "ScaledDown",
         }
     }
-}
 
-impl Cause {
     /// Whether a launch led to no node although the cloud had capacity: the pool's set-up is wrong,
     /// or the cloud is in trouble.
     pub const fn is_no_node(self) -> bool {

@@ -4,7 +4,7 @@ use crate::model::{
     well_known,
 };
 
-use super::effect::{ClaimRef, LaunchRequest, NewClaim};
+use super::effect::{LaunchRequest, NewClaim};
 
 /// The NodeClaim that carries out a planned launch. `planned` are the UIDs of the pods that the
 /// plan places on it; `hash_version` names the way in which [`NodePool::hash`] was made.
@@ -74,7 +74,7 @@ pub fn launch_request(claim: &NodeClaim, catalog: &Catalog) -> Option<LaunchRequ
         ])
         .collect();
     Some(LaunchRequest {
-        claim: ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() },
+        claim: claim.into(),
         pool: claim.pool().cloned().unwrap_or_default(),
         instance_type: instance_type.name.clone(),
         zone: offering.zone.clone(),

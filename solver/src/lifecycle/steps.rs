@@ -42,7 +42,7 @@ pub fn steps(
     if claim.deleted.is_some() {
         return termination::steps(snapshot, claim, observed, now);
     }
-    let reference = claim_ref(claim);
+    let reference = ClaimRef::from(claim);
     if !claim.has_termination_finalizer {
         return vec![Write::HoldClaim { claim: reference }.into()];
     }
@@ -111,13 +111,15 @@ fn launch(
 ) -> Option<Effect> {
     if let Some(Observation::Present(instance)) = observed {
         let instance = Box::new(instance.clone());
-        return Some(Write::RecordLaunched { claim: claim_ref(claim), instance }.into());
+        return Some(Write::RecordLaunched { claim: ClaimRef::from(claim), instance }.into());
     }
     // Without a catalog nothing is known yet: wait, until the launch timeout.
     let catalog = snapshot.catalogs.get(claim.pool()?)?;
     Some(match launch_request(claim, catalog) {
         Some(request) => Effect::LaunchInstance(Box::new(request)),
-        None => Write::DeleteClaim { claim: claim_ref(claim), cause: Cause::NothingFits }.into(),
+        None => {
+            Write::DeleteClaim { claim: ClaimRef::from(claim), cause: Cause::NothingFits }.into()
+        }
     })
 }
 
@@ -138,7 +140,7 @@ fn registration(claim: &NodeClaim, node: &Node) -> Registration {
     let startup: &[Taint] = if seen_before { &[] } else { &claim.startup_taints };
     Registration {
         node: node_ref(node),
-        claim: claim_ref(claim),
+        claim: ClaimRef::from(claim),
         labels,
         taints: claim.taints.iter().chain(startup).cloned().collect(),
     }
@@ -155,7 +157,7 @@ fn initialize(claim: &NodeClaim, node: &Node) -> Option<Effect> {
     if node.label(well_known::INITIALIZED_LABEL).is_none() {
         return Some(Write::InitializeNode { node: node_ref(node) }.into());
     }
-    Some(Write::RecordInitialized { claim: claim_ref(claim) }.into())
+    Some(Write::RecordInitialized { claim: ClaimRef::from(claim) }.into())
 }
 
 /// The first extended resource that was asked for and that the node does not offer yet (its device
@@ -179,10 +181,6 @@ fn is_ephemeral(taint: &Taint) -> bool {
     ]
     .contains(&taint.key.as_str())
         || taint.key.starts_with("readiness.k8s.io/")
-}
-
-pub(super) fn claim_ref(claim: &NodeClaim) -> ClaimRef {
-    ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() }
 }
 
 pub(super) fn node_ref(node: &Node) -> NodeRef {

@@ -5,8 +5,8 @@ use crate::model::{
     well_known::condition,
 };
 
-use super::effect::{Effect, Observation, PodRef, Write};
-use super::steps::{claim_ref, node_ref};
+use super::effect::{ClaimRef, Effect, Observation, PodRef, Write};
+use super::steps::node_ref;
 
 /// Pods of at least this priority (`system-cluster-critical` and up) are drained last.
 const CRITICAL_PRIORITY: i32 = 2_000_000_000;
@@ -59,16 +59,16 @@ pub(super) fn steps(
             return evictions(claim, state, &left, now);
         }
         if !claim.is(condition::DRAINED) {
-            return vec![Write::RecordDrained { claim: claim_ref(claim) }.into()];
+            return vec![Write::RecordDrained { claim: ClaimRef::from(claim) }.into()];
         }
     }
     let terminate = Effect::TerminateInstance {
-        claim: claim_ref(claim),
+        claim: ClaimRef::from(claim),
         provider_id: claim.provider_id.clone(),
     };
     let accepted = observed == Some(&Observation::Terminating);
     if accepted && !claim.is(condition::INSTANCE_TERMINATING) {
-        let record = Write::RecordTerminating { claim: claim_ref(claim) };
+        let record = Write::RecordTerminating { claim: ClaimRef::from(claim) };
         return vec![terminate, record.into()];
     }
     vec![terminate]
@@ -80,7 +80,7 @@ fn release(claim: &NodeClaim, node: Option<&NodeState>) -> Write {
         Some(node) if node.deleted.is_none() => Write::DeleteNode { node: node_ref(node) },
         Some(node) if node.has_termination_finalizer => Write::ReleaseNode { node: node_ref(node) },
         // A node that others' finalizers hold is not ours to wait for.
-        _ => Write::ReleaseClaim { claim: claim_ref(claim) },
+        _ => Write::ReleaseClaim { claim: ClaimRef::from(claim) },
     }
 }
 

@@ -81,6 +81,8 @@ pub struct NodeClaim {
     /// Which way of hashing made it (annotation `karpenter.sh/nodepool-hash-version`).
     #[serde(default)]
     pub template_hash_version: Option<Name>,
+    /// Why it was launched, for people (annotation `berth.sh/reason`).
+    pub reason: Option<Name>,
 }
 
 impl NodeClaim {

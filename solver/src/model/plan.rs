@@ -3,7 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CapacityType, Headroom, Labels, Name, PodKey, Price, Requirements, Resources, Taint, Timestamp,
+    CapacityType, Headroom, InstanceType, Labels, Name, NodePool, Offering, PodKey, Price,
+    Requirements, Resources, Taint, Timestamp,
 };
 
 /// What to do, and how good that is. Made by the solver, checked by `verify`, carried out by the
@@ -123,6 +124,35 @@ pub struct Launch {
     pub min_values_relaxed: bool,
     /// Why it is launched, for people.
     pub reason: String,
+}
+
+impl Launch {
+    /// That offering of the type from the pool, with nothing on it yet, for no reason yet. The
+    /// node will have these labels, and its claim requires them and what the pool requires.
+    pub fn new(
+        name: Name,
+        pool: &NodePool,
+        kind: &InstanceType,
+        offering: &Offering,
+        labels: Labels,
+    ) -> Self {
+        Self {
+            name,
+            pool: pool.name.clone(),
+            instance_type: kind.name.clone(),
+            zone: offering.zone.clone(),
+            capacity_type: offering.capacity_type,
+            price: offering.price,
+            capacity: kind.capacity.clone(),
+            allocatable: kind.allocatable(),
+            requests: Resources::default(),
+            requirements: Requirements::from_labels(&labels).intersection(&pool.requirements),
+            labels,
+            taints: pool.taints.clone(),
+            min_values_relaxed: false,
+            reason: String::new(),
+        }
+    }
 }
 
 /// Where a pod goes.

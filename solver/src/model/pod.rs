@@ -21,6 +21,9 @@ impl fmt::Display for PodKey {
     }
 }
 
+/// The scheduler of pods that name none.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
+
 /// A pod, reduced to what decisions need. Pods made from one template share their [`PodShape`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
@@ -281,6 +284,29 @@ pub struct PodDisruptionBudget {
 }
 
 impl Pod {
+    /// A pod that nobody made, that is bound to no node, and that kube-scheduler has found no place
+    /// for since `created`.
+    pub fn waiting(key: PodKey, uid: Name, shape: Arc<PodShape>, created: Timestamp) -> Self {
+        Self {
+            key,
+            uid,
+            shape,
+            volume_claims: Box::default(),
+            node: None,
+            nominated_node: None,
+            phase: PodPhase::Pending,
+            unschedulable: true,
+            created,
+            started: None,
+            deleted: None,
+            owner: Owner::None,
+            do_not_disrupt: DoNotDisrupt::Allowed,
+            deletion_cost: 0,
+            gated: false,
+            defect: None,
+        }
+    }
+
     /// Whether it takes room on a node.
     pub fn is_alive(&self) -> bool {
         self.phase != PodPhase::Ended
@@ -314,6 +340,27 @@ impl Pod {
 }
 
 impl PodShape {
+    /// A pod of that namespace that asks for so much and goes anywhere, for `default-scheduler`.
+    pub fn plain(namespace: Name, requests: Resources) -> Self {
+        Self {
+            namespace,
+            labels: Labels::default(),
+            requests,
+            node_selector: Labels::default(),
+            node_affinity: Box::default(),
+            preferred_node_affinity: Box::default(),
+            tolerations: Box::default(),
+            topology_spread: Box::default(),
+            affinity: Box::default(),
+            anti_affinity: Box::default(),
+            preferred_affinity: Box::default(),
+            preferred_anti_affinity: Box::default(),
+            host_ports: Box::default(),
+            priority: 0,
+            scheduler: DEFAULT_SCHEDULER.into(),
+        }
+    }
+
     /// Whether one of its tolerations covers that taint.
     pub fn tolerates(&self, taint: &Taint) -> bool {
         self.tolerations.iter().any(|toleration| toleration.tolerates(taint))

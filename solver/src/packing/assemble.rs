@@ -97,21 +97,13 @@ pub fn launch(
     let labels = pool_requirements::labels(pool, machine, offering, &data.choices)?;
     let requests: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
     let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
+    let name = names.give(&pool.name, first_pod, index);
     Some(Launch {
-        name: names.give(&pool.name, first_pod, index),
-        pool: pool.name.clone(),
-        instance_type: machine.name.clone(),
-        zone: offering.zone.clone(),
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-        capacity: machine.capacity.clone(),
-        allocatable: machine.allocatable(),
         requests: &requests + &cell.overhead,
         requirements: requirements(&labels, &pool.requirements, pods),
-        labels,
-        taints: pool.taints.clone(),
         min_values_relaxed: data.min_values_relaxed,
         reason: reason(problem.snapshot, pods, &machine.name, offering.price.as_f64(), &pool.name),
+        ..Launch::new(name, pool, machine, offering, labels)
     })
 }
 

@@ -9,8 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Buffer, DoNotDisrupt, Headroom, Labels, Name, Owner, Plan, Pod, PodKey, PodPhase, PodShape,
-    Snapshot, Target, Timestamp,
+    Buffer, Headroom, Labels, Name, Plan, Pod, PodKey, PodShape, Snapshot, Target, Timestamp,
 };
 
 use super::groups::Group;
@@ -49,24 +48,8 @@ fn place_shape(template: &PodShape) -> PodShape {
 }
 
 fn place(buffer: &Buffer, shape: &Arc<PodShape>) -> Pod {
-    Pod {
-        key: buffer.key.clone(),
-        uid: buffer.uid.clone(),
-        shape: Arc::clone(shape),
-        volume_claims: Box::default(),
-        node: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        created: Timestamp::default(),
-        started: None,
-        deleted: None,
-        owner: Owner::None,
-        do_not_disrupt: DoNotDisrupt::Allowed,
-        deletion_cost: 0,
-        gated: false,
-        defect: None,
-    }
+    let (key, uid) = (buffer.key.clone(), buffer.uid.clone());
+    Pod::waiting(key, uid, Arc::clone(shape), Timestamp::default())
 }
 
 /// Whether this is no pod but a buffer's place.

@@ -9,8 +9,7 @@ use crate::constraints::pool_requirements::{self, Choices};
 use crate::constraints::pool_state;
 use crate::lifecycle::ClaimRef;
 use crate::model::{
-    InstanceType, Labels, Launch, Name, NodeClaim, NodePool, Offering, Owner, Requirements,
-    Resources, Snapshot, Timestamp, well_known::condition,
+    Launch, Name, NodeClaim, NodePool, Owner, Snapshot, Timestamp, well_known::condition,
 };
 
 /// What makes the static pools' nodes as many as they should be.
@@ -36,7 +35,7 @@ pub fn static_pools(
     let mut names = Names::new(snapshot, now, seed);
     let usage = inventory::usage(snapshot);
     let mut all = StaticPools::default();
-    for pool in snapshot.pools.values() {
+    for pool in snapshot.pools.values().filter(|pool| pool.deleted.is_none()) {
         let Some(replicas) = pool.replicas else { continue };
         let mut claims: Vec<&NodeClaim> = snapshot
             .claims
@@ -46,17 +45,10 @@ pub fn static_pools(
             .filter(|claim| claim.deleted.is_none() && !under_way.contains(&claim.uid))
             .collect();
         let replicas = usize::try_from(replicas).unwrap_or(usize::MAX);
-        if pool.deleted.is_some() {
-            continue;
-        }
         if claims.len() > replicas {
             claims.sort_by_cached_key(|claim| loss(snapshot, claim, now));
             let too_many = claims.len() - replicas;
-            all.surplus.extend(
-                claims[..too_many]
-                    .iter()
-                    .map(|claim| ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() }),
-            );
+            all.surplus.extend(claims[..too_many].iter().map(|claim| ClaimRef::from(*claim)));
         } else {
             let missing = replicas - claims.len();
             all.launches.extend(launches(snapshot, pool, missing, &usage, &mut names));
@@ -101,6 +93,9 @@ fn launches(
         .min_by_key(|(kind, offering, _)| (offering.price, &kind.name, &offering.zone));
     let Some((kind, offering, labels)) = choice else { return Vec::new() };
     let mut usage = usage.get(&pool.name).cloned().unwrap_or_default();
+    let replicas = pool.replicas.unwrap_or_default();
+    let reason =
+        format!("static pool {} has {replicas} nodes: {} is its cheapest", pool.name, kind.name);
     let mut all = Vec::new();
     for index in 0..missing {
         if !pool_limits::check(pool, &usage, &kind.capacity, offering.price) {
@@ -108,38 +103,10 @@ fn launches(
         }
         usage = usage.with(&kind.capacity, offering.price);
         let name = names.give(&pool.name, "", index);
-        all.push(launch(name, pool, kind, offering, &labels));
+        let launch = Launch::new(name, pool, kind, offering, labels.clone());
+        all.push(Launch { reason: reason.clone(), ..launch });
     }
     all
-}
-
-fn launch(
-    name: Name,
-    pool: &NodePool,
-    kind: &InstanceType,
-    offering: &Offering,
-    labels: &Labels,
-) -> Launch {
-    let replicas = pool.replicas.unwrap_or_default();
-    Launch {
-        name,
-        pool: pool.name.clone(),
-        instance_type: kind.name.clone(),
-        zone: offering.zone.clone(),
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-        capacity: kind.capacity.clone(),
-        allocatable: kind.allocatable(),
-        requests: Resources::default(),
-        requirements: Requirements::from_labels(labels).intersection(&pool.requirements),
-        labels: labels.clone(),
-        taints: pool.taints.clone(),
-        min_values_relaxed: false,
-        reason: format!(
-            "static pool {} has {replicas} nodes: {} is its cheapest",
-            pool.name, kind.name
-        ),
-    }
 }
 
 #[cfg(test)]

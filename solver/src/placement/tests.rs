@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::model::{
-    Bytes, Change, ClusterEvent, ClusterState, Condition, ConditionStatus, DoNotDisrupt,
-    ExpireAfter, Labels, MilliCpu, Node, NodeClaim, Owner, Pod, PodPhase, PodShape, Price,
-    Requirements, Resources, Taint, TaintEffect, Toleration, TolerationOperator, well_known,
+    Bytes, Change, ClusterEvent, ClusterState, Condition, ConditionStatus, ExpireAfter, Labels,
+    MilliCpu, Node, NodeClaim, Pod, PodShape, Price, Requirements, Resources, Taint, TaintEffect,
+    Toleration, TolerationOperator, well_known,
 };
 
 const NOW: Timestamp = Timestamp::from_seconds(10_000);
@@ -97,6 +97,7 @@ fn claim(claim_name: &str) -> NodeClaim {
         price: None,
         template_hash: None,
         template_hash_version: None,
+        reason: None,
     }
 }
 
@@ -114,41 +115,11 @@ fn initialized() -> Box<[Condition]> {
 }
 
 fn pod(pod_name: &str, on: Option<&str>, requests: Resources) -> Pod {
-    let shape = PodShape {
-        namespace: name("shop"),
-        labels: Labels::default(),
-        requests,
-        node_selector: Labels::default(),
-        node_affinity: Box::default(),
-        preferred_node_affinity: Box::default(),
-        tolerations: Box::default(),
-        topology_spread: Box::default(),
-        affinity: Box::default(),
-        anti_affinity: Box::default(),
-        preferred_affinity: Box::default(),
-        preferred_anti_affinity: Box::default(),
-        host_ports: Box::default(),
-        priority: 0,
-        scheduler: name("default-scheduler"),
-    };
-    Pod {
-        key: PodKey { namespace: name("shop"), name: name(pod_name) },
-        uid: name(&format!("uid-{pod_name}")),
-        shape: Arc::new(shape),
-        volume_claims: Box::default(),
-        node: on.map(name),
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: false,
-        created: NOW,
-        started: None,
-        deleted: None,
-        owner: Owner::None,
-        do_not_disrupt: DoNotDisrupt::Allowed,
-        deletion_cost: 0,
-        gated: false,
-        defect: None,
-    }
+    let shape = PodShape::plain(name("shop"), requests);
+    let key = PodKey { namespace: name("shop"), name: name(pod_name) };
+    let uid = name(&format!("uid-{pod_name}"));
+    let node = on.map(name);
+    Pod { node, unschedulable: false, ..Pod::waiting(key, uid, Arc::new(shape), NOW) }
 }
 
 fn tolerating(pod_name: &str) -> Pod {

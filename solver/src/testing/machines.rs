@@ -82,22 +82,8 @@ pub fn launch(name: &str, pool: &NodePool, kind: &InstanceType, offering: &Offer
     for (key, value) in &labels {
         requirements.require(key.clone(), &ValueSet::one(value.clone()));
     }
-    Launch {
-        name: name.into(),
-        pool: pool.name.clone(),
-        instance_type: kind.name.clone(),
-        zone: offering.zone.clone(),
-        capacity_type: offering.capacity_type,
-        price: offering.price,
-        capacity: kind.capacity.clone(),
-        allocatable: kind.allocatable(),
-        requests: Resources::default(),
-        labels,
-        requirements,
-        taints: pool.taints.clone(),
-        min_values_relaxed: false,
-        reason: "a test".to_owned(),
-    }
+    let reason = "a test".to_owned();
+    Launch { requirements, reason, ..Launch::new(name.into(), pool, kind, offering, labels) }
 }
 
 fn node_labels(pool: &NodePool, kind: &InstanceType, offering: &Offering) -> Labels {
@@ -148,6 +134,7 @@ pub fn claim(name: &str, pool: &NodePool, kind: &InstanceType) -> NodeClaim {
         price: Some(offering.price),
         template_hash: Some(pool.hash.clone()),
         template_hash_version: Some("test".into()),
+        reason: None,
     }
 }
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Bytes, DaemonSet, DoNotDisrupt, HostPort, LabelSelector, Labels, MilliCpu, Name, NodeInclusion,
-    Operator, Owner, Pod, PodAffinityTerm, PodKey, PodPhase, PodShape, Protocol, Requirements,
-    Resources, Timestamp, Toleration, TolerationOperator, TopologySpread, WhenUnsatisfiable,
+    Bytes, DaemonSet, HostPort, LabelSelector, MilliCpu, Name, NodeInclusion, Operator, Owner, Pod,
+    PodAffinityTerm, PodKey, PodPhase, PodShape, Protocol, Requirements, Resources, Timestamp,
+    Toleration, TolerationOperator, TopologySpread, WhenUnsatisfiable,
 };
 
 use super::{labels, values};
@@ -13,25 +13,7 @@ use super::{labels, values};
 pub fn shape(cpu_milli: i64, memory_mebibytes: i64) -> ShapeBuilder {
     let mut requests = Resources::new(MilliCpu(cpu_milli), Bytes::from_mebibytes(memory_mebibytes));
     requests.pods = 1;
-    ShapeBuilder {
-        shape: PodShape {
-            namespace: Name::from("default"),
-            labels: Labels::default(),
-            requests,
-            node_selector: Labels::default(),
-            node_affinity: Box::default(),
-            preferred_node_affinity: Box::default(),
-            tolerations: Box::default(),
-            topology_spread: Box::default(),
-            affinity: Box::default(),
-            anti_affinity: Box::default(),
-            preferred_affinity: Box::default(),
-            preferred_anti_affinity: Box::default(),
-            host_ports: Box::default(),
-            priority: 0,
-            scheduler: Name::from("default-scheduler"),
-        },
-    }
+    ShapeBuilder { shape: PodShape::plain(Name::from("default"), requests) }
 }
 
 /// A pod's shape in the making.
@@ -204,24 +186,10 @@ impl ShapeBuilder {
 /// A pending pod of a ReplicaSet that kube-scheduler found no place for; its UID is
 /// `uid-NAMESPACE-NAME`, it was created at second 0.
 pub fn pod(name: &str, shape: &Arc<PodShape>) -> Pod {
-    Pod {
-        key: PodKey { namespace: shape.namespace.clone(), name: name.into() },
-        uid: Name::from(format!("uid-{}-{name}", shape.namespace)),
-        shape: Arc::clone(shape),
-        volume_claims: Box::default(),
-        node: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        created: Timestamp::from_seconds(0),
-        started: None,
-        deleted: None,
-        owner: Owner::Controller("ReplicaSet".into(), "uid-replicaset".into()),
-        do_not_disrupt: DoNotDisrupt::Allowed,
-        deletion_cost: 0,
-        gated: false,
-        defect: None,
-    }
+    let key = PodKey { namespace: shape.namespace.clone(), name: name.into() };
+    let uid = Name::from(format!("uid-{}-{name}", shape.namespace));
+    let owner = Owner::Controller("ReplicaSet".into(), "uid-replicaset".into());
+    Pod { owner, ..Pod::waiting(key, uid, Arc::clone(shape), Timestamp::from_seconds(0)) }
 }
 
 /// That many pending pods, `PREFIX-0`, `PREFIX-1`, and so on.

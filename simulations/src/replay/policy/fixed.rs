@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_solver::model::{
-    Change, ClusterEvent, DoNotDisrupt, Name, Owner, Pod, PodKey, PodPhase, PodShape, Timestamp,
-};
+use berth_solver::model::{Change, ClusterEvent, Name, Owner, Pod, PodKey, PodShape, Timestamp};
 use berth_solver::packing::{self, Never};
 use berth_solver::planning;
 
@@ -67,22 +65,7 @@ impl Policy for Fixed {
 }
 
 fn pod(name: &str, shape: &Arc<PodShape>, at: Timestamp) -> Pod {
-    Pod {
-        key: PodKey { namespace: shape.namespace.clone(), name: Name::from(name) },
-        uid: Name::from(name),
-        shape: Arc::clone(shape),
-        volume_claims: Box::default(),
-        node: None,
-        nominated_node: None,
-        phase: PodPhase::Pending,
-        unschedulable: true,
-        created: at,
-        started: None,
-        deleted: None,
-        owner: Owner::Controller("ReplicaSet".into(), "peak".into()),
-        do_not_disrupt: DoNotDisrupt::Allowed,
-        deletion_cost: 0,
-        gated: false,
-        defect: None,
-    }
+    let key = PodKey { namespace: shape.namespace.clone(), name: Name::from(name) };
+    let owner = Owner::Controller("ReplicaSet".into(), "peak".into());
+    Pod { owner, ..Pod::waiting(key, Name::from(name), Arc::clone(shape), at) }
 }
