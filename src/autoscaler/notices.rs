@@ -88,10 +88,7 @@ pub(super) fn of_defects(snapshot: &Snapshot) -> Vec<Notice> {
 /// What a round of disruption has to tell: which nodes go, and why others cannot. The words are
 /// Karpenter's.
 pub(super) fn of_round(snapshot: &Snapshot, round: &Round) -> Vec<Notice> {
-    let claim = |name: &Name| {
-        let uid = snapshot.claims.get(name)?.uid.clone();
-        Some(Subject::Claim(ClaimRef { name: name.clone(), uid }))
-    };
+    let claim = |name: &Name| Some(Subject::Claim(ClaimRef::from(&**snapshot.claims.get(name)?)));
     let going = round.plan.removals.iter().filter_map(|removal| {
         Some(Notice {
             subject: claim(&removal.claim)?,

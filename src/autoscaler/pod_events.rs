@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use berth_solver::lifecycle::{ClaimRef, Write};
+use berth_solver::lifecycle::Write;
 use berth_solver::model::{Name, NodeClaim, NodeState, Snapshot, Timestamp};
 
 /// A claim's `status.lastPodEventTime` is written at most so often, as Karpenter does.
@@ -70,8 +70,7 @@ fn to_record(claim: &NodeClaim, seen: &mut Seen, now: Timestamp) -> Option<Write
         return None;
     }
     seen.recorded = Some(at);
-    let claim = ClaimRef { name: claim.name.clone(), uid: claim.uid.clone() };
-    Some(Write::RecordPodEvent { claim, at })
+    Some(Write::RecordPodEvent { claim: claim.into(), at })
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ async fn try_remove(
     inputs: Inputs,
     removal: &Removal,
 ) -> Result<(), GivenUp> {
-    let claim = ClaimRef { name: removal.claim.clone(), uid: removal.claim_uid.clone() };
+    let claim = ClaimRef::from(removal);
     let node = node_of(cache, removal)?;
     hands.write(Write::TaintNode { node: node.clone() }).await?;
     hands.clock.sleep(SETTLE).await;

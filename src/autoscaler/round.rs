@@ -89,10 +89,6 @@ struct Carrying {
     dropped: BTreeMap<Name, String>,
 }
 
-fn claim_ref(removal: &Removal) -> ClaimRef {
-    ClaimRef { name: removal.claim.clone(), uid: removal.claim_uid.clone() }
-}
-
 impl Carrying {
     async fn run(&mut self) -> Result<(), GivenUp> {
         self.mark().await?;
@@ -121,7 +117,7 @@ impl Carrying {
             let node = NodeRef { name: state.node.name.clone(), uid: state.node.uid.clone() };
             self.nodes.insert(removal.claim.clone(), node.clone());
             self.write(Write::TaintNode { node }).await?;
-            let (claim, reason) = (claim_ref(&removal), removal.reason);
+            let (claim, reason) = (ClaimRef::from(&removal), removal.reason);
             self.write(Write::RecordDisruption { claim, reason }).await?;
         }
         Ok(())
@@ -303,7 +299,7 @@ impl Carrying {
         let mut failed = None;
         for removal in self.left.clone() {
             let cause = Cause::Disruption(removal.reason);
-            let write = Write::DeleteClaim { claim: claim_ref(&removal), cause };
+            let write = Write::DeleteClaim { claim: ClaimRef::from(&removal), cause };
             if let Err(error) = self.write(write).await {
                 self.drop_one(&removal, error.to_string()).await;
                 failed = Some(error);
@@ -320,7 +316,7 @@ impl Carrying {
     async fn drop_one(&mut self, removal: &Removal, why: String) {
         if let Some(node) = self.nodes.remove(&removal.claim) {
             let _ = self.write(Write::UntaintNode { node }).await;
-            let claim = claim_ref(removal);
+            let claim = ClaimRef::from(removal);
             let _ = self.write(Write::ClearDisruption { claim }).await;
         }
         self.left.retain(|other| other.claim != removal.claim);

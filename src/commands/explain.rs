@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, json};
 use crate::explain::{Explanation, Subject};
 
 /// How long the daemon may take.
@@ -55,9 +55,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Failure
     let explanation: Explanation = serde_json::from_slice(&body)
         .with_context(|| format!("{} answered something else: is it Berth?", arguments.address))?;
     let text = match arguments.output {
-        Output::Json => {
-            serde_json::to_string_pretty(&explanation).context("cannot write JSON")? + "\n"
-        }
+        Output::Json => json(&explanation)?,
         Output::Table => human(&explanation),
     };
     output.write_all(text.as_bytes()).context("cannot print")?;

@@ -1,8 +1,12 @@
 //! What commands print: tables for people, JSON for machines.
 
+use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+
+use super::Failure;
 
 /// What is printed (`--output`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -11,6 +15,15 @@ pub enum Output {
     Table,
     /// For machines
     Json,
+}
+
+/// A document as JSON, with a line end.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn json(document: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).context("cannot be written as JSON")?;
+    Ok(text + "\n")
 }
 
 /// A table whose columns from `numbers` on are numbers.

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{Output, table};
+use super::output::{Output, json, table};
 use super::simulate::sweep::{Outcome, Point, RESULTS, outcomes};
 
 /// Merge the results of sweeps, and show which settings nothing beats
@@ -76,10 +76,7 @@ pub(super) fn print(
     let front = front(&candidates);
     let document = Document { traces, candidates: candidates.len(), front };
     let text = match form {
-        Output::Json => {
-            let text = serde_json::to_string_pretty(&document).context("no figures")?;
-            text + "\n"
-        }
+        Output::Json => json(&document)?,
         Output::Table => human(&document),
     };
     output.write_all(text.as_bytes()).context("cannot write to standard output")?;

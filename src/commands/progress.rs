@@ -2,7 +2,19 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Failure;
+
+/// A bar on standard error, while that is a terminal.
+///
+/// # Errors
+/// When the template is none of indicatif's.
+pub fn bar(length: u64, template: &str) -> Result<ProgressBar, Failure> {
+    let style = ProgressStyle::with_template(template).context("the progress bar is broken")?;
+    Ok(ProgressBar::new(length).with_style(style))
+}
 
 /// A line on standard error that says what is going on, while standard error is a terminal.
 pub struct Progress(ProgressBar);

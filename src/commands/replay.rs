@@ -10,11 +10,11 @@ use anyhow::{Context, anyhow};
 use berth_solver::decisions::{Answer, Line, Replay};
 use berth_solver::model::{Plan, Price, Snapshot, Timestamp};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
-use super::output::{Output, plural, table};
+use super::output::{Output, json, plural, table};
+use super::progress::bar;
 use crate::decisions::{Lines, ReadError, files};
 
 /// Derive decisions that a daemon logged again, and say whether they come out the same
@@ -95,10 +95,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Failure
         rows.retain(does);
     }
     let text = match arguments.output {
-        Output::Json => {
-            let document = Document { decisions: &rows, same, different, notes: &notes };
-            serde_json::to_string_pretty(&document).context("cannot write JSON")? + "\n"
-        }
+        Output::Json => json(&Document { decisions: &rows, same, different, notes: &notes })?,
         Output::Table => human(&rows, same, different, &notes),
     };
     output.write_all(text.as_bytes()).context("cannot print")?;
@@ -111,12 +108,7 @@ pub fn run(arguments: &Arguments, output: &mut impl Write) -> Result<(), Failure
 
 fn replay(path: &Path, rows: &mut Vec<Row>, notes: &mut Vec<String>) -> Result<(), Failure> {
     let size = path.metadata().map_or(0, |metadata| metadata.len());
-    let progress = ProgressBar::new(size);
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {eta} left")
-    {
-        progress.set_style(style);
-    }
+    let progress = bar(size, "{msg} {wide_bar} {bytes}/{total_bytes} {eta} left")?;
     progress.set_message(format!("replaying {}", path.display()));
     progress.enable_steady_tick(Duration::from_millis(100));
     let bad = |error: ReadError| Failure::BadInput(error.into());

@@ -12,7 +12,7 @@ use berth_simulations::trace::{Description, Format, describe};
 use clap::{Args, Subcommand};
 
 use super::Failure;
-use super::output::{Output, table};
+use super::output::{Output, json, table};
 use super::simulate::{Part, bad};
 
 /// Look at a workload trace, or write it in Berth's own format
@@ -115,11 +115,7 @@ fn describe_trace(arguments: &Describe) -> Result<String, Failure> {
         draw(&told, path)?;
     }
     match arguments.output {
-        Output::Json => {
-            let text =
-                serde_json::to_string_pretty(&told).context("the figures cannot be written")?;
-            Ok(text + "\n")
-        }
+        Output::Json => json(&told),
         Output::Table => Ok(human(&told, source.format)),
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  autoscaler --> DecisionJournal --+--> the latest decisions (explain)
-//!                                                +--> queue -> a thread -> decisions-*.jsonl.gz
+//!                                  +--> queue -> a thread -> decisions-*.jsonl.gz
 //! ```
 //!
 //! The files hold [`berth_solver::decisions::Line`]s, one JSON object a line, compressed. Each
@@ -12,12 +12,11 @@
 mod log;
 mod read;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use berth_solver::decisions::{Answer, Decision};
-use berth_solver::model::{Name, Plan, Snapshot};
+use berth_solver::model::Snapshot;
 
 pub use log::{DecisionLog, LogSettings};
 pub use read::{Lines, ReadError, files};
@@ -29,8 +28,6 @@ pub struct Latest {
     pub plan: Option<Arc<Decision>>,
     /// About nodes with pods.
     pub round: Option<Arc<Decision>>,
-    /// Why each NodeClaim was made, by its name, as far as this process made it and it is there.
-    pub launched: BTreeMap<Name, String>,
 }
 
 /// Is told what is decided, remembers the latest, and has it written down.
@@ -54,27 +51,15 @@ impl DecisionJournal {
     /// Something was decided about that snapshot, though it may be to do nothing. Never waits.
     pub fn record(&self, snapshot: &Arc<Snapshot>, decision: &Arc<Decision>) {
         let mut latest = Latest::clone(&self.latest.load());
-        latest.launched.retain(|claim, _| snapshot.claims.contains_key(claim));
-        let plan = match &decision.answer {
-            Answer::Plan(plan) => {
-                latest.plan = Some(Arc::clone(decision));
-                plan.as_deref()
-            }
-            Answer::Round(round) => {
-                latest.round = Some(Arc::clone(decision));
-                Some(&round.plan)
-            }
-        };
-        latest.launched.extend(plan.into_iter().flat_map(launched));
+        match &decision.answer {
+            Answer::Plan(_) => latest.plan = Some(Arc::clone(decision)),
+            Answer::Round(_) => latest.round = Some(Arc::clone(decision)),
+        }
         self.latest.store(Arc::new(latest));
         if let Some(log) = &self.log {
             log.write(snapshot, decision);
         }
     }
-}
-
-fn launched(plan: &Plan) -> impl Iterator<Item = (Name, String)> {
-    plan.launches.iter().map(|launch| (launch.name.clone(), launch.reason.clone()))
 }
 
 #[cfg(test)]

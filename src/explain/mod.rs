@@ -115,6 +115,22 @@ impl Picture<'_> {
         }
     }
 
+    fn explained(
+        &self,
+        subject: &Subject,
+        (verdict, reasons): (String, Vec<String>),
+        facts: Vec<Fact>,
+    ) -> Explanation {
+        Explanation {
+            subject: subject.to_string(),
+            verdict,
+            reasons,
+            facts,
+            generation: self.snapshot.generation,
+            notes: Vec::new(),
+        }
+    }
+
     fn ago(&self, at: Timestamp) -> String {
         let seconds = self.now.since(at).as_secs();
         match seconds {

@@ -25,14 +25,9 @@ impl Picture<'_> {
         }
         let mut facts = self.facts_of_node(state);
         facts.extend(state.node.provider_id.as_ref().map(|id| fact("provider ID", id)));
-        Ok(Explanation {
-            subject: subject.to_string(),
-            verdict: "it stays: Berth never touches it".to_owned(),
-            reasons: vec!["no NodeClaim is its own: somebody else launched it".to_owned()],
-            facts,
-            generation: self.snapshot.generation,
-            notes: Vec::new(),
-        })
+        let verdict = "it stays: Berth never touches it".to_owned();
+        let reason = "no NodeClaim is its own: somebody else launched it".to_owned();
+        Ok(self.explained(subject, (verdict, vec![reason]), facts))
     }
 
     pub(super) fn claim(&self, subject: &Subject, name: &Name) -> Result<Explanation, NotThere> {
@@ -52,7 +47,6 @@ impl Picture<'_> {
         claim: &NodeClaim,
         state: Option<&NodeState>,
     ) -> Explanation {
-        let (verdict, reasons) = self.fate(claim, state);
         let mut facts = vec![fact("NodeClaim", &claim.name)];
         let named = [
             ("NodePool", claim.pool()),
@@ -65,22 +59,13 @@ impl Picture<'_> {
         let price = price.map_or("not known".to_owned(), |price| price.to_string());
         facts.push(fact("price per hour", price));
         facts.push(fact("created", self.ago(claim.created)));
-        if let Some(why) = self.latest.launched.get(&claim.name) {
-            facts.push(fact("launched because", why));
-        }
+        facts.extend(claim.reason.as_ref().map(|why| fact("launched because", why)));
         facts.extend(state.into_iter().flat_map(|state| self.facts_of_node(state)));
         let expected = self.expected(claim);
         if expected > 0 {
             facts.push(fact("pods planned for it", expected));
         }
-        Explanation {
-            subject: subject.to_string(),
-            verdict,
-            reasons,
-            facts,
-            generation: self.snapshot.generation,
-            notes: Vec::new(),
-        }
+        self.explained(subject, self.fate(claim, state), facts)
     }
 
     fn facts_of_node(&self, state: &NodeState) -> Vec<Fact> {

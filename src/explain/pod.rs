@@ -11,7 +11,7 @@ impl Picture<'_> {
             let hint = " (pods that have ended are not kept)".to_owned();
             return Err(NotThere(subject.to_string(), hint));
         };
-        let (verdict, reasons) = match &pod.node {
+        let fate = match &pod.node {
             Some(node) => self.bound(pod, node),
             None => self.waiting(pod),
         };
@@ -22,14 +22,7 @@ impl Picture<'_> {
             fact("priority", pod.shape.priority),
             fact("created", self.ago(pod.created)),
         ];
-        Ok(Explanation {
-            subject: subject.to_string(),
-            verdict,
-            reasons,
-            facts,
-            generation: self.snapshot.generation,
-            notes: Vec::new(),
-        })
+        Ok(self.explained(subject, fate, facts))
     }
 
     fn bound(&self, pod: &Pod, node: &Name) -> (String, Vec<String>) {

@@ -302,9 +302,9 @@ mod tests {
             .iter()
             .map(|one| one["type"].as_str().unwrap())
             .collect();
-        let five = ["Registered", "Initialized", "Ready", "Drained", "InstanceTerminating"];
-        assert_eq!(kinds[..5], five);
-        assert_eq!(kinds[5..], ["Drifted"]);
+        let recorded =
+            ["Registered", "Initialized", "Ready", "Drained", "InstanceTerminating", "Drifted"];
+        assert_eq!(kinds, recorded);
         let claim = berth_solver::lifecycle::ClaimRef { name: "c".into(), uid: "u".into() };
         let clear = Write::ClearCondition { claim, kind: "Drifted".into() };
         claim_status(&mut object, &clear, at(300));

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use serde::Serialize;
 
 use super::check::{Checked, Removed, Report};
 use crate::claims::money::Monthly;
-use crate::commands::Failure;
+use crate::commands::{Failure, output};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,14 +55,12 @@ struct Gone<'a> {
 
 /// All of it, with a line end.
 pub(super) fn json(report: &Report) -> Result<String, Failure> {
-    let document = Document {
+    output::json(&Document {
         claims: report.claims.iter().map(claim).collect(),
         removed: report.removed.iter().map(gone).collect(),
         price_per_month: report.price(),
         problems: report.claims.iter().map(|one| one.problems.len()).sum(),
-    };
-    let text = serde_json::to_string_pretty(&document).context("cannot be written as JSON")?;
-    Ok(format!("{text}\n"))
+    })
 }
 
 fn claim(checked: &Checked) -> Claim<'_> {

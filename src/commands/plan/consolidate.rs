@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use berth_solver::disruption::{Inputs, Round, Settings, consolidate};
 use berth_solver::model::{
     Change, ClusterEvent, ClusterState, Condition, ConditionStatus, ExpireAfter, Name, Node,
@@ -16,8 +15,8 @@ use super::input::Input;
 use super::{Arguments, budget};
 use crate::api::HASH_VERSION;
 use crate::autoscaler::closed_budgets;
-use crate::commands::Failure;
 use crate::commands::output::{Output, plural, table};
+use crate::commands::{Failure, output};
 
 /// Works one round out and renders it.
 pub(super) fn text(input: &Input, arguments: &Arguments) -> Result<String, Failure> {
@@ -94,6 +93,7 @@ fn claim_of(node: &Node) -> NodeClaim {
         price: None,
         template_hash: None,
         template_hash_version: None,
+        reason: None,
     }
 }
 
@@ -193,8 +193,7 @@ fn json(snapshot: &Snapshot, round: &Round, took: Duration, seed: u64) -> Result
         elapsed_ms: took.as_secs_f64() * 1e3,
         seed,
     };
-    let text = serde_json::to_string_pretty(&document).context("the round cannot be written")?;
-    Ok(text + "\n")
+    output::json(&document)
 }
 
 fn human(snapshot: &Snapshot, round: &Round, took: Duration, seed: u64) -> String {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use berth_solver::model::{Name, Price, Snapshot, Target};
 use serde::Serialize;
 
 use super::Made;
 use super::input::Input;
-use crate::commands::Failure;
+use crate::commands::{Failure, output};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,8 +88,7 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
         method: plan.method.to_string(),
         seed: plan.seed,
     };
-    let text = serde_json::to_string_pretty(&document).context("the plan cannot be written")?;
-    Ok(format!("{text}\n"))
+    output::json(&document)
 }
 
 /// The pods that the plan brings to each node, by the node's name: a launch's, a node's, or, for

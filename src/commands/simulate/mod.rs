@@ -17,11 +17,12 @@ use berth_simulations::replay::{
 use berth_simulations::report::{self, About, Told};
 use berth_simulations::trace::TraceError;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Failure;
-use super::output::Output;
+use super::output::{Output, json};
+use super::progress::bar;
 use crate::catalog;
 use files::Folder;
 pub(super) use part::Part;
@@ -97,7 +98,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     if let Some(file) = &arguments.sweep {
         return sweep::run(arguments, file, output);
     }
-    let bar = bar()?;
+    let bar = bar(1_000, "{msg:24} {bar:40} {percent:>3} %  {eta} left")?;
     bar.set_message("reading");
     let trace = arguments.trace.clone().unwrap_or_default();
     let settings = settings::read(arguments.settings.as_deref())?;
@@ -237,16 +238,4 @@ impl Sink for Listener<'_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
         self.bar.set_position((share.clamp(0.0, 1.0) * 1_000.0) as u64);
     }
-}
-
-fn json(document: &Document) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(document).context("the figures cannot be written")?;
-    Ok(text + "\n")
-}
-
-/// A bar on standard error, while that is a terminal.
-fn bar() -> Result<ProgressBar, Failure> {
-    let style = ProgressStyle::with_template("{msg:24} {bar:40} {percent:>3} %  {eta} left")
-        .context("the progress bar is broken")?;
-    Ok(ProgressBar::new(1_000).with_style(style))
 }

@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context, anyhow};
 use berth_simulations::random::Seed;
 use berth_simulations::replay::{Moment, PolicyName, Replay, ReplaySettings, Sink, Summary};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Arguments, bad, prepare_one, settings};
 use crate::commands::Failure;
 use crate::commands::pareto;
+use crate::commands::progress::bar;
 
 /// The file in a sweep's folder that results are added to.
 pub(in crate::commands) const RESULTS: &str = "results.jsonl";
@@ -81,7 +81,8 @@ pub(super) fn run(
     let (index, count) = arguments.slice.unwrap_or((0, 1));
     let key = |run: &Run| {
         let trace = traces[run.trace].display().to_string();
-        key_of(&trace, arguments, run.policy.as_str(), &run.point)
+        let (catalog, seed) = (catalog_name(arguments), arguments.part.seed);
+        key_of(&trace, &catalog, seed, run.policy.as_str(), &run.point)
     };
     let waiting: Vec<&Run> = runs
         .iter()
@@ -203,10 +204,10 @@ fn with(base: &ReplaySettings, point: &Point) -> Result<ReplaySettings, String> 
     Ok(settings)
 }
 
-fn key_of(trace: &str, arguments: &Arguments, policy: &str, point: &Point) -> String {
-    let catalog = catalog_name(arguments);
+/// What tells two runs of a folder apart.
+fn key_of(trace: &str, catalog: &str, seed: u64, policy: &str, point: &Point) -> String {
     let point = serde_json::to_string(point).unwrap_or_default();
-    format!("{trace}\n{catalog}\n{}\n{policy}\n{point}", arguments.part.seed)
+    format!("{trace}\n{catalog}\n{seed}\n{policy}\n{point}")
 }
 
 fn catalog_name(arguments: &Arguments) -> String {
@@ -217,9 +218,8 @@ fn catalog_name(arguments: &Arguments) -> String {
 fn done(results: &Path) -> Result<BTreeSet<String>, Failure> {
     let mut done = BTreeSet::new();
     for outcome in outcomes(results)? {
-        let point = serde_json::to_string(&outcome.settings).unwrap_or_default();
-        let Outcome { trace, catalog, seed, summary, .. } = outcome;
-        done.insert(format!("{trace}\n{catalog}\n{seed}\n{}\n{point}", summary.policy));
+        let Outcome { trace, catalog, seed, settings, summary } = outcome;
+        done.insert(key_of(&trace, &catalog, seed, &summary.policy, &settings));
     }
     Ok(done)
 }
@@ -247,12 +247,12 @@ fn work(
     waiting: &[&Run],
     results: &Path,
 ) -> Result<(), Failure> {
-    let bar = bar(waiting.len())?;
-    bar.set_message("reading");
+    let progress = bar(waiting.len() as u64, "{msg:10} {pos}/{len} {bar:40} {eta} left")?;
+    progress.set_message("reading");
     let base = waiting.first().map(|run| run.settings.clone()).unwrap_or_default();
     let prepared = traces.iter().map(|trace| prepare_one(arguments, trace, base.clone()));
     let prepared: Vec<Replay> = prepared.collect::<Result<_, _>>()?;
-    bar.set_message("replays");
+    progress.set_message("replays");
     let cannot = || format!("{} cannot be written to", results.display());
     let file = append_to(results).with_context(cannot)?;
     let (file, broken) = (Mutex::new(file), Mutex::new(None));
@@ -270,12 +270,12 @@ fn work(
                         }
                         return;
                     }
-                    bar.inc(1);
+                    progress.inc(1);
                 }
             });
         }
     });
-    bar.finish_and_clear();
+    progress.finish_and_clear();
     match broken.into_inner() {
         Ok(None) => Ok(()),
         Ok(Some(failure)) => Err(failure),
@@ -320,12 +320,6 @@ fn keep(file: &Mutex<File>, outcome: &Outcome, results: &Path) -> Result<(), Fai
     let mut file = file.lock().map_err(|_| anyhow!("a replay broke down"))?;
     file.write_all(line.as_bytes()).with_context(cannot)?;
     Ok(())
-}
-
-fn bar(runs: usize) -> Result<ProgressBar, Failure> {
-    let style = ProgressStyle::with_template("{msg:10} {pos}/{len} {bar:40} {eta} left")
-        .context("the progress bar is broken")?;
-    Ok(ProgressBar::new(runs as u64).with_style(style))
 }
 
 /// Hears nothing.

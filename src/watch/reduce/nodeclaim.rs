@@ -56,6 +56,7 @@ pub fn node_claim(claim: &api::NodeClaim, interner: &Interner) -> NodeClaim {
             annotation(well_known::NODEPOOL_HASH_VERSION_ANNOTATION),
             interner,
         ),
+        reason: optional(annotation(well_known::REASON_ANNOTATION), interner),
     }
 }
 
@@ -112,6 +113,7 @@ metadata:
   annotations:
     berth.sh/planned-pods: \"b,a,,b\"
     berth.sh/price-per-hour: \"0.04666\"
+    berth.sh/reason: 2 pending pods need a node
 spec:
   nodeClassRef: { group: g, kind: K, name: n }
   requirements:
@@ -156,6 +158,7 @@ status:
         assert_eq!(claim.last_pod_event.unwrap().as_millis(), 1_767_323_047_000);
         assert_eq!(*claim.planned_pods, [Name::from("a"), Name::from("b")]);
         assert_eq!(claim.price, Some(Price::from_nanos(46_660_000)));
+        assert_eq!(claim.reason.as_deref(), Some("2 pending pods need a node"));
     }
 
     #[test]
