@@ -70,6 +70,8 @@ pub struct Parts {
     pub placement: placement::Settings,
     /// How the extender's port is secured; without it its address must be a loopback address.
     pub extender_tls: Option<Tls>,
+    /// What a client of the extender may use up at most.
+    pub extender_limits: Limits,
     /// Who carries out the extender's verb `bind`, if it is served.
     pub binder: Option<Arc<dyn Binder>>,
 }
@@ -130,9 +132,10 @@ impl Appliance {
             clock: parts.clock.clone(),
             schedulers: parts.autoscaler.packing.scheduler_names.clone(),
         };
-        let handlers: [(_, Arc<dyn Handler>); 3] = [
+        let handlers: [(_, Limits, Arc<dyn Handler>); 3] = [
             (
                 extender,
+                parts.extender_limits,
                 Arc::new(Extender::new(ExtenderState {
                     cache: cache.clone(),
                     plan: Arc::clone(&plan),
@@ -144,12 +147,13 @@ impl Appliance {
             ),
             (
                 status,
+                Limits::default(),
                 Arc::new(StatusHandler::new(MetricsHandler::new(Arc::clone(&metrics)), explainer)),
             ),
-            (health, Arc::new(HealthHandler::new(cache.clone()))),
+            (health, Limits::default(), Arc::new(HealthHandler::new(cache.clone()))),
         ];
-        for (listener, handler) in handlers {
-            tasks.spawn(listener.serve(handler, Limits::default(), stopping.clone()));
+        for (listener, limits, handler) in handlers {
+            tasks.spawn(listener.serve(handler, limits, stopping.clone()));
         }
         let autoscaler = Autoscaler::new(
             autoscaler::Parts {

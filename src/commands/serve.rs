@@ -300,6 +300,7 @@ fn parts(
         },
         placement: placement::Settings::default(),
         extender_tls: None,
+        extender_limits: arguments.extender.limits(),
         binder: None,
         journal: Arc::default(),
     }

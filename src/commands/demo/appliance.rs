@@ -12,7 +12,7 @@ use crate::autoscaler::Settings;
 use crate::cache::CacheSender;
 use crate::leader::Leadership;
 use crate::provider::simulated::{SharedWorld, SimulatedCloud, SimulatedCluster};
-use crate::server::BindError;
+use crate::server::{BindError, Limits};
 
 /// How long a call of the virtual cloud takes, in the cluster's time.
 const CLOUD_LATENCY: Duration = Duration::from_millis(100);
@@ -37,6 +37,7 @@ pub async fn start(
         autoscaler: Settings { seed, ..Settings::default() },
         placement: placement::Settings::default(),
         extender_tls: None,
+        extender_limits: Limits::default(),
         binder: None,
         journal: Arc::default(),
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::server::TlsFiles;
+use crate::server::{Limits, TlsFiles};
 
 /// What says how the extender is served.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +22,16 @@ pub(super) struct ExtenderArguments {
     /// pods/binding
     #[arg(long = "extender-bind", env = "BERTH_EXTENDER_BIND")]
     pub(super) bind: bool,
+    /// The largest request that is read, in MiB. The names of 5,000 nodes are 0.2 MiB; whole nodes,
+    /// which come without nodeCacheCapable, about 14 MiB a thousand
+    #[arg(
+        long = "extender-body-mib",
+        value_name = "MIB",
+        env = "BERTH_EXTENDER_BODY_MIB",
+        default_value_t = 4,
+        value_parser = clap::value_parser!(u16).range(1..=256)
+    )]
+    body_mib: u16,
     /// Serve TLS: the certificate chain, PEM; files are read again when they change
     #[arg(
         long = "extender-tls-cert",
@@ -57,6 +67,11 @@ pub(super) struct ExtenderArguments {
 }
 
 impl ExtenderArguments {
+    /// What a client may use up at most.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { body: usize::from(self.body_mib) << 20, ..Limits::default() }
+    }
+
     /// The files, if TLS is to be served. The flags come together or not at all.
     pub(super) fn tls(&self) -> Option<TlsFiles> {
         Some(TlsFiles {
@@ -65,5 +80,34 @@ impl ExtenderArguments {
             client_ca: self.client_ca.clone()?,
             client_subject: self.client_subject.clone()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        extender: ExtenderArguments,
+    }
+
+    fn body(arguments: &[&str]) -> Result<usize, String> {
+        let command = Command::try_parse_from([&["berth"], arguments].concat());
+        command.map(|command| command.extender.limits().body).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn whole_nodes_of_a_large_cluster_are_read_when_asked_for() {
+        assert_eq!(body(&[]), Ok(4 << 20));
+        assert_eq!(body(&["--extender-body-mib", "64"]), Ok(64 << 20));
+        let refused = body(&["--extender-body-mib", "0"]).unwrap_err();
+        assert!(
+            refused.contains("--extender-body-mib") && refused.contains("1..=256"),
+            "{refused}"
+        );
     }
 }
