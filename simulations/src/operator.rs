@@ -129,7 +129,8 @@ impl Operator {
             .claims
             .values()
             .flat_map(|claim| {
-                steps(&snapshot, claim, self.observed.get(&claim.uid), settings, world.now())
+                let observed = self.observed.get(&claim.uid);
+                steps(&snapshot, claim, observed, &BTreeSet::new(), settings, world.now())
             })
             .collect();
         drop(snapshot);

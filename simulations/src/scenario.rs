@@ -146,6 +146,7 @@ pub fn set_up_demo(world: &mut World) {
                         key.name.clone(),
                     ),
                     node: Some(INFRASTRUCTURE_NODE.into()),
+                    replace_first: false,
                 };
                 // Names differ.
                 let _ = cluster.create_pod(pod);
@@ -180,7 +181,8 @@ pub fn shape(namespace: &str, app: &str, cpu_milli: i64, memory_mebibytes: i64) 
 
 fn serving(shape: PodShape, name: &str, replicas: u32) -> Workload {
     let key = key(NAMESPACE, name);
-    Workload { key, shape: Arc::new(shape), replicas, kind: WorkloadKind::Serving }
+    let kind = WorkloadKind::Serving;
+    Workload { key, shape: Arc::new(shape), replicas, kind, replace_first: false }
 }
 
 fn web(replicas: u32) -> Workload {
@@ -268,6 +270,7 @@ fn infrastructure_node(zone: Name, now: berth_solver::model::Timestamp) -> Node 
         allocatable,
         ready: true,
         ready_since: Some(now),
+        conditions: Box::default(),
         created: now,
         deleted: None,
         has_termination_finalizer: false,

@@ -31,6 +31,8 @@ pub struct Workload {
     pub replicas: u32,
     /// What becomes of them.
     pub kind: WorkloadKind,
+    /// Whether a pod's successor is to run before it is evicted.
+    pub replace_first: bool,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,8 @@ struct Controller {
     pods: BTreeSet<PodKey>,
     /// How many of a Job's pods have ended.
     ended: u32,
+    /// The pod that goes once another one runs.
+    replacing: Option<PodKey>,
 }
 
 impl Controller {
@@ -55,7 +59,9 @@ impl Controller {
 
     fn wanted(&self) -> usize {
         match self.workload.kind {
-            WorkloadKind::Serving => self.workload.replicas as usize,
+            WorkloadKind::Serving => {
+                self.workload.replicas as usize + usize::from(self.replacing.is_some())
+            }
             WorkloadKind::Batch { .. } => {
                 self.workload.replicas.saturating_sub(self.ended) as usize
             }
@@ -95,8 +101,14 @@ impl Workloads {
             let names = self.seed.stream(&format!("workload/{}", workload.key));
             self.uids.insert(workload.key.clone(), uid.clone());
             let pods = BTreeSet::new();
-            let controller =
-                Controller { workload: workload.clone(), uid: uid.clone(), names, pods, ended: 0 };
+            let controller = Controller {
+                workload: workload.clone(),
+                uid: uid.clone(),
+                names,
+                pods,
+                ended: 0,
+                replacing: None,
+            };
             self.controllers.insert(uid.clone(), controller);
             uid
         };
@@ -112,6 +124,19 @@ impl Workloads {
         if let Some(controller) = self.controllers.get_mut(&uid) {
             controller.workload.replicas = replicas;
         }
+        self.reconcile(&uid, cluster);
+        true
+    }
+
+    /// Has the only pod of a workload replaced, as a Deployment that rolls does it: another one is
+    /// made, and this one goes once that runs. Returns whether that is possible.
+    pub fn replace(&mut self, pod: &PodKey, cluster: &mut Cluster) -> bool {
+        let Some(uid) = self.owners.get(pod).cloned() else { return false };
+        let Some(controller) = self.controllers.get_mut(&uid) else { return false };
+        if controller.workload.replicas != 1 || !controller.pods.contains(pod) {
+            return false;
+        }
+        controller.replacing = Some(pod.clone());
         self.reconcile(&uid, cluster);
         true
     }
@@ -135,7 +160,7 @@ impl Workloads {
     /// Follows what happened to pods.
     pub fn observe(&mut self, event: &ClusterEvent, cluster: &mut Cluster) {
         let uid = match event {
-            ClusterEvent::Pod(Change::Applied(pod)) => self.follow(pod),
+            ClusterEvent::Pod(Change::Applied(pod)) => self.follow(pod, cluster),
             ClusterEvent::Pod(Change::Deleted(key)) => self.forget(key),
             _ => None,
         };
@@ -144,12 +169,21 @@ impl Workloads {
         }
     }
 
-    fn follow(&mut self, pod: &Pod) -> Option<Name> {
+    fn follow(&mut self, pod: &Pod, cluster: &mut Cluster) -> Option<Name> {
         let Owner::Controller(_, uid) = &pod.owner else { return None };
         let controller = self.controllers.get_mut(uid)?;
+        if pod.deleted.is_none()
+            && pod.phase == PodPhase::Running
+            && let Some(old) = controller.replacing.take_if(|old| *old != pod.key)
+        {
+            controller.pods.remove(&old);
+            // It may be gone already, which is as good.
+            let _ = cluster.delete_pod(&old, None);
+        }
         if pod.deleted.is_none() && pod.is_alive() {
             return None;
         }
+        controller.replacing.take_if(|old| *old == pod.key);
         if controller.pods.remove(&pod.key) {
             if pod.phase == PodPhase::Ended {
                 controller.ended += 1;
@@ -182,12 +216,14 @@ impl Workloads {
             let shape = Arc::clone(&controller.workload.shape);
             let owner = controller.owner();
             // A name that was drawn before is drawn again.
-            if cluster.create_pod(NewPod { key: key.clone(), shape, owner, node: None }).is_ok() {
+            let replace_first = controller.workload.replace_first;
+            let pod = NewPod { key: key.clone(), shape, owner, node: None, replace_first };
+            if cluster.create_pod(pod).is_ok() {
                 self.owners.insert(key.clone(), uid.clone());
                 controller.pods.insert(key);
             }
         }
-        let excess = controller.pods.len() - controller.wanted();
+        let excess = controller.pods.len().saturating_sub(controller.wanted());
         if excess > 0 {
             for key in first_to_go(&controller.pods, excess, cluster) {
                 controller.pods.remove(&key);

@@ -84,6 +84,8 @@ pub struct Settings {
 pub struct Disruption {
     /// Whether they are at all. Empty nodes go in any case.
     pub enabled: bool,
+    /// Whether nodes that are unhealthy for too long, as the provider sees it, are replaced.
+    pub repair: bool,
     /// What a round goes by.
     pub round: disruption::Settings,
     /// At least so long passes between two looks for a round.
@@ -103,6 +105,7 @@ impl Default for Disruption {
     fn default() -> Self {
         Self {
             enabled: true,
+            repair: true,
             round: disruption::Settings::default(),
             every: Duration::from_secs(10),
             budget: Duration::from_secs(1),

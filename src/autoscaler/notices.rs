@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_solver::disruption::{Obstacle, Round};
-use berth_solver::lifecycle::{ClaimRef, Effect, Write};
+use berth_solver::lifecycle::{ClaimRef, Effect, RepairBlocked, Write};
 use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
 
 use super::executor::Outcome;
@@ -113,6 +113,19 @@ pub(super) fn of_round(snapshot: &Snapshot, round: &Round) -> Vec<Notice> {
     going.chain(staying).collect()
 }
 
+/// Unhealthy nodes that are not repaired because there are too many. The word is Karpenter's.
+pub(super) fn of_repairs(blocked: &[RepairBlocked]) -> Vec<Notice> {
+    let of_one = |one: &RepairBlocked| {
+        let RepairBlocked { node, pool, condition, unhealthy, nodes } = one;
+        let message = format!(
+            "{condition} has been wrong for too long, but {unhealthy} of {nodes} nodes of NodePool \
+             {pool} are unhealthy, more than 20 %: no node of it is repaired"
+        );
+        warning(Subject::Node(node.clone()), "NodeRepairBlocked", "Repairing", message)
+    };
+    blocked.iter().map(of_one).collect()
+}
+
 /// Karpenter's word for what keeps a node, where it is worth an event.
 const fn word_of(obstacle: &Obstacle) -> Option<&'static str> {
     match obstacle {
@@ -157,6 +170,14 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<Notice> {
             let subject = Subject::Pod { key: pod.key.clone(), uid: pod.uid.clone() };
             let message = format!("The pod cannot be evicted: {why}");
             Some(warning(subject, "DisruptionBlocked", "Evicting", message))
+        }
+        (
+            Effect::Write(Write::ReplacePod { pod, .. }),
+            Err(Failure::Write(WriteError::Refused(why) | WriteError::NotFound(why))),
+        ) => {
+            let subject = Subject::Pod { key: pod.key.clone(), uid: pod.uid.clone() };
+            let message = format!("The pod is not replaced before its eviction: {why}");
+            Some(warning(subject, "NotReplacedFirst", "Evicting", message))
         }
         (Effect::TerminateInstance { claim, .. }, Err(Failure::Provider(error))) => {
             let message = format!("The machine was not deleted: {error}");

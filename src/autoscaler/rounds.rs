@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_solver::disruption::{self, Inputs};
-use berth_solver::lifecycle::{Effect, Nominated, PoolHealth, steps};
+use berth_solver::lifecycle::{Effect, Nominated, PoolHealth, RepairPolicy, steps};
 use berth_solver::model::{Name, Snapshot, Timestamp};
 use berth_solver::packing::Queue;
 use tokio::sync::mpsc;
@@ -32,6 +32,7 @@ mod disrupting;
 mod learning;
 mod planning;
 mod removing;
+mod repairing;
 
 use disrupting::{Disrupted, Disrupting};
 
@@ -52,6 +53,8 @@ const NOTICES_WAITING: usize = 1_024;
 pub struct Autoscaler {
     parts: Parts,
     settings: Settings,
+    /// Which nodes are unhealthy; empty if none is to be repaired.
+    repair_policies: Vec<RepairPolicy>,
     hands: Arc<Hands>,
     started: Timestamp,
     executor: Executor,
@@ -117,6 +120,8 @@ impl Autoscaler {
             metrics: Arc::clone(&parts.metrics),
             reporter: Arc::clone(&parts.reporter),
         });
+        let repairs = settings.disruption.repair;
+        let repair_policies = if repairs { parts.provider.repair_policies() } else { Vec::new() };
         let (exhausted, exhausted_inbox) = mpsc::unbounded_channel();
         let (notices, notices_inbox) = mpsc::channel(NOTICES_WAITING);
         Self {
@@ -133,6 +138,7 @@ impl Autoscaler {
             notices_inbox: Some(notices_inbox),
             parts,
             settings,
+            repair_policies,
             hands,
         }
     }
@@ -266,6 +272,7 @@ impl Autoscaler {
         if !self.memory.figured_at.is_some_and(fresh) {
             self.memory.figured_at = Some(now);
             figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+            self.repair_nodes(&snapshot, now);
             for write in disruption::conditions(&snapshot, &inputs, now) {
                 self.executor.start(write.into());
             }
@@ -348,7 +355,9 @@ impl Autoscaler {
     fn advance_claims(&mut self, snapshot: &Snapshot, now: Timestamp) {
         for claim in snapshot.claims.values() {
             let observed = self.memory.machines.of(&claim.uid);
-            for effect in steps(snapshot, claim, observed, &self.settings.lifecycle, now) {
+            let irreplaceable = self.memory.disrupting.irreplaceable();
+            let settings = &self.settings.lifecycle;
+            for effect in steps(snapshot, claim, observed, irreplaceable, settings, now) {
                 self.executor.start(effect);
             }
         }

@@ -25,11 +25,13 @@ pub enum Kind {
     StorageClass,
     /// `storage.k8s.io/v1` CSINode.
     CsiNode,
+    /// `storage.k8s.io/v1` VolumeAttachment.
+    VolumeAttachment,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Pod,
         Self::Node,
         Self::NodeClaim,
@@ -41,6 +43,7 @@ impl Kind {
         Self::PersistentVolume,
         Self::StorageClass,
         Self::CsiNode,
+        Self::VolumeAttachment,
     ];
 
     /// The name that Kubernetes gives it.
@@ -57,6 +60,7 @@ impl Kind {
             Self::PersistentVolume => "PersistentVolume",
             Self::StorageClass => "StorageClass",
             Self::CsiNode => "CSINode",
+            Self::VolumeAttachment => "VolumeAttachment",
         }
     }
 

@@ -25,7 +25,7 @@ use self::extender::ExtenderArguments;
 use super::Failure;
 use super::cluster::client;
 use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
-use crate::autoscaler::{self, KubeWriter};
+use crate::autoscaler::{self, Disruption, KubeWriter};
 use crate::catalog;
 use crate::clock::Clock;
 use crate::decisions::{DecisionJournal, DecisionLog, LogSettings};
@@ -95,6 +95,16 @@ pub struct Arguments {
     /// up: it then asks about that one node only [default: true from Kubernetes 1.35 on]
     #[arg(long, value_name = "BOOL", env = "BERTH_STEER_NOMINATED_NODE")]
     steer_nominated_node: Option<bool>,
+    /// Replace nodes that are unhealthy for too long, as the provider sees it, unless more than 20 %
+    /// of their pool's nodes are
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BERTH_NODE_REPAIR",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    node_repair: bool,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -296,6 +306,7 @@ fn parts(
             seed: arguments.seed,
             plan_budget: arguments.plan_budget,
             steer,
+            disruption: Disruption { repair: arguments.node_repair, ..Disruption::default() },
             ..autoscaler::Settings::default()
         },
         placement: placement::Settings::default(),

@@ -41,7 +41,8 @@ const fn is_namespaced(class: Class) -> bool {
             | Kind::Namespace
             | Kind::PersistentVolume
             | Kind::StorageClass
-            | Kind::CsiNode,
+            | Kind::CsiNode
+            | Kind::VolumeAttachment,
         )
         | Class::Priority
         | Class::Unknown => false,

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, unregistered_taint};
+use berth_solver::lifecycle::{
+    ClaimRef, Instance, LaunchRequest, RepairPolicy, unregistered_taint,
+};
 use berth_solver::model::{Catalog, Name, NodePool, Timestamp, well_known};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
@@ -179,6 +181,10 @@ impl KwokProvider {
 impl CloudProvider for KwokProvider {
     fn name(&self) -> &'static str {
         "kwok"
+    }
+
+    fn repair_policies(&self) -> Vec<RepairPolicy> {
+        super::not_ready_for_long()
     }
 
     async fn catalog(&self, pool: &NodePool) -> Result<Catalog, ProviderError> {

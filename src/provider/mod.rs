@@ -8,8 +8,8 @@ pub mod simulated;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest};
-use berth_solver::model::{Catalog, Name, NodePool};
+use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, RepairPolicy};
+use berth_solver::model::{Catalog, ConditionStatus, Name, NodePool};
 
 /// What the daemon asks of a cloud.
 ///
@@ -60,6 +60,12 @@ pub trait CloudProvider: Send + Sync + 'static {
         provider_id: Option<&Name>,
     ) -> Result<(), ProviderError>;
 
+    /// Which nodes are unhealthy, and for how long that is put up with: they are replaced. None,
+    /// unless it says so.
+    fn repair_policies(&self) -> Vec<RepairPolicy> {
+        Vec::new()
+    }
+
     /// The node of a claim has joined: what let it join is of no use any more. Best effort, for a
     /// provider that makes sure of it in another way, too.
     ///
@@ -68,6 +74,15 @@ pub trait CloudProvider: Send + Sync + 'static {
     async fn joined(&self, _claim: &ClaimRef) -> Result<(), ProviderError> {
         Ok(())
     }
+}
+
+/// A node that is not ready, or of which nothing is heard, for half an hour: what Karpenter's
+/// provider for AWS puts up with.
+fn not_ready_for_long() -> Vec<RepairPolicy> {
+    let half_an_hour = Duration::from_mins(30);
+    [ConditionStatus::False, ConditionStatus::Unknown]
+        .map(|status| RepairPolicy::new("Ready", status, half_an_hour))
+        .into()
 }
 
 /// Why a cloud did not do what it was asked to.

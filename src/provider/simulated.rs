@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use berth_simulations::World;
 use berth_simulations::cloud::{self, CloudError};
-use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, Write};
+use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, RepairPolicy, Write};
 use berth_solver::model::{Catalog, Name, Node, NodeClaim, NodePool, Pod, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -100,6 +100,10 @@ impl SimulatedCloud {
 impl CloudProvider for SimulatedCloud {
     fn name(&self) -> &'static str {
         "simulated"
+    }
+
+    fn repair_policies(&self) -> Vec<RepairPolicy> {
+        super::not_ready_for_long()
     }
 
     async fn catalog(&self, _: &NodePool) -> Result<Catalog, ProviderError> {

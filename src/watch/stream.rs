@@ -17,7 +17,7 @@ use crate::api;
 use crate::cache::{CacheSender, Kind, Stopped};
 
 /// The kinds that [`spawn_all`] watches: what the cache has to wait for.
-pub const KINDS: [Kind; 11] = Kind::ALL;
+pub const KINDS: [Kind; 12] = Kind::ALL;
 
 /// The longest wait before a missing resource definition is looked for again: somebody may be
 /// applying it right now.
@@ -130,6 +130,7 @@ fn spawn_with<B: Iterator<Item = Duration> + Send + 'static>(
     tasks.spawn(watch::<objects::PersistentVolume>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<objects::StorageClass>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<objects::CsiNode>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<objects::VolumeAttachment>(client.clone(), feed(), backoff()));
     tasks
 }
 

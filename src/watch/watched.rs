@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use berth_solver::model::{
     Change, ClusterEvent, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, Snapshot, StorageClass, Volume, VolumeClaim,
+    PodDisruptionBudget, PodKey, Snapshot, StorageClass, Volume, VolumeAttachment, VolumeClaim,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
@@ -157,6 +157,9 @@ watched!(objects::StorageClass => StorageClass, StorageClass, Name, by_name,
     |object, interner| Ok(reduce::storage_class(object, interner)));
 watched!(objects::CsiNode => CsiNode, CsiNode, Name, by_name, "storage.k8s.io" "v1" "csinodes",
     |object, interner| Ok(reduce::csi_node(object, interner)));
+watched!(objects::VolumeAttachment => VolumeAttachment, VolumeAttachment, Name, by_name,
+    "storage.k8s.io" "v1" "volumeattachments",
+    |object, interner| Ok(reduce::volume_attachment(object, interner)));
 
 fn known_pod<'a>(picture: &'a Snapshot, record: &Pod) -> Option<&'a Arc<Pod>> {
     picture.pods.get(&record.key)
@@ -217,6 +220,7 @@ pub const fn group_of(kind: Kind) -> &'static str {
         Kind::PersistentVolume => objects::PersistentVolume::RESOURCE.group,
         Kind::StorageClass => objects::StorageClass::RESOURCE.group,
         Kind::CsiNode => objects::CsiNode::RESOURCE.group,
+        Kind::VolumeAttachment => objects::VolumeAttachment::RESOURCE.group,
     }
 }
 
@@ -243,6 +247,7 @@ pub fn applied(
         Kind::PersistentVolume => applied_as::<objects::PersistentVolume>(object, interner),
         Kind::StorageClass => applied_as::<objects::StorageClass>(object, interner),
         Kind::CsiNode => applied_as::<objects::CsiNode>(object, interner),
+        Kind::VolumeAttachment => applied_as::<objects::VolumeAttachment>(object, interner),
     }
 }
 

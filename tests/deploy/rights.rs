@@ -25,6 +25,7 @@ const NEEDED: &[Right] = &[
     (&["get", "list", "watch"], "/persistentvolumes", "", ""),
     (&["get", "list", "watch"], "storage.k8s.io/storageclasses", "", ""),
     (&["get", "list", "watch"], "storage.k8s.io/csinodes", "", ""),
+    (&["get", "list", "watch"], "storage.k8s.io/volumeattachments", "", ""),
     (&["get", "list", "watch"], "apps/daemonsets", "", ""),
     (&["get", "list", "watch"], "policy/poddisruptionbudgets", "", ""),
     (&["get", "list", "watch"], "karpenter.sh/nodepools", "", ""),

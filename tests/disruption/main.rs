@@ -5,6 +5,7 @@
 
 mod rig;
 
+use berth_solver::model::{ConditionStatus, well_known::condition};
 use rig::{Crash, Rig, describe, is_calm, price, running};
 
 /// Forty pods of 500m and 1 GiB, then fourteen: a cluster that is much too large.
@@ -103,6 +104,117 @@ async fn i10_a_node_that_says_do_not_disrupt_after_it_was_marked_stays_across_a_
     rig.kill().await;
 }
 
+/// The node of the first claim.
+fn first_node(rig: &Rig) -> berth_solver::model::Name {
+    rig.objects().nodes.values().next().expect("a node").node.name.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unhealthy_node_is_replaced_whatever_its_pods_say_also_across_restarts() {
+    for crash in [None, Some("SetTerminationTime"), Some("DeleteClaim"), Some("DeletePod")] {
+        for after in [false, true] {
+            let mut rig = Rig::new(0);
+            rig.start();
+            rig.apply("web", 4);
+            rig.protect("web");
+            rig.settle("four pods run", |objects| running(objects, "web") == 4).await;
+            let node = first_node(&rig);
+            *rig.crash.lock() = crash.map(|write| Crash { write, after });
+            rig.ail(&node, "Ready", ConditionStatus::Unknown);
+            if let Some(write) = crash {
+                assert!(rig.crash_and_restart().await, "{write} never happened");
+            }
+            rig.settle("another node has its pods", |objects| {
+                running(objects, "web") == 4
+                    && is_calm(objects)
+                    && !objects.nodes.contains_key(&node)
+            })
+            .await;
+            let machines = rig.world.look(|world| world.cloud().instances().count());
+            assert_eq!(machines, rig.objects().claims.len());
+            rig.kill().await;
+            if crash.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_waits_for_its_volumes_also_across_a_restart() {
+    let mut rig = Rig::new(100);
+    rig.start();
+    rig.apply("web", 4);
+    rig.settle("four pods run", |objects| running(objects, "web") == 4 && is_calm(objects)).await;
+    let node = first_node(&rig);
+    rig.attach("data", &node);
+    rig.apply("web", 0);
+    let waits = |objects: &berth_solver::model::Snapshot| {
+        let mut drained = objects.claims.values().filter(|claim| claim.is(condition::DRAINED));
+        drained.any(|claim| !claim.is(condition::VOLUMES_DETACHED))
+            && objects.nodes.contains_key(&node)
+    };
+    rig.settle("the drained machine waits", waits).await;
+    rig.kill().await;
+    rig.start();
+    rig.settle("and still does", waits).await;
+    for after in [false, true] {
+        *rig.crash.lock() = Some(Crash { write: "RecordDetached", after });
+        rig.detach("data");
+        if !after {
+            assert!(rig.crash_and_restart().await, "RecordDetached never happened");
+        }
+    }
+    *rig.crash.lock() = None;
+    rig.settle("nothing is left", |objects| objects.claims.is_empty() && objects.nodes.is_empty())
+        .await;
+    rig.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_single_pod_that_asks_for_it_is_replaced_before_it_goes() {
+    for crash in [None, Some(false), Some(true)] {
+        let mut rig = Rig::new(100);
+        rig.start();
+        rig.apply_replaced_first("single", 1);
+        rig.settle("it runs", |objects| running(objects, "single") == 1 && is_calm(objects)).await;
+        let old: Vec<_> = rig.objects().claims.keys().cloned().collect();
+        let seen = rig.watch(&[("single", 1)]);
+        *rig.crash.lock() = crash.map(|after| Crash { write: "ReplacePod", after });
+        rig.change_pool(|pool| pool.hash = "new".into());
+        if crash.is_some() {
+            assert!(rig.crash_and_restart().await, "ReplacePod never happened");
+        }
+        rig.settle("it runs on a new node", |objects| {
+            running(objects, "single") == 1
+                && is_calm(objects)
+                && old.iter().all(|claim| !objects.claims.contains_key(claim))
+        })
+        .await;
+        rig.kill().await;
+        let seen = seen.lock();
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+        assert_eq!(seen.evictions, 0, "its Deployment has taken it away");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_that_cannot_be_replaced_first_are_evicted() {
+    let mut rig = Rig::new(100);
+    rig.start();
+    rig.apply_replaced_first("pair", 2);
+    rig.settle("both run", |objects| running(objects, "pair") == 2 && is_calm(objects)).await;
+    let old: Vec<_> = rig.objects().claims.keys().cloned().collect();
+    rig.change_pool(|pool| pool.hash = "new".into());
+    rig.settle("both run on new nodes", |objects| {
+        running(objects, "pair") == 2
+            && is_calm(objects)
+            && old.iter().all(|claim| !objects.claims.contains_key(claim))
+    })
+    .await;
+    rig.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i17_a_process_that_dies_at_any_write_of_a_round_leaves_nothing_behind() {
     let undisturbed = {
@@ -118,6 +230,7 @@ async fn i17_a_process_that_dies_at_any_write_of_a_round_leaves_nothing_behind()
         "DeleteClaim",
         "EvictPod",
         "RecordDrained",
+        "RecordDetached",
         "RecordTerminating",
         "DeleteNode",
         "ReleaseNode",

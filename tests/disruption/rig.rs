@@ -25,8 +25,8 @@ use berth_simulations::{KubeletSettings, World, WorldSettings};
 use berth_solver::disruption;
 use berth_solver::lifecycle::Write;
 use berth_solver::model::{
-    LabelSelector, Name, Node, NodeClaim, NodePool, Pod, PodKey, PodPhase, Price, Snapshot,
-    Timestamp, well_known,
+    Condition, ConditionStatus, LabelSelector, Name, Node, NodeClaim, NodePool, Pod, PodKey,
+    PodPhase, Price, Snapshot, Timestamp, VolumeAttachment, well_known,
 };
 use berth_solver::packing::QueueSettings as PlanQueue;
 use berth_solver::testing::{exoscale_catalog, labels, percent, pool, shape};
@@ -236,6 +236,33 @@ impl Rig {
         });
     }
 
+    /// Lets a node say that one of its conditions has been so since the beginning of time.
+    pub fn ail(&self, node: &Name, kind: &str, status: ConditionStatus) {
+        let (kind, reason) = (Name::from(kind), Name::from("Test"));
+        let condition = Condition { kind, status, reason, since: Timestamp::from_seconds(0) };
+        self.world.with(|world| {
+            world.call(|cluster| {
+                let change = |node: &mut Node| node.conditions = Box::from([condition]);
+                cluster.update_node(node, None, change).expect("the node is there");
+            });
+        });
+    }
+
+    /// Attaches a volume to a node.
+    pub fn attach(&self, name: &str, node: &Name) {
+        let attachment = VolumeAttachment {
+            name: name.into(),
+            node: node.clone(),
+            volume: Some(format!("volume-of-{name}").into()),
+        };
+        self.world.with(|world| world.call(|cluster| cluster.attach_volume(attachment)));
+    }
+
+    /// Detaches it.
+    pub fn detach(&self, name: &str) {
+        self.world.with(|world| world.call(|cluster| cluster.detach_volume(&name.into())));
+    }
+
     /// Lets a node say that it must not be disrupted, or not.
     pub fn mark_node(&self, node: &Name, do_not_disrupt: bool) {
         self.world.with(|world| {
@@ -248,11 +275,21 @@ impl Rig {
 
     /// Has a workload with pods of 500m and 1 GiB.
     pub fn apply(&self, name: &str, replicas: u32) {
+        self.apply_with(name, replicas, false);
+    }
+
+    /// The same, with pods that are not to be evicted before their successor runs.
+    pub fn apply_replaced_first(&self, name: &str, replicas: u32) {
+        self.apply_with(name, replicas, true);
+    }
+
+    fn apply_with(&self, name: &str, replicas: u32, replace_first: bool) {
         let workload = Workload {
             key: key(name),
             shape: shape(500, 1_024).label("app", name).build(),
             replicas,
             kind: WorkloadKind::Serving,
+            replace_first,
         };
         self.world.with(|world| world.perform(Step::Apply(workload)));
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use berth_solver::model::{
     Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, NodePool, PodKey,
-    Snapshot, Timestamp,
+    Snapshot, Timestamp, VolumeAttachment,
 };
 
 pub use budgets::{Availability, BudgetSpec};
@@ -122,6 +122,9 @@ impl Cluster {
             ClusterEvent::PodDisruptionBudget(Change::Replaced(records(
                 objects.pod_disruption_budgets.values(),
             ))),
+            ClusterEvent::VolumeAttachment(Change::Replaced(records(
+                objects.volume_attachments.values(),
+            ))),
             ClusterEvent::Pod(Change::Replaced(records(objects.pods.values()))),
         ]);
         self.subscribers.push(lists);
@@ -159,6 +162,16 @@ impl Cluster {
     /// Deletes a DaemonSet.
     pub fn delete_daemon_set(&mut self, key: &PodKey) {
         self.emit(ClusterEvent::DaemonSet(Change::Deleted(key.clone())));
+    }
+
+    /// Attaches a volume to a node.
+    pub fn attach_volume(&mut self, attachment: VolumeAttachment) {
+        self.emit(ClusterEvent::VolumeAttachment(Change::Applied(attachment)));
+    }
+
+    /// The volume is attached no more.
+    pub fn detach_volume(&mut self, attachment: &Name) {
+        self.emit(ClusterEvent::VolumeAttachment(Change::Deleted(attachment.clone())));
     }
 
     /// A UID that no other object has.

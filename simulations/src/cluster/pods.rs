@@ -17,6 +17,8 @@ pub struct NewPod {
     pub owner: Owner,
     /// The node that it is bound to from the start (DaemonSet pods).
     pub node: Option<Name>,
+    /// Whether its successor is to run before it goes.
+    pub replace_first: bool,
 }
 
 impl Cluster {
@@ -33,6 +35,7 @@ impl Cluster {
             node: pod.node,
             unschedulable: false,
             owner: pod.owner,
+            replace_first: pod.replace_first,
             ..Pod::waiting(pod.key, uid.clone(), pod.shape, self.now)
         };
         self.apply_pod(None, pod);

@@ -35,6 +35,7 @@ impl World {
                 shape: Arc::clone(&daemon_set.shape),
                 owner: Owner::DaemonSet(daemon_set.uid.clone()),
                 node: Some(node.clone()),
+                replace_first: false,
             })
             .collect();
         for pod in missing {

@@ -56,6 +56,7 @@ impl World {
             allocatable: instance.allocatable.clone(),
             ready: false,
             ready_since: None,
+            conditions: Box::default(),
             created: self.cluster.now(),
             deleted: None,
             has_termination_finalizer: false,

@@ -169,7 +169,13 @@ impl World {
     /// # Errors
     /// [`Refused`].
     pub fn write(&mut self, write: &Write) -> Result<(), Refused> {
-        self.call(|cluster| cluster.write(write))
+        self.call(|cluster| cluster.write(write))?;
+        if let Write::ReplacePod { pod, .. } = write {
+            let possible = self.workloads.replace(&pod.key, &mut self.cluster);
+            self.react();
+            return if possible { Ok(()) } else { Err(Refused::NotFound) };
+        }
+        Ok(())
     }
 
     /// Has the cloud create a machine; a second call for the same claim returns the same one.

@@ -30,7 +30,7 @@ fn apply(world: &mut World, name: &str, replicas: u32, shape: PodShape) {
     let key = PodKey { namespace: "shop".into(), name: name.into() };
     let shape = Arc::new(shape);
     let kind = WorkloadKind::Serving;
-    world.perform(Step::Apply(Workload { key, shape, replicas, kind }));
+    world.perform(Step::Apply(Workload { key, shape, replicas, kind, replace_first: false }));
 }
 
 fn pods_by_node(world: &World) -> BTreeMap<Name, usize> {

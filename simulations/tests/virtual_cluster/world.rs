@@ -17,7 +17,8 @@ fn key(name: &str) -> PodKey {
 }
 
 fn workload(name: &str, replicas: u32, shape: PodShape) -> Workload {
-    Workload { key: key(name), shape: Arc::new(shape), replicas, kind: WorkloadKind::Serving }
+    let kind = WorkloadKind::Serving;
+    Workload { key: key(name), shape: Arc::new(shape), replicas, kind, replace_first: false }
 }
 
 /// A world with so many machines of eight CPUs that have joined and are registered.

@@ -47,6 +47,7 @@ pub fn node(name: &str, pairs: &[(&str, &str)]) -> Node {
         allocatable: room,
         ready: true,
         ready_since: None,
+        conditions: Box::default(),
         created: Timestamp::default(),
         deleted: None,
         has_termination_finalizer: false,

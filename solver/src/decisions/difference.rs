@@ -32,6 +32,10 @@ pub fn difference(before: &Snapshot, after: &Snapshot) -> Vec<ClusterEvent> {
         changes(&before.storage_classes, &after.storage_classes).map(ClusterEvent::StorageClass),
     );
     events.extend(changes(&before.csi_nodes, &after.csi_nodes).map(ClusterEvent::CsiNode));
+    events.extend(
+        changes(&before.volume_attachments, &after.volume_attachments)
+            .map(ClusterEvent::VolumeAttachment),
+    );
     events.extend(changes(&before.buffers, &after.buffers).map(ClusterEvent::Buffer));
     events
 }

@@ -49,7 +49,9 @@ pub fn consequences(
         | Write::ClearDisruption { claim }
         | Write::RecordCondition { claim, .. }
         | Write::ClearCondition { claim, .. }
+        | Write::SetTerminationTime { claim, .. }
         | Write::RecordDrained { claim }
+        | Write::RecordDetached { claim }
         | Write::RecordTerminating { claim } => {
             let mut claim = find_claim(snapshot, claim)?;
             change_claim(&mut claim, write, now);
@@ -92,6 +94,8 @@ pub fn consequences(
             pod.nominated_node = node.clone();
             Ok(vec![ClusterEvent::Pod(Change::Applied(pod))])
         }
+        // Whose rolling is a Deployment's work: what comes of it is not the API server's doing.
+        Write::ReplacePod { pod, .. } => find_pod(snapshot, pod).map(|_| Vec::new()),
         Write::RecordPoolStatus(_) => Ok(Vec::new()),
     }
 }
@@ -116,6 +120,7 @@ fn created(new: &NewClaim, uid: &Name, now: Timestamp) -> NodeClaim {
         allocatable: None,
         conditions: Box::default(),
         last_pod_event: None,
+        terminate_by: None,
         planned_pods: new.planned_pods.clone(),
         price: Some(new.price),
         template_hash: new.annotations.get(well_known::NODEPOOL_HASH_ANNOTATION).cloned(),
@@ -146,8 +151,13 @@ fn change_claim(claim: &mut NodeClaim, write: &Write, now: Timestamp) {
         Write::ClearDisruption { .. } => clear_condition(claim, condition::DISRUPTION_REASON),
         Write::RecordCondition { kind, reason, .. } => set_condition(claim, kind, reason, now),
         Write::ClearCondition { kind, .. } => clear_condition(claim, kind),
+        Write::SetTerminationTime { at, .. } => claim.terminate_by = *at,
         Write::RecordDrained { .. } => {
             set_condition(claim, condition::DRAINED, condition::DRAINED, now);
+        }
+        Write::RecordDetached { .. } => {
+            let kind = condition::VOLUMES_DETACHED;
+            set_condition(claim, kind, kind, now);
         }
         Write::RecordTerminating { .. } => {
             let kind = condition::INSTANCE_TERMINATING;

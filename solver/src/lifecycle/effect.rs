@@ -157,6 +157,23 @@ pub enum Write {
         /// Why.
         cause: Cause,
     },
+    /// Annotation `karpenter.sh/nodeclaim-termination-timestamp` of a claim: by when it is to be
+    /// gone, whatever its pods and volumes say. `None` takes it away.
+    SetTerminationTime {
+        /// The claim.
+        claim: ClaimRef,
+        /// By when.
+        at: Option<Timestamp>,
+    },
+    /// Has the Deployment of a pod roll, if it is its only one and the new one comes first: the pod
+    /// template gets the annotation `berth.sh/replaces-pod`, with the pod's UID. The pod goes once
+    /// its successor runs.
+    ReplacePod {
+        /// The pod.
+        pod: PodRef,
+        /// Where it runs.
+        node: Name,
+    },
     /// Asks the eviction API to evict a pod: PodDisruptionBudgets decide.
     EvictPod {
         /// The pod.
@@ -185,6 +202,11 @@ pub enum Write {
     },
     /// Status of a claim: `Drained` true.
     RecordDrained {
+        /// The claim.
+        claim: ClaimRef,
+    },
+    /// Status of a claim: `VolumesDetached` true.
+    RecordDetached {
         /// The claim.
         claim: ClaimRef,
     },
@@ -442,10 +464,13 @@ impl Write {
             Self::RecordCondition { .. } => "RecordCondition",
             Self::ClearCondition { .. } => "ClearCondition",
             Self::DeleteClaim { .. } => "DeleteClaim",
+            Self::SetTerminationTime { .. } => "SetTerminationTime",
+            Self::ReplacePod { .. } => "ReplacePod",
             Self::EvictPod { .. } => "EvictPod",
             Self::DeletePod { .. } => "DeletePod",
             Self::NominatePod { .. } => "NominatePod",
             Self::RecordDrained { .. } => "RecordDrained",
+            Self::RecordDetached { .. } => "RecordDetached",
             Self::RecordTerminating { .. } => "RecordTerminating",
             Self::DeleteNode { .. } => "DeleteNode",
             Self::ReleaseNode { .. } => "ReleaseNode",
@@ -465,8 +490,10 @@ impl Write {
             | Self::RecordPodEvent { claim, .. }
             | Self::RecordDisruption { claim, .. }
             | Self::ClearDisruption { claim }
+            | Self::SetTerminationTime { claim, .. }
             | Self::DeleteClaim { claim, .. }
             | Self::RecordDrained { claim }
+            | Self::RecordDetached { claim }
             | Self::RecordTerminating { claim }
             | Self::ReleaseClaim { claim } => format!("nodeclaim/{}", claim.name),
             // Two conditions of a claim are two pieces of work.
@@ -479,7 +506,8 @@ impl Write {
             | Self::UntaintNode { node }
             | Self::DeleteNode { node }
             | Self::ReleaseNode { node } => format!("node/{}", node.name),
-            Self::EvictPod { pod, .. }
+            Self::ReplacePod { pod, .. }
+            | Self::EvictPod { pod, .. }
             | Self::DeletePod { pod, .. }
             | Self::NominatePod { pod, .. } => format!("pod/{}", pod.key),
             Self::RecordPoolStatus(status) => format!("nodepool/{}", status.pool),

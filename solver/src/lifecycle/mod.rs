@@ -26,8 +26,9 @@
 //!                                                                   DeleteClaim     |
 //!                                                                                   v
 //!             gone <---- Gone <-------------------- Drained <------------------ Deleting
-//!       ReleaseClaim      |  TerminateInstance until the cloud     TaintNode, EvictPod (tier by
-//!                         |  says "no such machine"                tier), RecordDrained
+//!       ReleaseClaim      |  RecordDetached, TerminateInstance     TaintNode, EvictPod (tier by
+//!                         |  until the cloud says "no such         tier; or ReplacePod),
+//!                         |  machine"                              RecordDrained
 //!                         +- DeleteNode, ReleaseNode
 //! ```
 //!
@@ -35,14 +36,19 @@
 //! * *Deleting* works from every state, also when nothing was ever created: the cloud is asked by
 //!   the claim's UID, and says that there is nothing.
 //! * A node that has not joined, or that has gone, is not waited for.
+//! * A machine goes once no volume is attached to its node, or its deadline is over.
+//! * A node that is unhealthy for too long is repaired: its claim is to be gone at once
+//!   (SetTerminationTime, then DeleteClaim).
 
 mod consequences;
 mod effect;
 mod health;
 mod launch;
 mod nominate;
+mod repair;
 mod steps;
 mod termination;
+mod volumes;
 
 pub use consequences::{Refused, consequences};
 pub use effect::{
@@ -52,6 +58,7 @@ pub use effect::{
 pub use health::PoolHealth;
 pub use launch::{launch_request, new_claim, node_capacity};
 pub use nominate::{Nominated, nominations};
+pub use repair::{RepairBlocked, RepairPolicy, Repairs, repairs};
 pub use steps::{Settings, steps};
 pub use termination::{disrupted_taint, unregistered_taint};
 

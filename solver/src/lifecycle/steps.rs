@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{
@@ -31,16 +32,18 @@ impl Default for Settings {
 /// What has to be done next for a claim: all effects that it returns may run at the same time.
 ///
 /// `observed` is what the provider said about the claim's machine since the process started, or
-/// `None`. Returns nothing where there is something to wait for.
+/// `None`. `irreplaceable` are the UIDs of pods that asked to be replaced before they go, and that
+/// cannot be. Returns nothing where there is something to wait for.
 pub fn steps(
     snapshot: &Snapshot,
     claim: &NodeClaim,
     observed: Option<&Observation>,
+    irreplaceable: &BTreeSet<Name>,
     settings: &Settings,
     now: Timestamp,
 ) -> Vec<Effect> {
     if claim.deleted.is_some() {
-        return termination::steps(snapshot, claim, observed, now);
+        return termination::steps(snapshot, claim, observed, irreplaceable, now);
     }
     let reference = ClaimRef::from(claim);
     if !claim.has_termination_finalizer {

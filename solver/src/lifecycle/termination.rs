@@ -1,12 +1,14 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{
-    NodeClaim, NodeState, Owner, Pod, Snapshot, Taint, TaintEffect, Timestamp, well_known,
+    Name, NodeClaim, NodeState, Owner, Pod, Snapshot, Taint, TaintEffect, Timestamp, well_known,
     well_known::condition,
 };
 
 use super::effect::{ClaimRef, Effect, Observation, PodRef, Write};
 use super::steps::node_ref;
+use super::volumes;
 
 /// Pods of at least this priority (`system-cluster-critical` and up) are drained last.
 const CRITICAL_PRIORITY: i32 = 2_000_000_000;
@@ -39,6 +41,7 @@ pub(super) fn steps(
     snapshot: &Snapshot,
     claim: &NodeClaim,
     observed: Option<&Observation>,
+    irreplaceable: &BTreeSet<Name>,
     now: Timestamp,
 ) -> Vec<Effect> {
     if !claim.has_termination_finalizer {
@@ -56,10 +59,16 @@ pub(super) fn steps(
         }
         let left = to_drain(state, now);
         if !left.is_empty() {
-            return evictions(claim, state, &left, now);
+            return evictions(claim, state, &left, irreplaceable, now);
         }
         if !claim.is(condition::DRAINED) {
             return vec![Write::RecordDrained { claim: ClaimRef::from(claim) }.into()];
+        }
+        if !claim.is(condition::VOLUMES_DETACHED) && claim.deadline().is_none_or(|end| now < end) {
+            return match volumes::attached(snapshot, state) {
+                true => Vec::new(),
+                false => vec![Write::RecordDetached { claim: ClaimRef::from(claim) }.into()],
+            };
         }
     }
     let terminate = Effect::TerminateInstance {
@@ -106,18 +115,22 @@ fn tier(pod: &Pod) -> (bool, bool) {
 }
 
 /// Evictions of the next tier.
-fn evictions(claim: &NodeClaim, state: &NodeState, left: &[&Pod], now: Timestamp) -> Vec<Effect> {
+fn evictions(
+    claim: &NodeClaim,
+    state: &NodeState,
+    left: &[&Pod],
+    irreplaceable: &BTreeSet<Name>,
+    now: Timestamp,
+) -> Vec<Effect> {
     let next = left.iter().map(|pod| tier(pod)).min();
-    let deadline = claim
-        .termination_grace_period
-        .and_then(|period| claim.deleted.map(|deleted| deleted + period));
-    let remaining = deadline.map(|deadline| deadline.since(now));
+    let remaining = claim.deadline().map(|deadline| deadline.since(now));
     let overdue = remaining.filter(|remaining| *remaining <= LAST_CALL);
     left.iter()
         .filter(|pod| pod.deleted.is_none())
         .filter(|pod| overdue.is_some() || Some(tier(pod)) == next)
         .map(|pod| {
             let node = state.node.name.clone();
+            let stays_until_replaced = pod.replace_first && !irreplaceable.contains(&pod.uid);
             let pod = PodRef { key: pod.key.clone(), uid: pod.uid.clone() };
             match overdue {
                 // Kubernetes takes a grace period of zero for "force": never less than a second.
@@ -125,6 +138,7 @@ fn evictions(claim: &NodeClaim, state: &NodeState, left: &[&Pod], now: Timestamp
                     let grace = remaining.max(Duration::from_secs(1));
                     Write::DeletePod { pod, node, grace }.into()
                 }
+                None if stays_until_replaced => Write::ReplacePod { pod, node }.into(),
                 None => Write::EvictPod { pod, node }.into(),
             }
         })

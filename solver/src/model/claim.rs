@@ -58,6 +58,10 @@ pub struct NodeClaim {
     pub expire_after: ExpireAfter,
     /// `spec.terminationGracePeriod`.
     pub termination_grace_period: Option<Duration>,
+    /// By when it is to be gone, whatever its pods and volumes say (annotation
+    /// `karpenter.sh/nodeclaim-termination-timestamp`).
+    #[serde(default)]
+    pub terminate_by: Option<Timestamp>,
     /// `status.providerID`.
     pub provider_id: Option<Name>,
     /// `status.nodeName`.
@@ -94,6 +98,13 @@ impl NodeClaim {
     /// Whether the condition of that kind is `True`.
     pub fn is(&self, kind: &str) -> bool {
         self.condition(kind).is_some_and(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// By when it is to be gone once it is deleted: what was said, or the end of its
+    /// terminationGracePeriod.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let grace = || Some(self.deleted? + self.termination_grace_period?);
+        self.terminate_by.or_else(grace)
     }
 
     /// The NodePool that it was made from.

@@ -43,4 +43,4 @@ pub use price::{InvalidPrice, Price};
 pub use requirements::{Operator, Requirements, ValueSet};
 pub use resources::{Bytes, MilliCpu, Resources};
 pub use time::Timestamp;
-pub use volume::{CsiNode, StorageClass, Volume, VolumeBinding, VolumeClaim};
+pub use volume::{CsiNode, StorageClass, Volume, VolumeAttachment, VolumeBinding, VolumeClaim};

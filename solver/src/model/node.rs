@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Name, Resources, Timestamp};
+use super::{Condition, Labels, Name, Resources, Timestamp};
 
 /// What a taint does to pods that don't tolerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub struct Node {
     pub ready: bool,
     /// When the condition `Ready` last changed, if a kubelet ever wrote it.
     pub ready_since: Option<Timestamp>,
+    /// `status.conditions`, sorted by kind. When a kubelet last repeated one is left out.
+    #[serde(default)]
+    pub conditions: Box<[Condition]>,
     /// `metadata.creationTimestamp`.
     pub created: Timestamp,
     /// `metadata.deletionTimestamp`: set while finalizers hold it.

@@ -57,6 +57,10 @@ pub struct Pod {
     pub do_not_disrupt: DoNotDisrupt,
     /// `controller.kubernetes.io/pod-deletion-cost`, 0 if absent.
     pub deletion_cost: i32,
+    /// Whether its successor is to run before it goes (annotation
+    /// `berth.sh/replace-before-eviction: "true"`).
+    #[serde(default)]
+    pub replace_first: bool,
     /// Whether `spec.schedulingGates` hold it back: not to be planned for yet.
     pub gated: bool,
     /// Why it cannot be planned for, if something in it makes no sense (a quantity such as
@@ -302,6 +306,7 @@ impl Pod {
             owner: Owner::None,
             do_not_disrupt: DoNotDisrupt::Allowed,
             deletion_cost: 0,
+            replace_first: false,
             gated: false,
             defect: None,
         }

@@ -68,6 +68,17 @@ pub struct CsiNode {
     pub drivers: Box<[(Name, Option<u32>)]>,
 }
 
+/// A VolumeAttachment: a volume that is attached to a node, on its way there or away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeAttachment {
+    /// `metadata.name`.
+    pub name: Name,
+    /// `spec.nodeName`.
+    pub node: Name,
+    /// `spec.source.persistentVolumeName`; `None` for a volume that a pod describes itself.
+    pub volume: Option<Name>,
+}
+
 impl CsiNode {
     /// How many volumes of a driver can be attached, if there is a limit.
     pub fn limit(&self, driver: &str) -> Option<u32> {

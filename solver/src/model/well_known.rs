@@ -63,6 +63,13 @@ pub const MIN_VALUES_RELAXED_ANNOTATION: &str = "karpenter.sh/nodeclaim-min-valu
 pub const PRICE_LIMIT_ANNOTATION: &str = "berth.sh/limit-price-per-hour";
 /// On Nodes that a provider creates ahead of their kubelets: the UID of the NodeClaim.
 pub const CLAIM_UID_LABEL: &str = "berth.sh/nodeclaim-uid";
+/// On NodeClaims: by when it is to be gone, whatever its pods say (RFC 3339).
+pub const TERMINATION_TIMESTAMP_ANNOTATION: &str = "karpenter.sh/nodeclaim-termination-timestamp";
+/// On pods (`true`): the only pod of a Deployment is not evicted; its Deployment is told to roll,
+/// and it goes when its successor runs.
+pub const REPLACE_FIRST_ANNOTATION: &str = "berth.sh/replace-before-eviction";
+/// On the pod template of such a Deployment: the UID of the pod that had to make way.
+pub const REPLACES_ANNOTATION: &str = "berth.sh/replaces-pod";
 /// On NodeClaims: why it was launched.
 pub const REASON_ANNOTATION: &str = "berth.sh/reason";
 
@@ -78,6 +85,8 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// Nothing left to evict.
     pub const DRAINED: &str = "Drained";
+    /// No volume is attached to its node any more.
+    pub const VOLUMES_DETACHED: &str = "VolumesDetached";
     /// The cloud was told to delete the machine.
     pub const INSTANCE_TERMINATING: &str = "InstanceTerminating";
     /// No pod has come or left for `consolidateAfter`.

@@ -202,10 +202,26 @@ pub(super) fn claim_status(object: &mut Value, write: &Write, now: Timestamp) {
         Write::RecordDrained { .. } => {
             set_condition(object, &Said::yes(condition::DRAINED), now);
         }
+        Write::RecordDetached { .. } => {
+            set_condition(object, &Said::yes(condition::VOLUMES_DETACHED), now);
+        }
         Write::RecordTerminating { .. } => {
             set_condition(object, &Said::yes(condition::INSTANCE_TERMINATING), now);
         }
         _ => {}
+    }
+}
+
+/// By when a claim is to be gone, whatever its pods say.
+pub(super) fn termination_time(object: &mut Value, at: Option<Timestamp>) {
+    let annotation = well_known::TERMINATION_TIMESTAMP_ANNOTATION;
+    match at {
+        Some(at) => object["metadata"]["annotations"][annotation] = json!(time(at)),
+        None => {
+            if let Some(annotations) = object["metadata"]["annotations"].as_object_mut() {
+                annotations.remove(annotation);
+            }
+        }
     }
 }
 
@@ -326,6 +342,22 @@ mod tests {
         let mut bound = json!({ "spec": { "nodeName": "n2" }, "status": {} });
         nominate(&mut bound, Some(&"n1".into()));
         assert_eq!(bound["status"], json!({}));
+    }
+
+    #[test]
+    fn a_termination_time_comes_and_goes() {
+        let before = json!({ "metadata": { "annotations": { "a": "b" } } });
+        let mut claim = before.clone();
+        let at = Some(Timestamp::from_seconds(0));
+        termination_time(&mut claim, at);
+        let written = &claim["metadata"]["annotations"];
+        assert_eq!(written[well_known::TERMINATION_TIMESTAMP_ANNOTATION], "1970-01-01T00:00:00Z");
+        termination_time(&mut claim, None);
+        assert_eq!(claim, before);
+        let mut bare = json!({ "metadata": {} });
+        termination_time(&mut bare, None);
+        termination_time(&mut bare, at);
+        assert_eq!(bare["metadata"]["annotations"].as_object().unwrap().len(), 1);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod changes;
 mod errors;
 mod events;
 pub(crate) mod objects;
+mod rollout;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -213,6 +214,11 @@ impl KubeWriter {
             Write::DeleteClaim { claim, .. } => {
                 self.delete(&self.claims(), &claim.name, &claim.uid).await
             }
+            Write::SetTerminationTime { claim, at } => {
+                let set = |object: &mut Value| changes::termination_time(object, *at);
+                self.change_claim(claim, Part::Main, &set).await
+            }
+            Write::ReplacePod { pod, .. } => gone_is_done(self.replace_pod(pod).await),
             Write::EvictPod { pod, .. } => self.evict(pod).await,
             Write::DeletePod { pod, grace, .. } => self.delete_pod(pod, *grace).await,
             Write::NominatePod { pod, node } => self.nominate(pod, node.as_ref()).await,
@@ -235,6 +241,7 @@ impl KubeWriter {
             | Write::RecordCondition { claim, .. }
             | Write::ClearCondition { claim, .. }
             | Write::RecordDrained { claim }
+            | Write::RecordDetached { claim }
             | Write::RecordTerminating { claim } => {
                 let record = |object: &mut Value| changes::claim_status(object, write, now);
                 self.change_claim(claim, Part::Status, &record).await

@@ -49,6 +49,8 @@ pub(super) struct Disrupting {
     awaited: BTreeSet<Name>,
     /// The UIDs of pods that the eviction API failed to evict.
     quarantined: BTreeSet<Name>,
+    /// The UIDs of pods that asked to be replaced before they go, and that cannot be.
+    irreplaceable: BTreeSet<Name>,
 }
 
 impl Disrupting {
@@ -67,11 +69,24 @@ impl Disrupting {
         self.quarantined.insert(uid.clone());
     }
 
+    /// Pods that asked to be replaced before they go, and that cannot be.
+    pub(super) const fn irreplaceable(&self) -> &BTreeSet<Name> {
+        &self.irreplaceable
+    }
+
+    /// From now on a pod is evicted like any other.
+    pub(super) fn evict_plainly(&mut self, uid: &Name) {
+        self.irreplaceable.insert(uid.clone());
+    }
+
     /// Forgets pods that are gone.
     pub(super) fn keep_known(&mut self, snapshot: &Snapshot) {
-        if !self.quarantined.is_empty() {
-            let known: BTreeSet<&Name> = snapshot.pods.values().map(|pod| &pod.uid).collect();
-            self.quarantined.retain(|uid| known.contains(uid));
+        if self.quarantined.is_empty() && self.irreplaceable.is_empty() {
+            return;
+        }
+        let known: BTreeSet<&Name> = snapshot.pods.values().map(|pod| &pod.uid).collect();
+        for uids in [&mut self.quarantined, &mut self.irreplaceable] {
+            uids.retain(|uid| known.contains(uid));
         }
     }
 

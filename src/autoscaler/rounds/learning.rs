@@ -47,6 +47,10 @@ impl Autoscaler {
                 Effect::Write(Write::EvictPod { pod, .. }),
                 Err(Failure::Write(WriteError::Failed(_))),
             ) => self.memory.disrupting.quarantine(&pod.uid),
+            (
+                Effect::Write(Write::ReplacePod { pod, .. }),
+                Err(Failure::Write(WriteError::Refused(_) | WriteError::NotFound(_))),
+            ) => self.memory.disrupting.evict_plainly(&pod.uid),
             (Effect::Write(Write::DeleteClaim { claim, cause }), Ok(_)) if cause.is_no_node() => {
                 if let Some(pool) = pool_of(&snapshot, claim) {
                     self.memory.health.failed(pool, now);

@@ -89,6 +89,7 @@ fn claim_of(node: &Node) -> NodeClaim {
         allocatable: Some(node.allocatable.clone()),
         conditions: Box::from(conditions),
         last_pod_event: None,
+        terminate_by: None,
         planned_pods: Box::default(),
         price: None,
         template_hash: None,

@@ -37,8 +37,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest};
-use berth_solver::model::{CapacityType, Catalog, Labels, Name, NodePool, Timestamp, well_known};
+use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest, RepairPolicy};
+use berth_solver::model::{
+    CapacityType, Catalog, ConditionStatus, Labels, Name, NodePool, Timestamp, well_known,
+};
 use parking_lot::Mutex;
 
 use super::{CloudProvider, ProviderError};
@@ -134,6 +136,18 @@ impl ExoscaleProvider {
 impl CloudProvider for ExoscaleProvider {
     fn name(&self) -> &'static str {
         "exoscale"
+    }
+
+    /// Those of Exoscale's own provider.
+    fn repair_policies(&self) -> Vec<RepairPolicy> {
+        let pressure = ["DiskPressure", "MemoryPressure", "PIDPressure"];
+        let under_pressure = pressure
+            .map(|kind| RepairPolicy::new(kind, ConditionStatus::True, Duration::from_mins(10)));
+        let others = [
+            RepairPolicy::new("Ready", ConditionStatus::False, Duration::from_mins(15)),
+            RepairPolicy::new("NetworkUnavailable", ConditionStatus::True, Duration::from_mins(5)),
+        ];
+        others.into_iter().chain(under_pressure).collect()
     }
 
     async fn catalog(&self, pool: &NodePool) -> Result<Catalog, ProviderError> {

@@ -22,7 +22,7 @@ pub use pod::{
 pub use policy::{Namespace, PodDisruptionBudget, PodDisruptionBudgetStatus};
 pub use storage::{
     CsiNode, PersistentVolume, PersistentVolumeClaim, StorageClass, TopologySelectorTerm,
-    VolumeNodeAffinity,
+    VolumeAttachment, VolumeNodeAffinity,
 };
 pub use workload::{DaemonSet, Node, NodeSpec, NodeStatus, PodTemplate, Taint};
 

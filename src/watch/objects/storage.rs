@@ -95,6 +95,28 @@ compact! {
         allocatable: VolumeNodeResources,
     }
 
+    /// `storage.k8s.io/v1` VolumeAttachment.
+    struct VolumeAttachment {
+        /// `metadata`.
+        metadata: Meta,
+        /// `spec`.
+        spec: VolumeAttachmentSpec,
+    }
+
+    /// `spec`.
+    struct VolumeAttachmentSpec {
+        /// `nodeName`.
+        node_name: String,
+        /// `source`.
+        source: VolumeAttachmentSource,
+    }
+
+    /// `spec.source`.
+    struct VolumeAttachmentSource {
+        /// `persistentVolumeName`.
+        persistent_volume_name: String,
+    }
+
     /// `allocatable`.
     struct VolumeNodeResources {
         /// `count`: how many volumes can be attached.

@@ -15,7 +15,7 @@ mod requirement;
 mod selector;
 mod storage;
 
-use berth_solver::model::{Name, Taint, TaintEffect, Timestamp};
+use berth_solver::model::{ConditionStatus, Name, Taint, TaintEffect, Timestamp};
 
 pub use daemonset::daemon_set;
 pub use namespace::namespace;
@@ -24,7 +24,7 @@ pub use nodeclaim::node_claim;
 pub use nodepool::node_pool;
 pub use pdb::pod_disruption_budget;
 pub use pod::{pod, pod_of_template};
-pub use storage::{csi_node, storage_class, volume, volume_claim};
+pub use storage::{csi_node, storage_class, volume, volume_attachment, volume_claim};
 
 use super::Interner;
 use super::objects;
@@ -68,6 +68,15 @@ pub fn taints(taints: &[objects::Taint], interner: &Interner) -> Box<[Taint]> {
     list.sort_unstable();
     list.dedup();
     list.into()
+}
+
+/// The status of a condition.
+pub fn condition_status(text: &str) -> ConditionStatus {
+    match text {
+        "True" => ConditionStatus::True,
+        "False" => ConditionStatus::False,
+        _ => ConditionStatus::Unknown,
+    }
 }
 
 /// The effect of that name.

@@ -1,6 +1,6 @@
-use berth_solver::model::{Node, well_known};
+use berth_solver::model::{Condition, Node, well_known};
 
-use super::{named, taints, timestamp};
+use super::{condition_status, named, taints, timestamp};
 use crate::watch::Interner;
 use crate::watch::accounting::node_resources;
 use crate::watch::objects;
@@ -24,6 +24,7 @@ pub fn node(node: &objects::Node, interner: &Interner) -> Node {
             // Kubernetes' own word for a kubelet that has said nothing yet.
             .filter(|condition| condition.reason != "NodeStatusNeverUpdated")
             .and_then(|condition| timestamp(&condition.last_transition_time)),
+        conditions: conditions(&status.conditions, interner),
         created: timestamp(&meta.creation_timestamp).unwrap_or_default(),
         deleted: timestamp(&meta.deletion_timestamp),
         has_termination_finalizer: meta
@@ -33,4 +34,18 @@ pub fn node(node: &objects::Node, interner: &Interner) -> Node {
         do_not_disrupt: says_true(well_known::DO_NOT_DISRUPT_ANNOTATION)
             || says_true(well_known::SCALE_DOWN_DISABLED_ANNOTATION),
     }
+}
+
+fn conditions(conditions: &[objects::Condition], interner: &Interner) -> Box<[Condition]> {
+    let mut all: Vec<Condition> = conditions
+        .iter()
+        .map(|one| Condition {
+            kind: interner.name(&one.kind),
+            status: condition_status(&one.status),
+            reason: interner.name(&one.reason),
+            since: timestamp(&one.last_transition_time).unwrap_or_default(),
+        })
+        .collect();
+    all.sort_by(|left, right| left.kind.cmp(&right.kind));
+    all.into()
 }

@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
 
-use berth_solver::model::{
-    Condition, ConditionStatus, ExpireAfter, Name, NodeClaim, Price, well_known,
-};
+use berth_solver::model::{Condition, ExpireAfter, Name, NodeClaim, Price, well_known};
 
-use super::Defects;
 use super::requirement::{amounts, api_taints, labels, moment, optional, requirements};
+use super::{Defects, condition_status, timestamp};
 use crate::api::{self, parse_duration, parse_never};
 use crate::watch::Interner;
 
@@ -42,6 +40,8 @@ pub fn node_claim(claim: &api::NodeClaim, interner: &Interner) -> NodeClaim {
             .termination_grace_period
             .as_deref()
             .and_then(|text| parse_duration(text).ok()),
+        terminate_by: annotation(well_known::TERMINATION_TIMESTAMP_ANNOTATION)
+            .and_then(|text| timestamp(text)),
         provider_id: optional(status.and_then(|status| status.provider_id.as_ref()), interner),
         node_name: optional(status.and_then(|status| status.node_name.as_ref()), interner),
         capacity: launched(|status| &status.capacity),
@@ -66,11 +66,7 @@ fn conditions(status: Option<&api::NodeClaimStatus>, interner: &Interner) -> Box
         .flat_map(|status| &status.conditions)
         .map(|condition| Condition {
             kind: interner.name(&condition.r#type),
-            status: match condition.status.as_str() {
-                "True" => ConditionStatus::True,
-                "False" => ConditionStatus::False,
-                _ => ConditionStatus::Unknown,
-            },
+            status: condition_status(&condition.status),
             reason: interner.name(&condition.reason),
             since: moment(Some(&condition.last_transition_time)).unwrap_or_default(),
         })
@@ -113,6 +109,7 @@ metadata:
   annotations:
     berth.sh/planned-pods: \"b,a,,b\"
     berth.sh/price-per-hour: \"0.04666\"
+    karpenter.sh/nodeclaim-termination-timestamp: \"2026-01-03T03:04:05Z\"
     berth.sh/reason: 2 pending pods need a node
 spec:
   nodeClassRef: { group: g, kind: K, name: n }
@@ -147,6 +144,7 @@ status:
         assert_eq!(claim.taints.len(), 1);
         assert_eq!(claim.expire_after, ExpireAfter::After(Duration::from_secs(86_400)));
         assert_eq!(claim.termination_grace_period, Some(Duration::from_secs(3_600)));
+        assert_eq!(claim.terminate_by, Some(claim.created + Duration::from_hours(24)));
         assert_eq!(claim.node_name.as_deref(), Some("default-1"));
         assert_eq!(claim.provider_id.as_deref(), Some("kwok://default-1"));
         assert_eq!(claim.capacity, Some(Resources::new(MilliCpu(2_000), Bytes(0))));

@@ -38,6 +38,7 @@ pub fn pod(pod: &objects::Pod, interner: &Interner) -> Pod {
         owner: owner(meta, interner),
         do_not_disrupt: do_not_disrupt(meta),
         deletion_cost: deletion_cost(meta),
+        replace_first: meta.annotations.get(well_known::REPLACE_FIRST_ANNOTATION) == Some("true"),
         gated: !pod.spec.scheduling_gates.is_empty(),
         defect: defects.first().map(Name::from),
         shape,

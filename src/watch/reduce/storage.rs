@@ -1,8 +1,8 @@
 //! Claims, volumes, classes and what nodes can attach.
 
 use berth_solver::model::{
-    CsiNode, Operator, PodKey, Requirements, StorageClass, ValueSet, Volume, VolumeBinding,
-    VolumeClaim, well_known,
+    CsiNode, Operator, PodKey, Requirements, StorageClass, ValueSet, Volume, VolumeAttachment,
+    VolumeBinding, VolumeClaim, well_known,
 };
 
 use super::affinity::node_selector;
@@ -117,6 +117,18 @@ fn driver_of(provisioner: &str) -> &str {
         "kubernetes.io/cinder" => "cinder.csi.openstack.org",
         "kubernetes.io/vsphere-volume" => "csi.vsphere.vmware.com",
         other => other,
+    }
+}
+
+/// A VolumeAttachment.
+pub fn volume_attachment(
+    attachment: &objects::VolumeAttachment,
+    interner: &Interner,
+) -> VolumeAttachment {
+    VolumeAttachment {
+        name: interner.name(&attachment.metadata.name),
+        node: interner.name(&attachment.spec.node_name),
+        volume: named(&attachment.spec.source.persistent_volume_name, interner),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeClaim,
+    PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeAttachment, VolumeClaim,
 };
 
 mod figures;
@@ -62,6 +62,8 @@ pub enum ClusterEvent {
     StorageClass(Change<Name, StorageClass>),
     /// CSINodes, by name.
     CsiNode(Change<Name, CsiNode>),
+    /// VolumeAttachments, by name.
+    VolumeAttachment(Change<Name, VolumeAttachment>),
     /// Room to keep free, by namespace and name.
     Buffer(Change<PodKey, Buffer>),
     /// What a NodePool's cloud sells: the pool's name and the catalog.

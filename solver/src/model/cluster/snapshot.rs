@@ -7,7 +7,7 @@ use super::figures::{Figures, NodeFigures};
 use super::links::Links;
 use crate::model::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, Resources, StorageClass, Volume, VolumeClaim,
+    PodDisruptionBudget, PodKey, Resources, StorageClass, Volume, VolumeAttachment, VolumeClaim,
 };
 
 /// A node and what runs on it.
@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub storage_classes: OrdMap<Name, Arc<StorageClass>>,
     /// All CSINodes, by the node's name.
     pub csi_nodes: OrdMap<Name, Arc<CsiNode>>,
+    /// All VolumeAttachments, by name.
+    pub volume_attachments: OrdMap<Name, Arc<VolumeAttachment>>,
     /// Room to keep free, by namespace and name.
     pub buffers: OrdMap<PodKey, Arc<Buffer>>,
     /// Who belongs to whom.

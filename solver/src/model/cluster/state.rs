@@ -62,6 +62,9 @@ impl ClusterState {
             ClusterEvent::CsiNode(change) => {
                 apply(&mut self.picture.csi_nodes, change, |node| node.name.clone())
             }
+            ClusterEvent::VolumeAttachment(change) => {
+                apply(&mut self.picture.volume_attachments, change, |one| one.name.clone())
+            }
             ClusterEvent::Buffer(change) => {
                 apply(&mut self.picture.buffers, change, |buffer| buffer.key.clone())
             }
