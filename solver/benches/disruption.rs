@@ -38,6 +38,9 @@ fn main() {
     let mut rows: Vec<Value> = Vec::new();
     for (name, catalog) in catalogs() {
         for nodes in &sizes {
+            if *nodes >= 2_000 {
+                crowded(&name, &catalog, *nodes, &mut rows);
+            }
             for fill in FILLS {
                 case(&name, &catalog, *nodes, fill, &mut rows);
             }
@@ -49,17 +52,8 @@ fn main() {
 fn case(name: &str, catalog: &Catalog, nodes: usize, fill: f64, rows: &mut Vec<Value>) {
     let make = |budget| half_empty_cluster(catalog, nodes, fill, budget, Workload::Diverse, SEED);
     let tenth = make(10);
-    let pods = tenth.pods.len();
     let mut add = |budget: &str, policy: &str, figures: Figures| {
-        println!("{name}, {nodes} nodes, fill {fill}, {budget}, {policy}: {figures:?}");
-        rows.push(json!({
-            "catalog": name, "nodes": nodes, "pods": pods, "fill": fill, "budget": budget,
-            "policy": policy, "priceBefore": figures.before.as_f64(),
-            "priceAfter": figures.after.as_f64(), "lowerBound": figures.bound.map(Price::as_f64),
-            "evictions": figures.evictions, "removals": figures.removals,
-            "rounds": figures.rounds, "elapsedMs": figures.elapsed.as_secs_f64() * 1e3,
-            "modelledSeconds": figures.modelled, "faults": figures.faults,
-        }));
+        rows.push(row(name, &tenth, fill, budget, policy, figures));
     };
     let peer = karpenter(&tenth);
     add("10%", "karpenter", peer);
@@ -71,6 +65,34 @@ fn case(name: &str, catalog: &Catalog, nodes: usize, fill: f64, rows: &mut Vec<V
     add("none", "karpenter", karpenter(&all));
     let world = [(NodePool { budgets: percent(100), ..pool("general") }, catalog.clone())];
     add("none", "berth", berth(&all, &quick(), MOST_ROUNDS, Some(&world)));
+}
+
+/// One round over nodes with dozens of pods each: how long it takes.
+fn crowded(name: &str, catalog: &Catalog, nodes: usize, rows: &mut Vec<Value>) {
+    let fill = 0.3;
+    let full = half_empty_cluster(catalog, nodes, fill, 10, Workload::Small, SEED);
+    let figures = berth(&full, &quick(), 1, None);
+    rows.push(row(name, &full, fill, "10%, small pods", "berth", figures));
+}
+
+fn row(
+    name: &str,
+    snapshot: &Snapshot,
+    fill: f64,
+    budget: &str,
+    policy: &str,
+    figures: Figures,
+) -> Value {
+    let (nodes, pods) = (snapshot.nodes.len(), snapshot.pods.len());
+    println!("{name}, {nodes} nodes, {pods} pods, fill {fill}, {budget}, {policy}: {figures:?}");
+    json!({
+        "catalog": name, "nodes": nodes, "pods": pods, "fill": fill, "budget": budget,
+        "policy": policy, "priceBefore": figures.before.as_f64(),
+        "priceAfter": figures.after.as_f64(), "lowerBound": figures.bound.map(Price::as_f64),
+        "evictions": figures.evictions, "removals": figures.removals,
+        "rounds": figures.rounds, "elapsedMs": figures.elapsed.as_secs_f64() * 1e3,
+        "modelledSeconds": figures.modelled, "faults": figures.faults,
+    })
 }
 
 /// What is compared.

@@ -15,6 +15,9 @@ pub enum Workload {
     Tiny,
     /// 25 shapes of plain services: round amounts, 1 to 8 GiB a CPU, a few shapes with most pods.
     Diverse,
+    /// 25 shapes of small plain services, of which a node holds dozens: 50 to 250m, 1 to 4 GiB a
+    /// CPU.
+    Small,
     /// 100 shapes, most of them with a rule: zone or host spread, host anti-affinity, an
     /// architecture, a capacity type, a zone.
     Constrained,
@@ -28,7 +31,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// All of them.
+    /// Those that packing is measured with.
     pub const ALL: [Self; 6] = [
         Self::Tiny,
         Self::Diverse,
@@ -43,6 +46,7 @@ impl Workload {
         match self {
             Self::Tiny => "tiny",
             Self::Diverse => "diverse",
+            Self::Small => "small",
             Self::Constrained => "constrained",
             Self::Heavy500 => "heavy-500",
             Self::Heavy2000 => "heavy-2000",
@@ -56,6 +60,7 @@ impl Workload {
         let shapes: Vec<Arc<PodShape>> = match self {
             Self::Tiny => (0..8).map(|index| service(index, random).build()).collect(),
             Self::Diverse => (0..25).map(|index| service(index, random).build()).collect(),
+            Self::Small => (0..25).map(|index| small(index, random).build()).collect(),
             Self::Constrained => (0..100).map(|index| constrained(index, random)).collect(),
             Self::Heavy500 => (0..500).map(|index| heavy(index, random)).collect(),
             Self::Heavy2000 => (0..2_000).map(|index| heavy(index, random)).collect(),
@@ -86,6 +91,14 @@ fn service(index: usize, random: &mut SmallRng) -> ShapeBuilder {
     let ratio = MEBIBYTES_A_CPU.choose(random).copied().unwrap_or(2_048);
     let memory = (cpu * ratio / 1_000 / 64).max(1) * 64;
     shape(cpu, memory).label("app", &format!("app-{index}"))
+}
+
+fn small(index: usize, random: &mut SmallRng) -> ShapeBuilder {
+    const CPU: [i64; 5] = [50, 100, 100, 150, 250];
+    const MEBIBYTES_A_CPU: [i64; 4] = [1_024, 2_048, 2_048, 4_096];
+    let cpu = CPU.choose(random).copied().unwrap_or(100);
+    let ratio = MEBIBYTES_A_CPU.choose(random).copied().unwrap_or(2_048);
+    shape(cpu, cpu * ratio / 1_000).label("app", &format!("app-{index}"))
 }
 
 fn constrained(index: usize, random: &mut SmallRng) -> Arc<PodShape> {

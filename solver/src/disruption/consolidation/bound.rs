@@ -10,7 +10,8 @@
 //! ```
 //!
 //! for any such `λ` (weak duality); the least of them is looked for. The same `λ` tells which nodes
-//! to take: those whose price exceeds what their room is worth most.
+//! to take: those whose price exceeds what their room is worth most. Where evictions are limited,
+//! they are one more resource: each node's pods take of it, and no new node brings any.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +21,16 @@ use crate::packing::duals;
 /// What float arithmetic may have gained.
 const SAFETY: f64 = 1.0 + 1e-9;
 
+/// How many worths of an eviction are tried where evictions are limited.
+const TOLLS: u32 = 12;
+
 /// A node in the relaxed problem.
 #[derive(Clone, Debug)]
 pub struct Item {
     /// What it costs.
     pub price: f64,
+    /// How many pods are evicted if it goes.
+    pub pods: f64,
     /// What room it has for pods that may move, those on it included.
     pub room: Vec<f64>,
     /// Its pool, by index among the budgets.
@@ -38,6 +44,8 @@ pub struct Relaxed {
     pub items: Vec<Item>,
     /// For each pool, how many may go.
     pub budgets: Vec<usize>,
+    /// How many pods may be evicted, if that is a limit.
+    pub evictions: Option<f64>,
     /// Room for what moves that is left if everything stays: may be negative.
     spare: Vec<f64>,
     /// What moves, in all.
@@ -46,13 +54,31 @@ pub struct Relaxed {
     machines: Vec<(Vec<f64>, f64)>,
 }
 
+/// What things are worth, in money an hour.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Worth {
+    /// A unit of room, by resource.
+    pub room: Vec<f64>,
+    /// An eviction.
+    pub eviction: f64,
+}
+
+impl Worth {
+    /// What a node's going takes of that.
+    pub fn of(&self, item: &Item) -> f64 {
+        dot(&self.room, &item.room) + self.eviction * item.pods
+    }
+}
+
 impl Relaxed {
-    /// Of the ground as it is. `may_launch`: whether new nodes may come.
+    /// Of the ground as it is. `evictions`: how many there may be; `may_launch`: whether new nodes
+    /// may come.
     pub fn of(
         ground: &Ground<'_, '_>,
         prices: &[f64],
         pools: &[usize],
         budgets: &[usize],
+        evictions: usize,
         may_launch: bool,
     ) -> Self {
         let problem = ground.problem;
@@ -62,6 +88,7 @@ impl Relaxed {
         let mut items = Vec::with_capacity(prices.len());
         for (candidate, bin) in ground.bin_of.iter().enumerate() {
             let mut room: Vec<f64> = vec![0.0; dimensions];
+            let pods = ground.contents[candidate].iter().map(|(_, count)| f64::from(*count)).sum();
             for (kind, count) in &ground.contents[candidate] {
                 let one = &problem.groups[kind.0].demand;
                 for (sum, amount) in room.iter_mut().zip(one) {
@@ -75,7 +102,7 @@ impl Relaxed {
                 add(&mut spare, &free);
                 add(&mut room, &free);
             }
-            items.push(Item { price: prices[candidate], room, pool: pools[candidate] });
+            items.push(Item { price: prices[candidate], pods, room, pool: pools[candidate] });
         }
         for (bin, load) in ground.start.loads.iter().enumerate() {
             if ground.candidate_of[bin].is_none() && ground.takes[bin] {
@@ -89,13 +116,15 @@ impl Relaxed {
             (room, new.price.as_f64())
         });
         let machines = machines.collect();
-        Self { items, budgets: budgets.to_vec(), spare, demand, machines }
+        let all: f64 = items.iter().map(|item| item.pods).sum();
+        let evictions = Some(evictions as f64).filter(|most| *most < all);
+        Self { items, budgets: budgets.to_vec(), evictions, spare, demand, machines }
     }
 
-    /// What a round saves at most per hour, and the values of resources that prove it.
-    pub fn solve(&self) -> (f64, Vec<f64>) {
+    /// What a round saves at most per hour, and the worths that prove it.
+    pub fn solve(&self) -> (f64, Worth) {
         let dimensions = self.spare.len();
-        let nothing = vec![0.0; dimensions];
+        let nothing = Worth { room: vec![0.0; dimensions], eviction: 0.0 };
         let mut best = (self.most_saved(&nothing), nothing);
         let machines = self.as_slices();
         let market = if machines.is_empty() {
@@ -103,12 +132,14 @@ impl Relaxed {
         } else {
             duals::resource_prices(&self.demand, &machines)
         };
-        for share in 1..=20 {
-            let values = market.iter().map(|value| value * f64::from(share) / 20.0).collect();
-            let values = self.feasible(values);
-            let saved = self.most_saved(&values);
-            if saved < best.0 {
-                best = (saved, values);
+        for eviction in std::iter::once(0.0).chain(self.tolls()) {
+            for share in 0..=20 {
+                let room = market.iter().map(|value| value * f64::from(share) / 20.0).collect();
+                let worth = Worth { room: self.feasible(room), eviction };
+                let saved = self.most_saved(&worth);
+                if saved < best.0 {
+                    best = (saved, worth);
+                }
             }
         }
         let mut step = 0.5;
@@ -116,18 +147,26 @@ impl Relaxed {
             let mut moved = false;
             for index in 0..dimensions {
                 for factor in [1.0 + step, 1.0 / (1.0 + step), 0.0] {
-                    let mut values = best.1.clone();
-                    if values[index] == 0.0 && factor > 1.0 {
-                        values[index] = market[index] * step;
+                    let mut room = best.1.room.clone();
+                    if room[index] == 0.0 && factor > 1.0 {
+                        room[index] = market[index] * step;
                     } else {
-                        values[index] *= factor;
+                        room[index] *= factor;
                     }
-                    let values = self.feasible(values);
-                    let saved = self.most_saved(&values);
+                    let worth = Worth { room: self.feasible(room), ..best.1 };
+                    let saved = self.most_saved(&worth);
                     if saved < best.0 - 1e-12 {
-                        best = (saved, values);
+                        best = (saved, worth);
                         moved = true;
                     }
+                }
+            }
+            for factor in [1.0 + step, 1.0 / (1.0 + step)] {
+                let worth = Worth { eviction: best.1.eviction * factor, ..best.1.clone() };
+                let saved = self.most_saved(&worth);
+                if saved < best.0 - 1e-12 {
+                    best = (saved, worth);
+                    moved = true;
                 }
             }
             if !moved {
@@ -137,16 +176,26 @@ impl Relaxed {
         (best.0 * SAFETY, best.1)
     }
 
-    /// What these values prove.
-    fn most_saved(&self, values: &[f64]) -> f64 {
+    /// What an eviction may be worth, where they are limited: from what the dearest node saves for
+    /// each of its pods to next to nothing.
+    pub fn tolls(&self) -> impl Iterator<Item = f64> + use<> {
+        let most = self.items.iter().map(|item| item.price / item.pods.max(1.0));
+        let most = most.fold(0.0, f64::max);
+        let steps = if self.evictions.is_some() { 0..TOLLS } else { 0..0 };
+        steps.map(move |step| most / f64::from(1 << step))
+    }
+
+    /// What these worths prove.
+    fn most_saved(&self, worth: &Worth) -> f64 {
         let mut gains: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for item in &self.items {
-            let gain = item.price - dot(values, &item.room);
+            let gain = item.price - worth.of(item);
             if gain > 0.0 {
                 gains.entry(item.pool).or_default().push(gain);
             }
         }
-        let mut sum = dot(values, &self.spare);
+        let mut sum = dot(&worth.room, &self.spare);
+        sum += self.evictions.map_or(0.0, |most| most * worth.eviction);
         for (pool, mut gains) in gains {
             let most = self.budgets[pool].min(gains.len());
             if most < gains.len() && most > 0 {
@@ -195,10 +244,16 @@ mod tests {
     use super::*;
 
     fn relaxed(items: &[(f64, f64)], budget: usize, spare: f64, demand: f64) -> Relaxed {
-        let item = |(price, room): &(f64, f64)| Item { price: *price, room: vec![*room], pool: 0 };
+        let item = |(price, room): &(f64, f64)| Item {
+            price: *price,
+            pods: 1.0,
+            room: vec![*room],
+            pool: 0,
+        };
         Relaxed {
             items: items.iter().map(item).collect(),
             budgets: vec![budget],
+            evictions: None,
             spare: vec![spare],
             demand: vec![demand],
             machines: Vec::new(),
@@ -209,7 +264,7 @@ mod tests {
     fn with_room_enough_the_dearest_nodes_of_the_budget_are_saved() {
         let (saved, values) = relaxed(&[(3.0, 4.0), (2.0, 4.0), (1.0, 4.0)], 2, 100.0, 6.0).solve();
         assert!((saved - 5.0).abs() < 1e-6, "{saved}");
-        assert_eq!(values, [0.0]);
+        assert_eq!(values.room, [0.0]);
     }
 
     #[test]
@@ -217,7 +272,22 @@ mod tests {
         // Two nodes of 4 with 2 spare: half a node's room, so half of one can go.
         let (saved, values) = relaxed(&[(1.0, 4.0), (1.0, 4.0)], 2, 2.0, 6.0).solve();
         assert!((saved - 0.5).abs() < 1e-3, "{saved}");
-        assert!((values[0] - 0.25).abs() < 1e-3, "{values:?}");
+        assert!((values.room[0] - 0.25).abs() < 1e-3, "{values:?}");
+    }
+
+    #[test]
+    fn evictions_limit_what_is_saved() {
+        let nodes = [(3.0, 4.0), (2.0, 4.0), (1.0, 4.0)];
+        let mut problem = relaxed(&nodes, 3, 100.0, 6.0);
+        problem.items[0].pods = 4.0;
+        problem.evictions = Some(2.0);
+        // The two with a pod each; for the third half its pods would have to go.
+        let (saved, worth) = problem.solve();
+        assert!((3.0..3.1).contains(&saved), "{saved}");
+        assert!(worth.eviction > 0.7, "{worth:?}");
+        problem.evictions = Some(4.0);
+        let (saved, _) = problem.solve();
+        assert!((4.5..4.6).contains(&saved), "{saved}");
     }
 
     #[test]

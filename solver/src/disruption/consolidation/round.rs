@@ -55,8 +55,9 @@ pub fn work_out(
     let budgets: Vec<usize> = setting.quota.pools.iter().map(|(left, _)| *left).collect();
     let consolidates = setting.purpose != Purpose::Drift;
     let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
-    let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, setting.settings.may_launch);
-    let (most, values) = if consolidates { relaxed.solve() } else { Default::default() };
+    let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
+    let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
+    let (most, worth) = if consolidates { relaxed.solve() } else { Default::default() };
     let attempt = if consolidates {
         let per_move = setting.settings.price_per_eviction.as_f64() / setting.settings.hours();
         let moves: Vec<f64> =
@@ -66,11 +67,11 @@ pub fn work_out(
             candidates: &lifted.candidates,
             prices: &prices,
             moves: &moves,
-            values: &values,
+            worth: &worth,
             market: &market(&ground),
             relaxed: &relaxed,
             balance: &Balance::of(setting.snapshot),
-            may_launch: setting.settings.may_launch,
+            may_launch,
         };
         save(setting, &search, stop)
     } else {

@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::candidates::Candidate;
 use super::balance::Balance;
-use super::bound::{Relaxed, dot};
+use super::bound::{Relaxed, Worth, dot};
 use super::launching::launch;
 use super::quota::Quota;
 use super::work::{Ground, Work};
@@ -16,8 +16,6 @@ use crate::packing::Stop;
 
 /// How many nodes that cannot be emptied are tried with new nodes on the way.
 const MOST_TRADES: usize = 200;
-/// How many worths of an eviction are tried where evictions are limited.
-const TOLLS: u32 = 12;
 /// By how much the order of nodes is shaken at most, in parts of their price.
 const SHAKE: f64 = 0.3;
 /// A gain below this is rounding.
@@ -34,8 +32,8 @@ pub struct Search<'s, 'p, 'a> {
     pub prices: &'s [f64],
     /// What moving all pods of each costs, in money an hour.
     pub moves: &'s [f64],
-    /// What room is worth.
-    pub values: &'s [f64],
+    /// What room and evictions are worth.
+    pub worth: &'s Worth,
     /// What pods are worth where new nodes are bought for them.
     pub market: &'s [f64],
     /// The relaxed problem.
@@ -51,9 +49,11 @@ pub struct Search<'s, 'p, 'a> {
 pub struct Turn<'r> {
     /// Shakes the order.
     pub random: Option<&'r mut SmallRng>,
-    /// What each eviction counts on top, in money an hour: where evictions are limited, nodes that
-    /// save much for few of them come first.
+    /// What an eviction counts, in money an hour: where they are limited, nodes that save much for
+    /// few of them come first.
     pub toll: f64,
+    /// How much of its worth room counts, from 0 to 1: where few pods move, there is room enough.
+    pub room: f64,
     /// How many nodes that cannot be emptied onto others may be tried with new ones.
     pub trades: usize,
 }
@@ -74,7 +74,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
     /// cannot, and that saves more when new nodes take its pods than the last one that the budget
     /// allows would save as a whole, is exchanged at once.
     pub fn remove(&self, quota: &Quota, turn: Turn<'_>) -> Attempt<'p, 'a> {
-        let scores = self.scores(turn.random, turn.toll);
+        let scores = self.scores(turn.random, turn.toll, turn.room);
         let mut trades = if self.may_launch { turn.trades } else { 0 };
         let mut falling: Vec<usize> = (0..self.candidates.len()).collect();
         falling.sort_by(|left, right| {
@@ -131,17 +131,16 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         self.relaxed.items.iter().map(of).collect()
     }
 
-    fn scores(&self, random: Option<&mut SmallRng>, toll: f64) -> Vec<f64> {
+    fn scores(&self, random: Option<&mut SmallRng>, toll: f64, room: f64) -> Vec<f64> {
         let mut noise: Box<dyn FnMut() -> f64> = match random {
             None => Box::new(|| 0.0),
             Some(random) => Box::new(|| random.random_range(-SHAKE..SHAKE)),
         };
         let items = self.relaxed.items.iter().zip(self.prices.iter().zip(self.moves));
-        let pods = self.candidates.iter().map(|candidate| candidate.pods.len() as f64);
         items
-            .zip(pods)
-            .map(|((item, (price, moves)), pods)| {
-                price * (1.0 + noise()) - dot(self.values, &item.room) - moves - toll * pods
+            .map(|(item, (price, moves))| {
+                let worth = room * dot(&self.worth.room, &item.room) + toll * item.pods;
+                price * (1.0 + noise()) - worth - moves
             })
             .collect()
     }
@@ -156,46 +155,33 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         until: f64,
     ) -> Attempt<'p, 'a> {
         let random = &mut SmallRng::seed_from_u64(seed);
-        let mut best = self.remove(quota, Turn { random: None, toll: 0.0, trades: MOST_TRADES });
-        let mut toll = 0.0;
-        let mut look = |turn: Turn<'_>| {
-            let toll = turn.toll;
-            let other = self.remove(quota, turn);
-            let better = other.gain > best.gain + EPSILON;
-            if better {
-                best = other;
-            }
-            (better, toll)
-        };
-        for other in self.tolls(quota) {
+        let trades = MOST_TRADES;
+        let (mut toll, mut room) = (self.worth.eviction, 1.0);
+        let mut best = self.remove(quota, Turn { random: None, toll, room, trades });
+        let tolls = std::iter::once(toll).chain(self.relaxed.tolls());
+        let pairs = tolls.flat_map(|toll| [(toll, 1.0), (toll, 0.0)]);
+        // The first of them is what there is already; without a limit there are no others.
+        for pair in pairs.skip(1).take_while(|_| self.relaxed.evictions.is_some()) {
             if stop.spent() >= until {
                 break;
             }
-            let turn = Turn { random: None, toll: other, trades: MOST_TRADES };
-            if let (true, better) = look(turn) {
-                toll = better;
+            let other =
+                self.remove(quota, Turn { random: None, toll: pair.0, room: pair.1, trades });
+            if other.gain > best.gain + EPSILON {
+                (best, toll, room) = (other, pair.0, pair.1);
             }
         }
         for _ in 0..rounds {
             if stop.spent() >= until {
                 break;
             }
-            look(Turn { random: Some(random), toll, trades: 0 });
+            let turn = Turn { random: Some(random), toll, room, trades: 0 };
+            let other = self.remove(quota, turn);
+            if other.gain > best.gain + EPSILON {
+                best = other;
+            }
         }
         best
-    }
-
-    /// What an eviction may count, where they are limited: from next to nothing to what the dearest
-    /// node saves for each of its pods.
-    fn tolls(&self, quota: &Quota) -> Vec<f64> {
-        let pods: usize = self.candidates.iter().map(|candidate| candidate.pods.len()).sum();
-        if quota.evictions >= pods {
-            return Vec::new();
-        }
-        let each = self.candidates.iter().zip(self.prices);
-        let most = each.map(|(one, price)| price / one.pods.len().max(1) as f64);
-        let most = most.fold(0.0, f64::max);
-        (0..TOLLS).map(|step| most / f64::from(1 << step)).collect()
     }
 
     /// Takes a set of nodes away and launches what their pods need beyond the room there is, if
@@ -269,7 +255,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
     fn losing(&self, attempt: &Attempt<'p, 'a>) -> Vec<usize> {
         let mut losing: Vec<(f64, usize)> = (0..self.candidates.len())
             .filter(|candidate| !attempt.work.removed[*candidate])
-            .map(|candidate| (self.loss(candidate), candidate))
+            .map(|candidate| (self.loss(candidate) - self.toll(candidate), candidate))
             .filter(|(loss, _)| *loss > EPSILON)
             .collect();
         losing.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
@@ -283,6 +269,11 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
             fits
         });
         losing.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// What the evictions of a candidate's pods are worth, where evictions are limited.
+    fn toll(&self, candidate: usize) -> f64 {
+        self.worth.eviction * self.relaxed.items[candidate].pods
     }
 
     fn loss(&self, candidate: usize) -> f64 {
