@@ -64,6 +64,36 @@ async fn drift_replaces_every_node_within_the_budget_while_a_protected_service_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drifted_nodes_of_a_static_pool_get_their_successors_first_also_across_a_restart() {
+    for after in [None, Some(false), Some(true)] {
+        let mut rig = Rig::new(50);
+        rig.start();
+        rig.apply("web", 14);
+        rig.settle("they run", |objects| running(objects, "web") == 14 && is_calm(objects)).await;
+        let old: Vec<_> = rig.objects().claims.keys().cloned().collect();
+        let replicas = u32::try_from(old.len()).expect("few");
+        rig.change_pool(|pool| pool.replicas = Some(replicas));
+        rig.protect("web");
+        let seen = rig.watch(&[("web", 13)]);
+        *rig.crash.lock() = after.map(|after| Crash { write: "CreateClaim", after });
+        rig.change_pool(|pool| pool.hash = "new".into());
+        if after.is_some() {
+            assert!(rig.crash_and_restart().await, "CreateClaim never happened");
+        }
+        rig.settle("as many new nodes", |objects| {
+            running(objects, "web") == 14
+                && is_calm(objects)
+                && objects.claims.len() == old.len()
+                && old.iter().all(|claim| !objects.claims.contains_key(claim))
+        })
+        .await;
+        rig.kill().await;
+        let seen = seen.lock();
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i12_scaled_to_zero_and_back_twenty_times_nothing_is_left_behind() {
     let mut rig = Rig::new(100);
     rig.start();

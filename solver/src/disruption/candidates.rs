@@ -46,6 +46,15 @@ pub enum Purpose {
     },
     /// To replace what has drifted.
     Drift,
+    /// To replace what has drifted in static NodePools, each node by a new one of its pool.
+    StaticDrift,
+}
+
+impl Purpose {
+    /// Whether it is to replace what has drifted.
+    pub const fn is_drift(self) -> bool {
+        matches!(self, Self::Drift | Self::StaticDrift)
+    }
 }
 
 /// All nodes that may go for that purpose, by their claims' names, and why each other one stays.
@@ -108,7 +117,8 @@ impl<'a> Looking<'a, '_> {
             Purpose::Consolidation { least_age } => {
                 self.may_be_consolidated(claim, pool, initialized.since, least_age)?;
             }
-            Purpose::Drift => {
+            Purpose::StaticDrift if pool.replicas.is_none() => return Ok(None),
+            Purpose::Drift | Purpose::StaticDrift => {
                 found = drift(self.snapshot, claim, pool, &self.inputs.hash_version);
                 if found.is_none() {
                     return Ok(None);
@@ -127,7 +137,7 @@ impl<'a> Looking<'a, '_> {
         let price = match price_of(self.snapshot, claim) {
             Some(price) => price,
             // What has drifted is replaced whatever it costs.
-            None if self.purpose == Purpose::Drift => Price::ZERO,
+            None if self.purpose.is_drift() => Price::ZERO,
             None => return Err(Obstacle::NoPrice),
         };
         let (pods, protected) = self.pods_of(claim, state)?;
@@ -158,7 +168,7 @@ impl<'a> Looking<'a, '_> {
     /// The pods that need another place, and the budgets that protect them.
     fn pods_of(&self, claim: &NodeClaim, state: &'a NodeState) -> Result<Evictable, Obstacle> {
         // What must end within a grace period may be drained whatever its pods say.
-        let forced = self.purpose == Purpose::Drift && claim.termination_grace_period.is_some();
+        let forced = self.purpose.is_drift() && claim.termination_grace_period.is_some();
         let mut pods = Vec::new();
         let mut protected: BTreeMap<&PodKey, u32> = BTreeMap::new();
         for pod in state.pods.values().filter(|pod| pod.is_alive() && pod.deleted.is_none()) {

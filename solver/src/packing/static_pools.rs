@@ -22,13 +22,15 @@ pub struct StaticPools {
 }
 
 /// Holds the static pools against their `replicas`. `under_way` are the UIDs of claims whose
-/// removal has begun, which count as gone.
+/// removal has begun, which count as gone; `coming` says of each pool how many claims are about to
+/// be created in their place, which count as there.
 ///
 /// Surplus claims go in this order: those whose node has not come up, those without pods, those
 /// without pods that forbid it, those with the fewest pods; the youngest first.
 pub fn static_pools(
     snapshot: &Snapshot,
     under_way: &BTreeSet<Name>,
+    coming: &BTreeMap<Name, usize>,
     now: Timestamp,
     seed: u64,
 ) -> StaticPools {
@@ -50,7 +52,8 @@ pub fn static_pools(
             let too_many = claims.len() - replicas;
             all.surplus.extend(claims[..too_many].iter().map(|claim| ClaimRef::from(*claim)));
         } else {
-            let missing = replicas - claims.len();
+            let coming = coming.get(&pool.name).copied().unwrap_or_default();
+            let missing = (replicas - claims.len()).saturating_sub(coming);
             all.launches.extend(launches(snapshot, pool, missing, &usage, &mut names));
         }
     }
@@ -133,7 +136,7 @@ mod tests {
     }
 
     fn look(snapshot: &Snapshot) -> (usize, Vec<String>) {
-        let found = static_pools(snapshot, &BTreeSet::new(), NOW, 1);
+        let found = static_pools(snapshot, &BTreeSet::new(), &BTreeMap::new(), NOW, 1);
         let names: BTreeSet<&Name> = found.launches.iter().map(|one| &one.name).collect();
         assert_eq!(names.len(), found.launches.len(), "names differ");
         let surplus = found.surplus.iter().map(|claim| claim.name.to_string()).collect();
@@ -154,7 +157,8 @@ mod tests {
     #[test]
     fn each_missing_node_is_the_cheapest_that_the_pool_allows() {
         let catalog = exoscale_catalog(&["z"]);
-        let found = static_pools(&world(fixed(1), 0).snapshot(), &BTreeSet::new(), NOW, 1);
+        let snapshot = world(fixed(1), 0).snapshot();
+        let found = static_pools(&snapshot, &BTreeSet::new(), &BTreeMap::new(), NOW, 1);
         let prices = catalog.instance_types.iter().flat_map(|kind| &kind.offerings);
         assert_eq!(Some(found.launches[0].price), prices.map(|one| one.price).min());
         assert!(found.launches[0].labels.get(crate::model::well_known::NODEPOOL_LABEL).is_some());
@@ -175,7 +179,13 @@ mod tests {
     fn what_leaves_already_is_replaced_and_not_counted_as_surplus() {
         let snapshot = world(fixed(2), 2).snapshot();
         let under_way = BTreeSet::from([snapshot.claims["n1"].uid.clone()]);
-        let found = static_pools(&snapshot, &under_way, NOW, 1);
-        assert_eq!((found.launches.len(), found.surplus.len()), (1, 0));
+        let look = |coming: &[(&str, usize)]| {
+            let coming = coming.iter().map(|(pool, count)| (Name::from(*pool), *count)).collect();
+            let found = static_pools(&snapshot, &under_way, &coming, NOW, 1);
+            (found.launches.len(), found.surplus.len())
+        };
+        assert_eq!(look(&[]), (1, 0));
+        assert_eq!(look(&[("another", 1)]), (1, 0));
+        assert_eq!(look(&[("fixed", 1)]), (0, 0), "a round launches it");
     }
 }

@@ -1,6 +1,6 @@
 //! When a round of disruption is worked out, and what becomes of it. One round at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(super) struct Disrupting {
     removing: BTreeSet<Name>,
     /// The names of the claims whose nodes it moves pods to.
     awaited: BTreeSet<Name>,
+    /// The claims that it creates, and their pools, by name.
+    launching: BTreeMap<Name, Name>,
     /// The UIDs of pods that the eviction API failed to evict.
     quarantined: BTreeSet<Name>,
     /// The UIDs of pods that asked to be replaced before they go, and that cannot be.
@@ -57,6 +59,17 @@ impl Disrupting {
     /// The names of the claims whose nodes are to receive pods of the round under way.
     pub(super) fn awaited(&self) -> impl Iterator<Item = &Name> {
         self.awaited.iter()
+    }
+
+    /// How many claims the round under way is still to create, by pool.
+    pub(super) fn coming(&self, snapshot: &Snapshot) -> BTreeMap<Name, usize> {
+        let mut coming = BTreeMap::new();
+        let unseen =
+            self.launching.iter().filter(|(claim, _)| !snapshot.claims.contains_key(*claim));
+        for (_, pool) in unseen {
+            *coming.entry(pool.clone()).or_default() += 1;
+        }
+        coming
     }
 
     /// Pods that are left alone.
@@ -176,6 +189,9 @@ impl Autoscaler {
             self.memory.under_way.begin(&removal.claim_uid);
             self.memory.disrupting.removing.insert(removal.claim_uid.clone());
         }
+        let launches = round.plan.launches.iter();
+        self.memory.disrupting.launching =
+            launches.map(|one| (one.name.clone(), one.pool.clone())).collect();
         let targets = round.moves.iter().map(|one| &one.to);
         self.memory.disrupting.awaited =
             targets.filter_map(|target| claim_of(&snapshot, target)).collect();
@@ -222,6 +238,7 @@ impl Autoscaler {
             self.memory.under_way.give_up(uid);
         }
         self.memory.disrupting.awaited.clear();
+        self.memory.disrupting.launching.clear();
     }
 }
 

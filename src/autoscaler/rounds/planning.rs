@@ -119,7 +119,8 @@ impl Autoscaler {
         }
         let snapshot = self.memory.health.rested(snapshot, now);
         let seed = self.settings.seed;
-        let found = static_pools(&snapshot, self.memory.under_way.uids(), now, seed);
+        let coming = self.memory.disrupting.coming(&snapshot);
+        let found = static_pools(&snapshot, self.memory.under_way.uids(), &coming, now, seed);
         for claim in found.surplus {
             tracing::info!(nodeclaim = %claim.name, "its static pool has too many nodes");
             let cause = Cause::ScaledDown;

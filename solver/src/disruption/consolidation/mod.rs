@@ -19,6 +19,9 @@ pub(crate) mod work;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +30,8 @@ use super::candidates::{Purpose, candidates};
 use super::emptiness::Inputs;
 use super::obstacle::{Kept, Obstacle};
 use crate::model::{
-    DisruptionReason, Name, Plan, PodKey, Price, RemovalReason, Snapshot, Target, Timestamp,
+    DisruptionReason, Name, NodePool, Plan, PodKey, Price, RemovalReason, Snapshot, Target,
+    Timestamp,
 };
 use crate::packing::{self, Stop};
 use crate::verify::{self, Violation};
@@ -122,6 +126,17 @@ impl Round {
         self.plan.removals.is_empty()
     }
 
+    /// With the reasons of another look for the nodes that this one has not looked at.
+    fn with_reasons_of(mut self, other: Self) -> Self {
+        let known: BTreeSet<Name> = self.kept.iter().map(|kept| kept.claim.clone()).collect();
+        let removed = |claim: &Name| self.plan.removals.iter().any(|one| one.claim == *claim);
+        let news = other.kept.into_iter().filter(|kept| !known.contains(&kept.claim));
+        let mut news: Vec<Kept> = news.filter(|kept| !removed(&kept.claim)).collect();
+        self.kept.append(&mut news);
+        self.kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+        self
+    }
+
     /// A round that does nothing.
     fn nothing(reason: RemovalReason, snapshot: &Snapshot, now: Timestamp, seed: u64) -> Self {
         let price = result::price_of_all(snapshot);
@@ -155,6 +170,9 @@ pub fn consolidate(
 
 /// Works out one round of replacing what has drifted: as many nodes as budgets allow, those that
 /// are empty first, then the oldest.
+///
+/// Nodes of static NodePools whose pods fit nowhere else come when there is nothing else to be
+/// replaced: their pool gets the new nodes first.
 pub fn replace_drifted(
     snapshot: &Snapshot,
     inputs: &Inputs,
@@ -163,7 +181,22 @@ pub fn replace_drifted(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    round_of(snapshot, inputs, settings, Purpose::Drift, now, seed, stop)
+    let round = round_of(snapshot, inputs, settings, Purpose::Drift, now, seed, stop);
+    if !round.is_empty() || !snapshot.pools.values().any(|pool| pool.replicas.is_some()) {
+        return round;
+    }
+    let fixed = round_of(snapshot, inputs, settings, Purpose::StaticDrift, now, seed, stop);
+    if fixed.is_empty() { round } else { fixed.with_reasons_of(round) }
+}
+
+/// The snapshot in which static pools sell nodes for pods as others do.
+fn opened(snapshot: &Snapshot) -> Snapshot {
+    let mut opened = snapshot.clone();
+    for pool in snapshot.pools.values().filter(|pool| pool.replicas.is_some()) {
+        let open = NodePool { replicas: None, ..NodePool::clone(pool) };
+        opened.pools.insert(pool.name.clone(), Arc::new(open));
+    }
+    opened
 }
 
 /// The next round of disruption: what has drifted is replaced first; where nothing is, or can be,
@@ -197,18 +230,24 @@ fn round_of(
         Purpose::Consolidation { .. } => {
             (RemovalReason::Underutilized, DisruptionReason::Underutilized)
         }
-        Purpose::Drift => (RemovalReason::Drifted, DisruptionReason::Drifted),
+        Purpose::Drift | Purpose::StaticDrift => {
+            (RemovalReason::Drifted, DisruptionReason::Drifted)
+        }
     };
     let nothing = Round::nothing(reason, snapshot, now, seed);
     let (mut found, mut kept) = candidates(snapshot, inputs, purpose, now);
     let quota = quota::Quota::of(snapshot, inputs, budget, settings.most_evictions);
+    let on = match purpose {
+        Purpose::StaticDrift => Cow::Owned(opened(snapshot)),
+        _ => Cow::Borrowed(snapshot),
+    };
     let mut faults: Vec<Violation> = Vec::new();
     for _ in 0..=MOST_FAULTS {
         if found.is_empty() {
             break;
         }
         let setting =
-            round::Setting { snapshot, inputs, settings, purpose, now, seed, quota: &quota };
+            round::Setting { snapshot: &on, inputs, settings, purpose, now, seed, quota: &quota };
         let mut round = round::work_out(&setting, found.clone(), nothing.clone(), stop);
         let mut wrong = verify::verify(snapshot, &[], &round.plan);
         let limits =

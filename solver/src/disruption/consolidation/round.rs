@@ -53,7 +53,7 @@ pub fn work_out(
     let pools: Vec<usize> =
         lifted.candidates.iter().map(|one| setting.quota.pool(&one.pool.name)).collect();
     let budgets: Vec<usize> = setting.quota.pools.iter().map(|(left, _)| *left).collect();
-    let consolidates = setting.purpose != Purpose::Drift;
+    let consolidates = !setting.purpose.is_drift();
     let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
     let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
     let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
@@ -152,7 +152,8 @@ fn replace<'p, 'a>(
         }
         let mut trial = attempt.clone();
         let left = trial.work.drain(ground, &[one]);
-        if launching::launch(ground, &mut trial.work, &left).is_some() {
+        let placed = launching::launch(ground, &mut trial.work, &left).is_some();
+        if placed && (setting.purpose == Purpose::Drift || keeps_numbers(lifted, &trial)) {
             trial.quota.take(candidate);
             attempt = trial;
         } else {
@@ -160,6 +161,23 @@ fn replace<'p, 'a>(
         }
     }
     attempt
+}
+
+/// Whether every pool gets no more new nodes than old ones go: a static one would be too large then,
+/// and would lose nodes that pods have just come to.
+fn keeps_numbers(lifted: &Lifted<'_>, attempt: &Attempt<'_, '_>) -> bool {
+    let state = &attempt.work.state;
+    let problem = state.problem;
+    let of = |pool: &Name| {
+        let removed = lifted.candidates.iter().zip(&attempt.work.removed);
+        removed.filter(|(one, removed)| **removed && one.pool.name == *pool).count()
+    };
+    let mut new: BTreeMap<&Name, usize> = BTreeMap::new();
+    for node in &state.nodes {
+        let cell = &problem.cells[problem.candidates[node.candidate].cell];
+        *new.entry(&problem.pools[cell.pool].pool.name).or_default() += 1;
+    }
+    new.into_iter().all(|(pool, count)| count <= of(pool))
 }
 
 /// What pods are worth, by resource, where new nodes are bought for them.

@@ -322,6 +322,43 @@ fn drifted_nodes_are_replaced_within_budgets_the_oldest_first() {
 }
 
 #[test]
+fn a_drifted_node_of_a_static_pool_whose_pods_fit_nowhere_else_gets_its_successor_first() {
+    let fixed = NodePool { replicas: Some(2), budgets: percent(50), ..pool("fixed") };
+    let at_home = shape(500, 1_024).node_selector(well_known::NODEPOOL_LABEL, "fixed").build();
+    let world = |pool: NodePool| {
+        let nodes = cluster().pool(general(), catalog()).pool(pool, catalog());
+        ["a", "b"].into_iter().fold(nodes, |world, name| {
+            let claim = up(claim(name, &fixed, type_of(&catalog(), "standard.large")));
+            let pods = (0..7).map(|index| bound(pod(&format!("{name}-{index}"), &at_home), name));
+            world.node(node_of_claim(&claim)).claim(claim).pods(pods)
+        })
+    };
+    let look = |pool: NodePool| {
+        let snapshot = world(pool).snapshot();
+        replace_drifted(&snapshot, &inputs(), &Settings::default(), LATER, 7, &Never)
+    };
+    let changed = NodePool { hash: "new".into(), ..fixed.clone() };
+    let found = look(changed.clone());
+    assert_eq!(found.faults, []);
+    assert_eq!(removed(&found), ["a"], "as many as the budget allows");
+    let [launch] = &*found.plan.launches else { panic!("{:?}", found.plan.launches) };
+    assert_eq!(launch.pool.as_str(), "fixed");
+    assert!(found.moves.iter().all(|one| one.to == Target::Claim(launch.name.clone())));
+    assert_eq!((found.moves.len(), why(&found, "b")), (7, Obstacle::Budget { limit: 1 }));
+    let mut limited = changed.clone();
+    limited.limits.nodes = Some(2);
+    assert!(look(limited).is_empty(), "the new node would be one too many for a while");
+    assert!(look(fixed.clone()).is_empty(), "it has not drifted");
+    // Two small nodes for a large one would be one too many.
+    let small = catalog().instance_types.into_iter().filter(|kind| kind.name == *"standard.medium");
+    let small = Catalog::new(small.collect());
+    let snapshot = world(changed.clone()).pool(changed, small).snapshot();
+    let found = replace_drifted(&snapshot, &inputs(), &Settings::default(), LATER, 7, &Never);
+    assert!(found.is_empty());
+    assert_eq!(why(&found, "a"), Obstacle::NothingCheaper);
+}
+
+#[test]
 fn i18_an_upgrade_with_unchanged_specs_changes_no_node() {
     let snapshot = nodes(&[("a", "standard.large", 7), ("b", "standard.large", 7)]).snapshot();
     let next = Inputs { hash_version: "berth-v2".into(), ..inputs() };
