@@ -105,6 +105,41 @@ fn a_pod_that_is_to_be_replaced_first_is_evicted_only_if_that_cannot_be() {
 }
 
 #[test]
+fn i6_what_goes_is_meant_by_its_uid_never_by_its_name_or_by_a_number() {
+    let world = leaving(drained, vec![bound(pod("web", &shape(100, 64).build()), "n")]);
+    let snapshot = world.snapshot();
+    let claim = ClaimRef::from(&*snapshot.claims["n"]);
+    let another = ClaimRef { uid: "another".into(), ..claim.clone() };
+    let node = NodeRef { name: "n".into(), uid: snapshot.nodes["n"].node.uid.clone() };
+    let other_node = NodeRef { uid: "another".into(), ..node.clone() };
+    let pod =
+        |uid: &str| PodRef { key: snapshot.pods.keys().next().unwrap().clone(), uid: uid.into() };
+    let of_pod = snapshot.pods.values().next().unwrap().uid.clone();
+    let cause = Cause::ScaledDown;
+    let of = |claim: ClaimRef, node: NodeRef, pod: PodRef| {
+        let at = Name::from("n");
+        [
+            Write::DeleteClaim { claim: claim.clone(), cause },
+            Write::ReleaseClaim { claim },
+            Write::DeleteNode { node: node.clone() },
+            Write::ReleaseNode { node: node.clone() },
+            Write::TaintNode { node },
+            Write::EvictPod { pod: pod.clone(), node: at.clone() },
+            Write::ReplacePod { pod: pod.clone(), node: at.clone() },
+            Write::DeletePod { pod, node: at, grace: Duration::from_secs(1) },
+        ]
+    };
+    let uid = Name::from("new");
+    for write in of(claim, node, pod(&of_pod)) {
+        assert!(consequences(&snapshot, &write, &uid, DELETED).is_ok(), "{write:?}");
+    }
+    for write in of(another, other_node, pod("another")) {
+        let refused = consequences(&snapshot, &write, &uid, DELETED);
+        assert_eq!(refused, Err(Refused::Conflict), "{write:?}");
+    }
+}
+
+#[test]
 fn a_termination_time_that_is_over_hurries_pods_and_volumes() {
     let over = |claim| NodeClaim { terminate_by: Some(Timestamp::from_seconds(0)), ..claim };
     let web = bound(pod("web", &shape(100, 64).build()), "n");
