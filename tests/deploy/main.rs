@@ -2,6 +2,7 @@
 //! what it must not run on, kube-scheduler takes its configuration, and the rights are what is
 //! needed and no more.
 
+mod replacing;
 mod rights;
 mod separate;
 
@@ -35,7 +36,8 @@ async fn what_is_in_deploy_works_on_a_real_control_plane() -> Result<()> {
     is_admitted_and_scheduled(&plane).await?;
     rights::are_what_is_needed_and_no_more(&plane).await?;
     kube_scheduler_takes_its_configuration(&plane).await?;
-    the_example_is_taken(&plane).await
+    the_example_is_taken(&plane).await?;
+    replacing::the_only_pod_of_a_deployment_goes_last(&plane).await
 }
 
 async fn apply(plane: &ControlPlane) -> Result<()> {
