@@ -98,6 +98,13 @@ bench-peers: ## Measure Berth beside Karpenter itself (needs Go); writes target/
 	$(call say,bench,building (some minutes the first time), then Karpenter's benchmark, random problems and snapshots)
 	@cargo bench --locked --no-default-features --package berth --bench peers
 
+.PHONY: bench-peers-online
+bench-peers-online: ## Run Karpenter itself and Berth on a real control plane; writes target/bench/peers-online.md and .json
+	$(call say,1/2,the control plane of the tests)
+	@$(MAKE) --no-print-directory controlplane
+	$(call say,2/2,five suites on two control planes each: one to two hours (SUITE=basic: about a quarter of one))
+	cargo bench --locked --no-default-features --package berth --bench peers-online -- $(SUITE)
+
 .PHONY: bench-extender
 bench-extender: ## Measure the extender's answers; writes target/bench/extender.md and .json
 	$(call say,1/1,40 cases of two seconds and a relist)

@@ -95,6 +95,12 @@ impl Component {
         Ok(())
     }
 
+    /// The process's number while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
+    }
+
     /// The last lines of the log, with the log's path, for messages.
     #[must_use]
     pub fn tail(&self) -> String {

@@ -1,0 +1,76 @@
+//! Karpenter itself and Berth, each with its kwok provider, each on a fresh real control plane:
+//! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
+//!
+//! The same instance types, the same NodePool, the same workload: those of Karpenter's own
+//! performance suites (`test/suites/performance`), in a size that this machine bears. An observer
+//! that knows neither of them watches nodes and pods: time until all pods run, price per hour over
+//! time and after settling, nodes, utilisation, evictions, and the processor time, memory and API
+//! calls of the controller.
+//!
+//! `make bench-peers-online` writes `target/bench/peers-online.md` and `.json`. An argument picks a
+//! suite, `BERTH_BENCH_RUNS` says how often each is run (1; figures are medians),
+//! `BERTH_BENCH_SHARE` divides the number of pods, for a quick look.
+
+#![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
+
+mod controller;
+#[path = "../shared/machine.rs"]
+mod machine;
+mod observer;
+#[path = "../extender/processor.rs"]
+mod processor;
+mod report;
+mod suites;
+
+use berth_controlplane::Assets;
+use controller::{Controller, Karpenter};
+use serde_json::json;
+
+fn main() {
+    // Under `cargo test --benches` there is nothing to measure.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    if let Err(error) = Assets::find() {
+        println!("SKIPPED: {error:#}");
+        return;
+    }
+    let karpenter = match Karpenter::build() {
+        Ok(karpenter) => karpenter,
+        Err(missing) => {
+            println!("SKIPPED: {missing}");
+            return;
+        }
+    };
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let mut report = report::Report::default();
+    for suite in suites::all().into_iter().filter(|suite| suite.name.contains(&wanted)) {
+        for run in 0..number("BERTH_BENCH_RUNS", 1) {
+            for controller in [Controller::Berth, Controller::Karpenter] {
+                println!("{}, run {}, {}", suite.name, run + 1, controller.name());
+                let processor = processor::Processor::now();
+                let phases = runtime.block_on(suite.run(controller, &karpenter));
+                for mut row in phases.expect("a run") {
+                    row["run"] = json!(run + 1);
+                    row["othersPercent"] = json!(processor.others());
+                    println!("{row}");
+                    report.rows.push(row);
+                }
+                // What is there is worth keeping, whatever happens to the next.
+                report.write();
+            }
+        }
+    }
+}
+
+/// A setting of the environment.
+pub fn number(variable: &str, default: usize) -> usize {
+    let text = std::env::var(variable).ok();
+    text.and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(default)
+}
