@@ -3,11 +3,16 @@
 //! The catalogs are looked for in `../shared/data/catalogs` beside the repository, or in the folder
 //! that `BERTH_DATA` names; what is not there is left out, and the built-in one of Exoscale always
 //! is. Writes `target/bench/solver.md` and `solver.json`.
+//!
+//! An argument picks those whose `catalog/workload` contains it, and `BERTH_BENCH_SECONDS` gives
+//! the longest look more than a second: `BERTH_BENCH_SECONDS=10 cargo bench --bench solver -- aws`.
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 #[path = "shared/data.rs"]
 mod data;
+#[path = "shared/pools.rs"]
+mod pools;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,11 +21,12 @@ use std::time::{Duration, Instant};
 
 use berth::catalog;
 use berth_solver::baselines::{self, Policy};
-use berth_solver::model::{Catalog, Plan, Snapshot, Timestamp};
+use berth_solver::model::{Catalog, NodePool, Plan, Snapshot, Timestamp};
 use berth_solver::packing::{self, Budget, Never, Settings};
-use berth_solver::testing::{Workload, cluster, pool};
+use berth_solver::testing::{ClusterBuilder, Workload, cluster, pool};
 use berth_solver::verify::verify;
 use data::data;
+use pools::usual_pools;
 use serde_json::{Value, json};
 
 const SEED: u64 = 1;
@@ -38,15 +44,25 @@ const WORKLOADS: [Workload; 5] = [
 
 fn main() {
     let mut rows: Vec<Value> = Vec::new();
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
     for (name, catalog) in catalogs() {
         for workload in WORKLOADS {
-            println!("{name}, {}", workload.name());
+            if !format!("{name}/{}", workload.name()).contains(&wanted) {
+                continue;
+            }
             let pods = if workload == Workload::Tiny { 50 } else { PODS };
-            let snapshot = cluster()
-                .pool(pool("default"), Arc::clone(&catalog))
-                .pods(workload.pods(pods, SEED))
-                .snapshot();
-            rows.push(row(&name, workload, pods, &snapshot));
+            for (pools, list) in
+                [("any", vec![pool("default")]), ("usual", usual_pools(&name, &catalog))]
+            {
+                println!("{name}, {pools}, {}", workload.name());
+                let with = |all: ClusterBuilder, one: NodePool| all.pool(one, Arc::clone(&catalog));
+                let pools_of = list.into_iter().fold(cluster(), with);
+                let snapshot = pools_of.pods(workload.pods(pods, SEED)).snapshot();
+                let mut row = row(&name, workload, pods, &snapshot);
+                row["pools"] = json!(pools);
+                rows.push(row);
+            }
         }
     }
     write(&rows);
@@ -69,6 +85,12 @@ fn catalogs() -> Vec<(String, Arc<Catalog>)> {
     found
 }
 
+/// The longest that a plan is looked at.
+fn longest() -> Duration {
+    let seconds = std::env::var("BERTH_BENCH_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs_f64(seconds.unwrap_or(1.0))
+}
+
 fn planned(snapshot: &Snapshot, budget: Duration) -> (Plan, Duration) {
     let began = Instant::now();
     let spent = || {
@@ -85,8 +107,8 @@ fn row(catalog: &str, workload: Workload, pods: usize, snapshot: &Snapshot) -> V
     times.sort_unstable();
     let first = planned(snapshot, Duration::ZERO).0;
     let (within_100, _) = planned(snapshot, Duration::from_millis(100));
-    let (within_1000, took) = planned(snapshot, Duration::from_secs(1));
-    let faults = verify(snapshot, &settings.scheduler_names, &within_1000).len();
+    let (within_longest, took) = planned(snapshot, longest());
+    let faults = verify(snapshot, &settings.scheduler_names, &within_longest).len();
     let peer = |policy| {
         let began = Instant::now();
         let now = Timestamp::from_seconds(1);
@@ -96,7 +118,7 @@ fn row(catalog: &str, workload: Workload, pods: usize, snapshot: &Snapshot) -> V
     let (karpenter, karpenter_left, _) = peer(Policy::Karpenter);
     let (autoscaler, autoscaler_left, _) = peer(Policy::ClusterAutoscaler);
     // Of one bound, the best that is known, so that the columns compare.
-    let bound = within_1000.lower_bound.max(within_100.lower_bound).as_f64();
+    let bound = within_longest.lower_bound.max(within_100.lower_bound).as_f64();
     let gap = |plan: &Plan| (plan.price.as_f64() / bound - 1.0) * 100.0;
     json!({
         "catalog": catalog,
@@ -105,15 +127,15 @@ fn row(catalog: &str, workload: Workload, pods: usize, snapshot: &Snapshot) -> V
         "firstPlanMs": times[RUNS / 2].as_secs_f64() * 1e3,
         "gapFirst": gap(&first),
         "gap100ms": gap(&within_100),
-        "gap1s": gap(&within_1000),
+        "gapLongest": gap(&within_longest),
         "elapsedMs": took.as_secs_f64() * 1e3,
-        "price": within_1000.price.as_f64(),
+        "price": within_longest.price.as_f64(),
         "lowerBound": bound,
         "karpenterPrice": karpenter,
         "karpenterUnplaced": karpenter_left,
         "clusterAutoscalerPrice": autoscaler,
         "clusterAutoscalerUnplaced": autoscaler_left,
-        "unplaced": within_1000.unschedulable.len(),
+        "unplaced": within_longest.unschedulable.len(),
         "faults": faults,
     })
 }
@@ -125,9 +147,11 @@ fn write(rows: &[Value]) {
     let machine = format!("{threads} processors, one used");
     let mut table = format!(
         "# Plans after how long\n\n{machine}, seed {SEED}. Gaps to the best bound that was proven, \
-         in %. The peers are the policies of this solver, not the programs.\n\n\
-         | catalog | workload | first plan, ms | gap first | gap 100 ms | gap 1 s | price | bound \
-         | karpenter | cluster-autoscaler |\n|---|---|---|---|---|---|---|---|---|---|\n"
+         in %. Types: any that the catalog has, or those of \
+         NodePools that people have (the families that guides name). The peers are the policies of this solver, not the programs.\n\n\
+         | catalog | types | workload | first plan, ms | gap first | gap 100 ms | gap {} s | price | bound \
+         | karpenter | cluster-autoscaler |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+        longest().as_secs_f64()
     );
     for row in rows {
         let number = |key: &str, digits: usize| {
@@ -136,11 +160,12 @@ fn write(rows: &[Value]) {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let cells = [
             text("catalog"),
+            text("pools"),
             text("workload"),
             number("firstPlanMs", 1),
             number("gapFirst", 2),
             number("gap100ms", 2),
-            number("gap1s", 2),
+            number("gapLongest", 2),
             number("price", 3),
             number("lowerBound", 3),
             number("karpenterPrice", 3),

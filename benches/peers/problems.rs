@@ -1,21 +1,21 @@
 //! What is planned: catalogs, pools and pods.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use berth::catalog;
-use berth_solver::model::{
-    Bytes, Catalog, InstanceType, Name, NodePool, Operator, Pod, Snapshot, ValueSet, well_known,
-};
-use berth_solver::testing::{Workload, cluster, karpenter_catalog, pool};
+use berth_solver::model::{Bytes, Catalog, Name, NodePool, Pod, Snapshot};
+use berth_solver::testing::{Workload, cluster, karpenter_catalog};
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 
 #[path = "../shared/data.rs"]
 mod data;
+#[path = "../shared/pools.rs"]
+mod pools;
 pub use data::data;
+pub use pools::usual_pools;
 
 /// Catalogs of clouds in the shared data.
 pub const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];
@@ -83,48 +83,6 @@ impl Sold {
             .fold(cluster(), |all, one| all.pool(one.clone(), Arc::clone(&self.catalog)));
         all.pods(pods).snapshot()
     }
-
-    /// A pool of the types that these are.
-    pub fn pool_of(&self, name: &str, wanted: impl Fn(&InstanceType) -> bool) -> NodePool {
-        let types = self.catalog.instance_types.iter().filter(|kind| wanted(kind));
-        let names: BTreeSet<Name> = types.map(|kind| kind.name.clone()).collect();
-        let mut pool = pool(name);
-        let set = ValueSet::of(Operator::In, names);
-        pool.requirements.require(well_known::INSTANCE_TYPE_LABEL.into(), &set);
-        pool
-    }
-
-    /// The pools that people have: one for general purposes, of the families that the providers'
-    /// guides name, and a lighter one of machines with cards.
-    pub fn usual_pools(&self) -> Vec<NodePool> {
-        let name = self.name.clone();
-        let general = NodePool {
-            weight: 10,
-            ..self.pool_of("general", |kind| !has_cards(kind) && is_general(&name, &kind.name))
-        };
-        vec![general, self.pool_of("cards", has_cards)]
-    }
-}
-
-fn has_cards(kind: &InstanceType) -> bool {
-    kind.capacity.extended().iter().any(|(name, amount)| name.ends_with("/gpu") && *amount > 0)
-}
-
-/// Karpenter's guide for AWS: categories c, m and r, from the third generation on.
-fn is_general(catalog: &str, kind: &str) -> bool {
-    let (family, rest) = kind.split_once(['.', '-']).unwrap_or((kind, ""));
-    if catalog.starts_with("aws") {
-        let generation = family.get(1..2).and_then(|digit| digit.parse::<u32>().ok());
-        return family.starts_with(['c', 'm', 'r'])
-            && generation.is_some_and(|number| number > 2)
-            && !rest.starts_with("metal");
-    }
-    if catalog.starts_with("gcp") {
-        let families = ["e2", "n2", "n2d", "n4", "c3", "c3d", "c4"];
-        return families.contains(&family)
-            && ["standard", "highcpu", "highmem"].iter().any(|one| rest.starts_with(one));
-    }
-    ["standard", "cpu", "memory"].contains(&family)
 }
 
 /// The random problem of that seed: a few types of one of the catalogs, a few pods of one of the
@@ -142,7 +100,7 @@ pub fn random(catalogs: &[Sold], seed: u64) -> (&Sold, Snapshot) {
     let mut types: Vec<&Name> = sold.catalog.instance_types.iter().map(|kind| &kind.name).collect();
     types.shuffle(&mut random);
     types.truncate(random.random_range(4..=60));
-    let pool = sold.pool_of("default", |kind| types.contains(&&kind.name));
+    let pool = pools::pool_of(&sold.catalog, "default", |kind| types.contains(&&kind.name));
     let workload = *WORKLOADS.choose(&mut random).expect("a workload");
     let count = random.random_range(5..=300);
     let pods = workload.pods(count, seed);

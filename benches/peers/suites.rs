@@ -12,7 +12,7 @@ use berth_solver::verify::verify;
 use serde_json::json;
 
 use crate::karpenter::{Karpenter, Run};
-use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same};
+use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same, usual_pools};
 use crate::records::records;
 use crate::report::{Case, Report, SEED, System};
 
@@ -140,7 +140,10 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
                 if pods.is_empty() {
                     continue;
                 }
-                let kinds = [("any", vec![pool("default")]), ("usual", sold.usual_pools())];
+                let kinds = [
+                    ("any", vec![pool("default")]),
+                    ("usual", usual_pools(&sold.name, &sold.catalog)),
+                ];
                 for (pools, list) in kinds {
                     let snapshot = sold.with(&list, pods.clone());
                     let case = format!("{trace} at {} s", moment.at.as_millis() / 1_000);

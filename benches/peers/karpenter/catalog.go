@@ -283,7 +283,11 @@ func readTypes(source io.Reader) ([]*machine, error) {
 			arch:     kind.Architecture,
 			systems:  kind.OperatingSystems,
 			capacity: kind.Resources,
-			overhead: corev1.ResourceList{},
+			// What its kwok provider keeps back of every machine.
+			overhead: corev1.ResourceList{
+				corev1.ResourceCPU:    milli(100),
+				corev1.ResourceMemory: mebibytes(10),
+			},
 		}
 		for _, sold := range kind.Offerings {
 			var zones, capacityTypes []string
