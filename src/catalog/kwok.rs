@@ -1,4 +1,5 @@
-//! The JSON list of instance types that Karpenter's kwok provider reads.
+//! The JSON list of instance types that Karpenter's kwok provider reads, with the labels that it
+//! gives to nodes and what it keeps back of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +14,17 @@ use serde::de::{self, Deserializer};
 
 use super::{CatalogError, is_label_value};
 use crate::watch::Quantity;
+
+/// What NodePools choose types by, beside the well-known labels.
+const FAMILY_LABEL: &str = "karpenter.kwok.sh/instance-family";
+const SIZE_LABEL: &str = "karpenter.kwok.sh/instance-size";
+const CPU_LABEL: &str = "karpenter.kwok.sh/instance-cpu";
+const MEMORY_LABEL: &str = "karpenter.kwok.sh/instance-memory";
+/// What Karpenter's kwok provider keeps back of every machine.
+const OVERHEAD_CPU: MilliCpu = MilliCpu(100);
+const OVERHEAD_MEMORY: Bytes = Bytes(10 << 20);
+/// How many pods a machine holds that says nothing of it.
+const PODS: i64 = 110;
 
 /// An instance type as it stands in the file.
 #[derive(Deserialize)]
@@ -102,8 +114,8 @@ impl TryFrom<Written> for Checked {
     fn try_from(written: Written) -> Result<Self, String> {
         let name = label_value("name", &written.name)?;
         let in_type = |problem: String| format!("{name}: {problem}");
-        let labels = labels(&name, &written).map_err(in_type)?;
         let capacity = capacity(&written.resources).map_err(in_type)?;
+        let labels = labels(&name, &written).map_err(in_type)?;
         let mut offerings: Vec<Offering> = Vec::new();
         for (index, written) in written.offerings.iter().enumerate() {
             let in_offering = |problem| in_type(format!("offerings[{index}]: {problem}"));
@@ -121,7 +133,7 @@ impl TryFrom<Written> for Checked {
                 offerings.push(offering);
             }
         }
-        let overhead = Resources::default();
+        let overhead = Resources::new(OVERHEAD_CPU, OVERHEAD_MEMORY);
         Ok(Self(InstanceType { name: name.clone(), labels, capacity, overhead, offerings }))
     }
 }
@@ -136,7 +148,15 @@ fn labels(name: &Name, written: &Written) -> Result<Requirements, String> {
         .map(|system| label_value("operatingSystems", system))
         .collect::<Result<Vec<Name>, String>>()?;
     let arch = label_value("architecture", &written.architecture)?;
+    let resource = |name: &str| written.resources.get(name).map_or("0", String::as_str);
+    let cpu = resource("cpu");
+    let (family, size) = family_and_size(name, cpu);
+    let one = |field: &str, text: &str| label_value(field, text).map(ValueSet::one);
     Ok([
+        (FAMILY_LABEL.into(), one(FAMILY_LABEL, family)?),
+        (SIZE_LABEL.into(), one(SIZE_LABEL, size)?),
+        (CPU_LABEL.into(), one("resources.cpu", cpu)?),
+        (MEMORY_LABEL.into(), one("resources.memory", resource("memory"))?),
         (well_known::INSTANCE_TYPE_LABEL.into(), ValueSet::one(name.clone())),
         (well_known::ARCH_LABEL.into(), ValueSet::one(arch)),
         (well_known::OS_LABEL.into(), ValueSet::of(Operator::In, systems)),
@@ -145,8 +165,25 @@ fn labels(name: &Name, written: &Written) -> Result<Requirements, String> {
     .collect())
 }
 
+/// What comes before the first '.' or '-' of the name, or its first letter; and what AWS calls a
+/// size, or the number of processors.
+fn family_and_size<'t>(name: &'t Name, cpu: &'t str) -> (&'t str, &'t str) {
+    const SIZES: [&str; 6] = ["nano", "micro", "small", "medium", "large", "metal"];
+    let first = name.char_indices().nth(1).map_or(name.len(), |(end, _)| end);
+    let family = name.split_once(['.', '-']).map_or(&name[..first], |(family, _)| family);
+    let of_aws = |size: &str| {
+        let times = size.strip_suffix("xlarge");
+        let is_times = times.is_some_and(|times| times.bytes().all(|digit| digit.is_ascii_digit()));
+        is_times || SIZES.contains(&size)
+    };
+    let word = |text: &str| text.bytes().all(|one| one.is_ascii_alphanumeric() || one == b'_');
+    let size = name.split_once('.').filter(|(family, size)| word(family) && of_aws(size));
+    (family, size.map_or(cpu, |(_, size)| size))
+}
+
 fn capacity(written: &BTreeMap<String, String>) -> Result<Resources, String> {
     let mut capacity = Resources::default();
+    capacity.pods = PODS;
     for (resource, text) in written {
         let quantity =
             Quantity::parse(text).map_err(|problem| format!("resources.{resource}: {problem}"))?;
@@ -267,6 +304,26 @@ mod tests {
             ]
         );
         assert_eq!(kind.labels.get(well_known::OS_LABEL).unwrap().listed().unwrap().len(), 2);
+        assert_eq!(kind.allocatable().cpu, MilliCpu(1_900));
+        assert_eq!(kind.allocatable().memory, Bytes((8 << 30) - (10 << 20)));
+        for (label, expected) in
+            [(FAMILY_LABEL, "m"), (SIZE_LABEL, "2"), (CPU_LABEL, "2"), (MEMORY_LABEL, "8Gi")]
+        {
+            assert_eq!(&**kind.labels.get(label).unwrap().single().unwrap(), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn families_and_sizes_are_told_from_names_as_karpenter_tells_them() {
+        for (name, family, size) in [
+            ("m5.2xlarge", "m5", "2xlarge"),
+            ("m5.xlarge", "m5", "xlarge"),
+            ("u-6tb1.112xlarge", "u", "4"),
+            ("e2-standard-4", "e2", "4"),
+            ("Standard_D4s", "S", "4"),
+        ] {
+            assert_eq!(family_and_size(&Name::from(name), "4"), (family, size), "{name}");
+        }
     }
 
     #[test]
