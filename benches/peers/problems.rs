@@ -13,9 +13,8 @@ use rand::{RngExt as _, SeedableRng as _};
 #[path = "../shared/data.rs"]
 mod data;
 #[path = "../shared/pools.rs"]
-mod pools;
+pub mod pools;
 pub use data::data;
-pub use pools::usual_pools;
 
 /// Catalogs of clouds in the shared data.
 pub const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];

@@ -12,7 +12,7 @@ use berth_solver::verify::verify;
 use serde_json::json;
 
 use crate::karpenter::{Karpenter, Run};
-use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same, usual_pools};
+use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same, pools};
 use crate::records::records;
 use crate::report::{Case, Report, SEED, System};
 
@@ -142,7 +142,7 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
                 }
                 let kinds = [
                     ("any", vec![pool("default")]),
-                    ("usual", usual_pools(&sold.name, &sold.catalog)),
+                    ("usual", pools::usual_pools(&sold.name, &sold.catalog)),
                 ];
                 for (pools, list) in kinds {
                     let snapshot = sold.with(&list, pods.clone());
