@@ -53,16 +53,8 @@ struct Document {
 /// # Errors
 /// When a folder holds no results, and when nothing can be printed.
 pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
-    print(&arguments.folders, arguments.output, output)
-}
-
-pub(super) fn print(
-    folders: &[PathBuf],
-    form: Output,
-    output: &mut dyn Write,
-) -> Result<(), Failure> {
     let mut all = Vec::new();
-    for folder in folders {
+    for folder in &arguments.folders {
         let found = outcomes(&folder.join(RESULTS))?;
         if found.is_empty() {
             return Err(Failure::BadInput(anyhow!(
@@ -72,6 +64,31 @@ pub(super) fn print(
         }
         all.extend(found);
     }
+    comparable(&all)?;
+    print(all, arguments.output, output)
+}
+
+/// What is compared must follow from the same.
+fn comparable(all: &[Outcome]) -> Result<(), Failure> {
+    let mut bases: BTreeMap<String, &str> = BTreeMap::new();
+    for one in all {
+        let basis = bases.entry(name(one)).or_insert(&one.basis);
+        if *basis != one.basis {
+            return Err(Failure::BadInput(anyhow!(
+                "{}: there are results that follow from different things (--settings, catalog, \
+                 trace, which part of it, or Berth's version): expected those of one sweep",
+                one.trace
+            )));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn print(
+    all: Vec<Outcome>,
+    form: Output,
+    output: &mut dyn Write,
+) -> Result<(), Failure> {
     let (traces, candidates) = merged(all);
     let front = front(&candidates);
     let document = Document { traces, candidates: candidates.len(), front };
@@ -83,9 +100,13 @@ pub(super) fn print(
     Ok(())
 }
 
+/// What a result is about.
+fn name(one: &Outcome) -> String {
+    format!("{} on {} (seed {})", one.trace, one.catalog, one.seed)
+}
+
 /// The traces, and each policy with its settings over all of them.
 fn merged(all: Vec<Outcome>) -> (Vec<String>, Vec<Candidate>) {
-    let name = |one: &Outcome| format!("{} on {} (seed {})", one.trace, one.catalog, one.seed);
     let traces: BTreeSet<String> = all.iter().map(name).collect();
     let mut runs: BTreeMap<(String, String), BTreeMap<String, Outcome>> = BTreeMap::new();
     for one in all {

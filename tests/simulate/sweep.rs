@@ -53,6 +53,38 @@ fn a_sweep_goes_on_where_it_was_and_slices_come_to_the_same() {
 }
 
 #[test]
+fn what_a_result_follows_from_is_tried_again_when_it_changes() {
+    let folder = folder();
+    let few = "policies: [static]\nsettings:\n  pool.consolidateAfterSeconds: [0, 300]\n";
+    let write = |name: &str, text: &str| fs::write(folder.0.path().join(name), text).unwrap();
+    write("sweep.yaml", few);
+    write("base.yaml", "pool: {spot: false}\n");
+    let run = |more: &[&str]| -> (usize, f64) {
+        let run = folder.run(&sweep("out", more));
+        assert_eq!(run.status, Some(0), "{}", run.error);
+        let front: Value = serde_json::from_str(&run.output).unwrap();
+        assert_eq!(front["candidates"], 2, "of this sweep alone");
+        (lines(&folder, "out").len(), front["front"][0]["costTotal"].as_f64().unwrap())
+    };
+    let (count, with_spot) = run(&[]);
+    assert_eq!((count, run(&[])), (2, (2, with_spot)));
+    let (count, without_spot) = run(&["--settings", "base.yaml"]);
+    assert!(count == 4 && without_spot > with_spot, "{count}: {without_spot} {with_spot}");
+    assert_eq!(run(&["--to", "50m"]).0, 6);
+    assert_eq!(run(&["--sample", "0.9"]).0, 8);
+    assert_eq!(run(&["--seed", "1"]).0, 10);
+    write("trace.csv", &hour().replace(",700,", ",600,"));
+    assert_eq!(run(&[]).0, 12);
+    let catalog = folder.read("catalog.csv").replace("0.16", "0.12");
+    write("catalog.csv", &catalog);
+    assert_eq!(run(&[]).0, 14);
+    assert_eq!(run(&[]).0, 14);
+    let mixed = folder.command("pareto", &["out"]);
+    assert_eq!(mixed.status, Some(2));
+    assert!(mixed.error.contains("follow from different things"), "{}", mixed.error);
+}
+
+#[test]
 fn the_front_is_of_those_that_were_tried() {
     let folder = folder();
     let run = folder.run(&sweep("out", &[]));

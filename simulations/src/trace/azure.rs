@@ -59,13 +59,11 @@ impl Reader {
     /// When a file is missing, cannot be read, or a map makes no sense.
     pub fn open(path: &Path, seed: u64) -> Result<Self, TraceError> {
         let (lifetimes, observed_until) = lifetimes_of(path)?;
-        let stem = stem(path);
-        let dataset = stem.split('.').next().unwrap_or_default();
-        let classes = classes(&path.with_file_name(format!("{dataset}.interval_map.txt")))?;
+        let classes = classes(&classes_of(path))?;
         Ok(Self {
             arrivals: Lines::open(path)?,
             lifetimes: Lines::open(&lifetimes)?,
-            flavours: flavours(&path.with_file_name("flav_map.txt"))?,
+            flavours: flavours(&flavours_of(path))?,
             classes,
             seed: Seed(seed),
             observed_until,
@@ -241,6 +239,21 @@ fn timed_words(lines: &mut Lines) -> Result<Option<(i64, Vec<String>)>, TraceErr
 fn stem(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     name.trim_end_matches(".zst").trim_end_matches(".txt").to_owned()
+}
+
+/// The arrivals, and the files beside them.
+pub(super) fn files(path: &Path) -> Result<Vec<PathBuf>, TraceError> {
+    Ok(vec![path.to_owned(), lifetimes_of(path)?.0, classes_of(path), flavours_of(path)])
+}
+
+fn classes_of(path: &Path) -> PathBuf {
+    let stem = stem(path);
+    let dataset = stem.split('.').next().unwrap_or_default();
+    path.with_file_name(format!("{dataset}.interval_map.txt"))
+}
+
+fn flavours_of(path: &Path) -> PathBuf {
+    path.with_file_name("flav_map.txt")
 }
 
 /// The file of lifetimes beside the arrivals, and the second that its name says.

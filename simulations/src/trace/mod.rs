@@ -26,7 +26,8 @@ mod table;
 pub mod write;
 
 use std::fmt;
-use std::path::Path;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use describe::{Description, Distribution, Point, Size, describe};
@@ -37,6 +38,15 @@ pub use snapshots::{Moment, snapshots};
 
 /// A trace that is being read. After an error there is nothing more.
 pub type Records = Box<dyn Iterator<Item = Result<TraceRecord, TraceError>> + Send>;
+
+/// The content of a file, decompressed if it is compressed, and without a byte order mark: for
+/// readers elsewhere.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn contents(path: &Path) -> Result<Box<dyn BufRead + Send>, TraceError> {
+    input::open(path)
+}
 
 /// A format of traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +101,17 @@ impl Format {
             Self::Openb => Box::new(openb::Reader::open(path)?),
             Self::AzureV1 => Box::new(azure::Reader::open(path, seed)?),
         })
+    }
+
+    /// The files that a trace consists of, the one itself first.
+    ///
+    /// # Errors
+    /// When one that belongs to it is not there.
+    pub fn files(self, path: &Path) -> Result<Vec<PathBuf>, TraceError> {
+        match self {
+            Self::AzureV1 => azure::files(path),
+            _ => Ok(vec![path.to_owned()]),
+        }
     }
 
     /// Whether its pods come in the order of their times.

@@ -1,5 +1,6 @@
 //! `berth simulate`: what a trace would have cost.
 
+mod basis;
 mod files;
 mod part;
 mod settings;
@@ -51,7 +52,8 @@ pub struct Arguments {
     /// A folder for report.html, summary.json, timeline.csv and decisions.jsonl
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Settings to try, as YAML; the results are added to those in the folder of --out
+    /// Settings to try, as YAML; the results are added to those in the folder of --out. What is
+    /// there already from the same --settings, catalog, trace and part of it is not done again
     #[arg(long, value_name = "FILE", requires = "out")]
     sweep: Option<PathBuf>,
     /// Of a sweep's runs only every Nth, from the Ith on, counted from 0 (such as 3/16)

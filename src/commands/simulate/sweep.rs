@@ -13,7 +13,7 @@ use berth_simulations::replay::{Moment, PolicyName, Replay, ReplaySettings, Sink
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Arguments, bad, prepare_one, settings};
+use super::{Arguments, bad, basis, prepare_one, settings};
 use crate::commands::Failure;
 use crate::commands::pareto;
 use crate::commands::progress::bar;
@@ -51,9 +51,22 @@ pub(in crate::commands) struct Outcome {
     pub(in crate::commands) trace: String,
     pub(in crate::commands) catalog: String,
     pub(in crate::commands) seed: u64,
+    /// What it follows from beside the policy and these settings: a digest of [`basis::of`].
+    /// Empty in results of older versions.
+    #[serde(default)]
+    pub(in crate::commands) basis: String,
     pub(in crate::commands) settings: Point,
     pub(in crate::commands) summary: Summary,
 }
+
+/// A trace that is replayed again and again.
+struct Trace {
+    path: PathBuf,
+    basis: String,
+}
+
+/// What tells two runs apart: trace, basis, policy, point.
+type Key = (String, String, String, String);
 
 /// A run that is to be done.
 struct Run {
@@ -73,16 +86,16 @@ pub(super) fn run(
         Failure::BadInput(anyhow!("a sweep keeps its results in a folder: expected --out DIR"))
     })?;
     let sweep = read(file)?;
-    let traces = traces(&sweep, arguments)?;
-    let runs = runs(&sweep, arguments, file, &traces)?;
+    let base = settings::read(arguments.settings.as_deref())?;
+    let traces = traces(&sweep, arguments, &base)?;
+    let runs = runs(&sweep, arguments, file, &base, traces.len())?;
     std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let results = out.join(RESULTS);
-    let done = done(&results)?;
+    let done: BTreeSet<Key> = outcomes(&results)?.iter().map(Outcome::key).collect();
     let (index, count) = arguments.slice.unwrap_or((0, 1));
     let key = |run: &Run| {
-        let trace = traces[run.trace].display().to_string();
-        let (catalog, seed) = (catalog_name(arguments), arguments.part.seed);
-        key_of(&trace, &catalog, seed, run.policy.as_str(), &run.point)
+        let trace = &traces[run.trace];
+        key_of(&trace.name(), &trace.basis, run.policy.as_str(), &run.point)
     };
     let waiting: Vec<&Run> = runs
         .iter()
@@ -91,9 +104,13 @@ pub(super) fn run(
         .map(|(_, run)| run)
         .collect();
     if !waiting.is_empty() {
-        work(arguments, &traces, &waiting, &results)?;
+        work(arguments, &traces, &waiting, &base, &results)?;
     }
-    pareto::print(&[out.to_owned()], arguments.output, output)
+    // The folder may hold results of other settings, or of files that have changed since.
+    let own: BTreeSet<Key> = runs.iter().map(key).collect();
+    let mut found = outcomes(&results)?;
+    found.retain(|outcome| own.contains(&outcome.key()));
+    pareto::print(found, arguments.output, output)
 }
 
 fn read(file: &Path) -> Result<Sweep, Failure> {
@@ -114,15 +131,25 @@ fn read(file: &Path) -> Result<Sweep, Failure> {
     }
 }
 
-fn traces(sweep: &Sweep, arguments: &Arguments) -> Result<Vec<PathBuf>, Failure> {
-    if !sweep.traces.is_empty() {
-        return Ok(sweep.traces.clone());
+fn traces(
+    sweep: &Sweep,
+    arguments: &Arguments,
+    base: &ReplaySettings,
+) -> Result<Vec<Trace>, Failure> {
+    let of_command = arguments.trace.iter().filter(|_| sweep.traces.is_empty());
+    let paths: Vec<&PathBuf> = sweep.traces.iter().chain(of_command).collect();
+    if paths.is_empty() {
+        let problem = "the sweep names no traces: expected some, or --trace FILE";
+        return Err(Failure::BadInput(anyhow!(problem)));
     }
-    match &arguments.trace {
-        Some(trace) => Ok(vec![trace.clone()]),
-        None => Err(Failure::BadInput(anyhow!(
-            "the sweep names no traces: expected some, or --trace FILE"
-        ))),
+    let trace =
+        |path: &PathBuf| Ok(Trace { path: path.clone(), basis: basis::of(arguments, path, base)? });
+    paths.into_iter().map(trace).collect()
+}
+
+impl Trace {
+    fn name(&self) -> String {
+        self.path.display().to_string()
     }
 }
 
@@ -131,7 +158,8 @@ fn runs(
     sweep: &Sweep,
     arguments: &Arguments,
     file: &Path,
-    traces: &[PathBuf],
+    base: &ReplaySettings,
+    traces: usize,
 ) -> Result<Vec<Run>, Failure> {
     let refuse = |problem: String| Failure::BadInput(anyhow!("{}: {problem}", file.display()));
     let policies = if sweep.policies.is_empty() {
@@ -140,12 +168,11 @@ fn runs(
         let named = sweep.policies.iter().map(|name| name.parse());
         named.collect::<Result<_, _>>().map_err(refuse)?
     };
-    let base = settings::read(arguments.settings.as_deref())?;
     let points = points(sweep, arguments.part.seed).map_err(refuse)?;
     let mut runs = Vec::new();
     for point in &points {
-        let settings = with(&base, point).map_err(refuse)?;
-        for trace in 0..traces.len() {
+        let settings = with(base, point).map_err(refuse)?;
+        for trace in 0..traces {
             for policy in &policies {
                 let (point, settings) = (point.clone(), settings.clone());
                 runs.push(Run { trace, policy: *policy, point, settings });
@@ -204,27 +231,18 @@ fn with(base: &ReplaySettings, point: &Point) -> Result<ReplaySettings, String> 
     Ok(settings)
 }
 
-/// What tells two runs of a folder apart.
-fn key_of(trace: &str, catalog: &str, seed: u64, policy: &str, point: &Point) -> String {
+fn key_of(trace: &str, basis: &str, policy: &str, point: &Point) -> Key {
     let point = serde_json::to_string(point).unwrap_or_default();
-    format!("{trace}\n{catalog}\n{seed}\n{policy}\n{point}")
+    (trace.to_owned(), basis.to_owned(), policy.to_owned(), point)
 }
 
-fn catalog_name(arguments: &Arguments) -> String {
-    arguments.catalog.display().to_string()
-}
-
-/// What is done already. A last line that was cut off is done again.
-fn done(results: &Path) -> Result<BTreeSet<String>, Failure> {
-    let mut done = BTreeSet::new();
-    for outcome in outcomes(results)? {
-        let Outcome { trace, catalog, seed, settings, summary } = outcome;
-        done.insert(key_of(&trace, &catalog, seed, &summary.policy, &settings));
+impl Outcome {
+    fn key(&self) -> Key {
+        key_of(&self.trace, &self.basis, &self.summary.policy, &self.settings)
     }
-    Ok(done)
 }
 
-/// The results of a file, as far as they are whole.
+/// The results of a file, as far as they are whole: a last line that was cut off is none.
 pub(in crate::commands) fn outcomes(results: &Path) -> Result<Vec<Outcome>, Failure> {
     if !results.exists() {
         return Ok(Vec::new());
@@ -243,14 +261,14 @@ pub(in crate::commands) fn outcomes(results: &Path) -> Result<Vec<Outcome>, Fail
 
 fn work(
     arguments: &Arguments,
-    traces: &[PathBuf],
+    traces: &[Trace],
     waiting: &[&Run],
+    base: &ReplaySettings,
     results: &Path,
 ) -> Result<(), Failure> {
     let progress = bar(waiting.len() as u64, "{msg:10} {pos}/{len} {bar:40} {eta} left")?;
     progress.set_message("reading");
-    let base = waiting.first().map(|run| run.settings.clone()).unwrap_or_default();
-    let prepared = traces.iter().map(|trace| prepare_one(arguments, trace, base.clone()));
+    let prepared = traces.iter().map(|trace| prepare_one(arguments, &trace.path, base.clone()));
     let prepared: Vec<Replay> = prepared.collect::<Result<_, _>>()?;
     progress.set_message("replays");
     let cannot = || format!("{} cannot be written to", results.display());
@@ -301,14 +319,15 @@ fn replay(
     arguments: &Arguments,
     prepared: &Replay,
     run: &Run,
-    traces: &[PathBuf],
+    traces: &[Trace],
 ) -> Result<Outcome, Failure> {
     let replay = prepared.with_settings(run.settings.clone());
     let replayed = replay.run(run.policy, &mut Silent).map_err(bad)?;
     Ok(Outcome {
-        trace: traces[run.trace].display().to_string(),
-        catalog: catalog_name(arguments),
+        trace: traces[run.trace].name(),
+        catalog: arguments.catalog.display().to_string(),
         seed: arguments.part.seed,
+        basis: traces[run.trace].basis.clone(),
         settings: run.point.clone(),
         summary: replayed.summary,
     })
