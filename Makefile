@@ -26,7 +26,7 @@ demo: ## Run the whole appliance on an embedded simulated cluster (no Kubernetes
 .PHONY: test
 test: ## Install what is missing, then check and test everything: what CI runs
 	$(call say,1/7,looking for what the build needs)
-	@.ci/install-tools
+	@.ci/install-tools --browser
 	$(call say,2/7,the control plane of the tests: etcd, Kubernetes and kwok (10 to 20 minutes the first time))
 	@$(MAKE) --no-print-directory controlplane
 	$(call say,3/7,formatting)
@@ -116,6 +116,10 @@ bench-extender-online: ## Measure the real kube-scheduler with and without Berth
 	@$(MAKE) --no-print-directory controlplane
 	$(call say,2/2,54 bursts of pods and two times five minutes of churn: about half an hour)
 	cargo bench --locked --no-default-features --package berth --bench extender-online
+
+.PHONY: screenshot
+screenshot: ## Take the picture of a report that the README shows (needs Chromium)
+	BERTH_SCREENSHOT=$(CURDIR)/simulations/report.png cargo test --locked --test report picture
 
 .PHONY: crds
 crds: ## Write the custom resource definitions into deploy/crds

@@ -24,7 +24,7 @@ fn the_report_shows_the_figures_of_the_summary() {
     for policy in summary["policies"].as_array().unwrap() {
         let name = policy["policy"].as_str().unwrap();
         let shown = |key: &str| -> String {
-            let cell = select(&format!("tr[data-policy={name}] td[data-key={key}]"));
+            let cell = select(&format!("td[data-policy={name}][data-key={key}]"));
             page.select(&cell).next().unwrap().text().collect()
         };
         for key in ["costTotal", "costLowerBound"] {

@@ -1,5 +1,6 @@
 //! A replay as one HTML page: no network, no scripts, readable on a phone and in print.
 
+mod figures;
 mod plots;
 mod words;
 
@@ -65,15 +66,12 @@ pub fn html(about: &About, policies: &[Told]) -> Result<String, ReportError> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_filter("money", |value: f64| format!("{value:.2}"));
-    environment.add_filter("one", |value: f64| format!("{value:.1}"));
-    environment.add_filter("percent", |value: f64| format!("{:.1} %", value * 100.0));
     environment.add_template("report.html", TEMPLATE)?;
     let safe = |svg: String| Value::from_safe_string(svg);
     let mut sections = Vec::new();
     for told in policies {
         sections.push(context! {
             summary => told.summary,
-            over => words::over_bound(&told.summary),
             nodes => safe(plots::nodes_by_type(&told.moments)?),
             utilization => safe(plots::utilization(&told.moments)?),
             pending => safe(plots::pending(&told.moments)?),
@@ -85,6 +83,7 @@ pub fn html(about: &About, policies: &[Told]) -> Result<String, ReportError> {
     let page = environment.get_template("report.html")?.render(context! {
         about => about,
         cost => safe(plots::cost(policies)?),
+        figures => figures::rows(policies),
         policies => sections,
         differences => words::differences(policies),
     })?;

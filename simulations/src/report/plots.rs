@@ -14,6 +14,8 @@ use crate::trace::Description;
 const SIZE: (u32, u32) = (960, 300);
 /// So many instance types have a colour of their own.
 const MOST_TYPES: usize = 9;
+/// Lines behind what is drawn.
+const FAINT: RGBColor = RGBColor(228, 228, 228);
 /// Tells colours apart for most who see few of them (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
@@ -132,6 +134,7 @@ fn axes<'a, 'b>(
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
         .x_desc("hours of the trace")
         .y_desc(what)
         .draw()
@@ -266,6 +269,7 @@ fn sizes(told: &Description, area: &Area<'_>) -> Result<(), ReportError> {
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
         .x_labels(columns.len().max(1))
         .x_label_formatter(&|index| label(*index))
         .x_desc("CPUs of a pod, up to")
