@@ -1,6 +1,7 @@
 //! `berth simulate` as its users see it: the built binary, a trace in, figures out.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
+mod bad_files;
 mod bad_input;
 #[path = "../shared/binary.rs"]
 mod binary;

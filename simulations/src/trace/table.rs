@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
-use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Trim};
+use ::csv::{ErrorKind, Position, ReaderBuilder, StringRecord, Terminator, Trim};
 
 use super::TraceError;
 use super::input::{Meter, Metered};
@@ -44,7 +44,13 @@ impl Table {
     ) -> Result<Self, TraceError> {
         let meter = Meter::default();
         let metered = Metered { input, meter: meter.clone() };
-        let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(metered);
+        // Where rows end with a carriage return and a line feed, csv's own way to take both for an
+        // end names the line before. The carriage return is a blank that is trimmed off instead.
+        let mut reader = ReaderBuilder::new()
+            .terminator(Terminator::Any(b'\n'))
+            .trim(Trim::All)
+            .flexible(true)
+            .from_reader(metered);
         let header = reader.headers().map_err(|error| broken(&file, 1, &error))?.clone();
         let columns = columns(&header, required, optional, prefix)
             .map_err(|Problem(column, text)| TraceError::at(&file, 1, column.as_deref(), text))?;
@@ -54,11 +60,24 @@ impl Table {
     /// The next row, or `None` at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<Row<'_>>, TraceError> {
         self.meter.reset();
-        match self.reader.read_record(&mut self.record) {
-            Ok(true) => Ok(Some(Row { table: self })),
-            Ok(false) => Ok(None),
-            Err(error) => Err(broken(&self.file, self.reader.position().line(), &error)),
+        loop {
+            match self.reader.read_record(&mut self.record) {
+                // A line of blanks is none.
+                Ok(true) if self.record.len() == 1 && self.record[0].is_empty() => {}
+                Ok(true) => break,
+                Ok(false) => return Ok(None),
+                Err(error) => {
+                    return Err(broken(&self.file, self.reader.position().line(), &error));
+                }
+            }
         }
+        let (expected, cells) = (self.columns.len(), self.record.len());
+        let row = Row { table: self };
+        if cells == expected {
+            return Ok(Some(row));
+        }
+        let problem = format!("has {cells} cells: expected {expected}, as many as the header");
+        Err(row.error(Problem(None, problem)))
     }
 
     /// The columns whose names begin so, without that beginning.
@@ -107,9 +126,6 @@ fn columns(
 fn broken(file: &str, read_up_to: u64, error: &::csv::Error) -> TraceError {
     let line = error.position().map_or(read_up_to, Position::line);
     let problem = match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} cells: expected {expected_len}, as many as the header")
-        }
         ErrorKind::Utf8 { .. } => "is not UTF-8: expected UTF-8 text".to_owned(),
         ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
             error.to_string()
