@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use berth::catalog;
 use berth_simulations::replay::{
-    Moment, PolicyName, Replay, ReplaySettings, Sink, Source, Summary, Window,
+    Content, Moment, PolicyName, Replay, ReplaySettings, Sink, Source, Summary, Window,
 };
 use berth_simulations::trace::Format;
 use berth_solver::model::Timestamp;
@@ -116,7 +116,7 @@ fn prepare(case: &Case) -> Option<Replay> {
         to: case.window.map(|(_, to)| at(to)),
         sample: None,
     };
-    let source = Source { path, format, window, seed: SEED };
+    let source = Source { path, content: Content::File(format), window, seed: SEED };
     let catalog = catalog::read(&catalog).expect("a catalog");
     Some(Replay::prepare(source, catalog, ReplaySettings::default(), SEED).expect("a trace"))
 }

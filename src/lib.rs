@@ -19,6 +19,7 @@
 //! * [`provider`]: clouds, where machines come from
 //! * [`server`]: the listeners: small, bounded HTTP servers
 //! * [`telemetry`]: what Berth logs, and how
+//! * [`traces`]: traces of real clusters, recorded or read from other tools' files
 //! * [`watch`]: watch streams of Kubernetes objects, reduced to the model's records
 
 pub mod api;
@@ -39,4 +40,5 @@ pub mod metrics;
 pub mod provider;
 pub mod server;
 pub mod telemetry;
+pub mod traces;
 pub mod watch;

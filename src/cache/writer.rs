@@ -1,8 +1,9 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use berth_solver::model::{ClusterState, Snapshot};
+use berth_solver::model::{ClusterEvent, ClusterState, Snapshot};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::info;
 
@@ -25,8 +26,10 @@ impl Default for Settings {
     }
 }
 
+/// Hears of every event before it is applied.
+type Listener = Box<dyn FnMut(&ClusterEvent) + Send>;
+
 /// The one writer of the cluster cache.
-#[derive(Debug)]
 pub struct CacheWriter {
     settings: Settings,
     inbox: mpsc::Receiver<Message>,
@@ -36,6 +39,13 @@ pub struct CacheWriter {
     /// Replaced while somebody was reading them. They are freed here, where it holds nobody up: of
     /// a picture that a whole list has replaced there is much to free.
     retired: Vec<Arc<Snapshot>>,
+    listener: Option<Listener>,
+}
+
+impl fmt::Debug for CacheWriter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("CacheWriter").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl CacheWriter {
@@ -45,7 +55,22 @@ impl CacheWriter {
         latest: Arc<ArcSwap<Snapshot>>,
         status: watch::Sender<Status>,
     ) -> Self {
-        Self { settings, inbox, state: ClusterState::new(), latest, status, retired: Vec::new() }
+        Self {
+            settings,
+            inbox,
+            state: ClusterState::new(),
+            latest,
+            status,
+            retired: Vec::new(),
+            listener: None,
+        }
+    }
+
+    /// Has somebody hear of every event, one by one and in order: snapshots show only what many of
+    /// them came to. The writer waits for it.
+    #[must_use]
+    pub fn listened_to(self, listener: impl FnMut(&ClusterEvent) + Send + 'static) -> Self {
+        Self { listener: Some(Box::new(listener)), ..self }
     }
 
     /// Applies events and publishes snapshots until every sender is gone, on a thread of its own: to
@@ -72,15 +97,27 @@ impl CacheWriter {
             // Only the length of the batch depends on the clock, never what comes out.
             let started = Instant::now();
             let mut batch = Batch::default();
-            batch.take(&mut self.state, first);
+            self.take(&mut batch, first);
             for _ in 1..self.settings.batch {
                 if started.elapsed() >= self.settings.longest_batch {
                     break;
                 }
                 let Ok(message) = self.inbox.try_recv() else { break };
-                batch.take(&mut self.state, message);
+                self.take(&mut batch, message);
             }
             self.publish(batch);
+        }
+    }
+
+    fn take(&mut self, batch: &mut Batch, message: Message) {
+        match message {
+            Message::Event(event) => {
+                if let Some(listener) = &mut self.listener {
+                    listener(&event);
+                }
+                batch.changed |= self.state.apply(event);
+            }
+            Message::Synced(kind) => batch.synced.push(kind),
         }
     }
 
@@ -112,13 +149,4 @@ impl CacheWriter {
 struct Batch {
     changed: bool,
     synced: Vec<super::Kind>,
-}
-
-impl Batch {
-    fn take(&mut self, state: &mut ClusterState, message: Message) {
-        match message {
-            Message::Event(event) => self.changed |= state.apply(event),
-            Message::Synced(kind) => self.synced.push(kind),
-        }
-    }
 }

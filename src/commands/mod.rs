@@ -11,6 +11,7 @@ pub mod plan;
 mod progress;
 pub mod replay;
 pub mod serve;
+mod signals;
 pub mod simulate;
 pub mod trace;
 

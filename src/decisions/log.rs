@@ -1,5 +1,6 @@
 //! Writes decisions into files that are begun anew before they grow too large.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -125,11 +126,7 @@ fn write_one(
 }
 
 /// The file that is written.
-struct Current {
-    output: GzEncoder<Counted>,
-    /// What the last line was decided on.
-    last: Option<Arc<Snapshot>>,
-}
+struct Current(LineWriter<GzEncoder<Counted>>);
 
 impl Current {
     fn begin(folder: &Path, at: Timestamp) -> io::Result<Self> {
@@ -139,33 +136,73 @@ impl Current {
         let at = at.as_millis().max(after_newest);
         let file = File::create_new(folder.join(format!("{PREFIX}{at:013}{SUFFIX}")))?;
         let output = GzEncoder::new(Counted { file, written: 0 }, Compression::default());
-        Ok(Self { output, last: None })
+        Ok(Self(LineWriter::new(output)))
     }
 
     fn written(&self) -> u64 {
-        self.output.get_ref().written
+        self.0.output.get_ref().written
     }
 
     fn add(&mut self, snapshot: Arc<Snapshot>, decision: &Decision) -> io::Result<()> {
+        self.0.add(0, snapshot, decision)?;
+        // What was decided can be read though the process is killed.
+        self.0.output.flush()
+    }
+
+    fn end(self) -> io::Result<()> {
+        self.0.output.finish().map(drop)
+    }
+}
+
+/// Writes decisions as lines, each with what has changed since the last one of its series.
+#[derive(Debug)]
+pub struct LineWriter<W> {
+    output: W,
+    /// What the last line of each series was decided on.
+    last: BTreeMap<u8, Arc<Snapshot>>,
+}
+
+impl<W: Write> LineWriter<W> {
+    /// Nothing is written yet.
+    pub const fn new(output: W) -> Self {
+        Self { output, last: BTreeMap::new() }
+    }
+
+    /// Writes one.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn add(
+        &mut self,
+        series: u8,
+        snapshot: Arc<Snapshot>,
+        decision: &Decision,
+    ) -> io::Result<()> {
         let empty = Snapshot::default();
+        let last = self.last.get(&series);
         let line = Line {
             version: VERSION,
             berth: env!("CARGO_PKG_VERSION").into(),
-            complete: self.last.is_none(),
+            series,
+            complete: last.is_none(),
             generation: snapshot.generation,
-            changes: difference(self.last.as_deref().unwrap_or(&empty), &snapshot),
+            changes: difference(last.map_or(&empty, |last| last), &snapshot),
             decision: decision.clone(),
         };
         serde_json::to_writer(&mut self.output, &line)?;
         self.output.write_all(b"\n")?;
-        // What was decided can be read though the process is killed.
-        self.output.flush()?;
-        self.last = Some(snapshot);
+        self.last.insert(series, snapshot);
         Ok(())
     }
 
-    fn end(self) -> io::Result<()> {
-        self.output.finish().map(drop)
+    /// Sees to it that everything is written.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
     }
 }
 

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use berth_solver::decisions::{Answer, Decision};
 use berth_solver::model::Snapshot;
 
-pub use log::{DecisionLog, LogSettings};
+pub use log::{DecisionLog, LineWriter, LogSettings};
 pub use read::{Lines, ReadError, files};
 
 /// The latest decisions.

@@ -19,5 +19,5 @@ mod watched;
 pub use interner::Interner;
 pub use quantity::{InvalidQuantity, Quantity};
 pub use staging::{Output, Staging, Step};
-pub use stream::{Cause, KINDS, Observer, spawn_all};
+pub use stream::{Cause, KINDS, Observer, spawn_all, spawn_pods};
 pub use watched::{applied, group_of};

@@ -105,6 +105,24 @@ pub fn spawn_all(
     spawn_with(client, sender, interner, observer, watcher::DefaultBackoff::default)
 }
 
+/// Starts a watch of pods alone, which every cluster has. Otherwise as [`spawn_all`].
+pub fn spawn_pods(
+    client: &Client,
+    sender: &CacheSender,
+    interner: &Arc<Interner>,
+    observer: &Arc<dyn Observer>,
+) -> JoinSet<()> {
+    let feed = Feed {
+        sender: sender.clone(),
+        interner: Arc::clone(interner),
+        observer: Arc::clone(observer),
+    };
+    let backoff = watcher::DefaultBackoff::default();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(watch::<objects::Pod>(client.clone(), feed, backoff));
+    tasks
+}
+
 /// As [`spawn_all`], with waits after failures that the caller chooses.
 fn spawn_with<B: Iterator<Item = Duration> + Send + 'static>(
     client: &Client,

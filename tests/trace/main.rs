@@ -1,5 +1,9 @@
 //! `berth trace` as its users see it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
+#![allow(clippy::print_stdout, reason = "tests say why they are skipped")]
+
+mod record;
+mod simkube;
 
 use std::fs;
 use std::path::Path;

@@ -42,6 +42,7 @@ pub use settings::{
     AutoscalerSettings, BerthSettings, CloudSettings, Incident, KarpenterSettings, PoolSettings,
     Provider, Quantiles, ReplaySettings,
 };
-pub use source::{Source, Window};
+pub use source::{Content, Source, Window};
 pub use summary::{Quantities, Summary, Utilization};
 pub use timeline::Moment;
+pub use world::Recorded;

@@ -15,7 +15,7 @@ use super::settings::ReplaySettings;
 use super::source::Source;
 use super::summary::Summary;
 use super::timeline::Moment;
-use super::world::{Market, World};
+use super::world::{Market, Recorded, World};
 use crate::trace::TraceError;
 
 /// A policy looks at changes at most so often, in milliseconds of the trace.
@@ -28,6 +28,14 @@ pub trait Sink {
 
     /// A policy decided something: a line of JSON.
     fn decision(&mut self, line: &str);
+
+    /// Whether [`Self::recorded`] wants to hear of anything.
+    fn wants_recorded(&self) -> bool {
+        false
+    }
+
+    /// Berth decided something: all that it takes to decide it again.
+    fn recorded(&mut self, _: Recorded) {}
 
     /// The replay has come to that share of its time.
     fn progress(&mut self, share: f64);
@@ -133,7 +141,8 @@ impl Replay {
         };
         let style = policy.style(&self.settings);
         let market = self.market();
-        let world = World::new(&self.settings, &self.demand, market, ledger, style, self.seed);
+        let mut world = World::new(&self.settings, &self.demand, market, ledger, style, self.seed);
+        world.recorded = sink.wants_recorded().then(Vec::new);
         let decides = policy.start(&self.settings, &self.demand, self.seed);
         let mut run = Run { world, decides, sink, wake: Some(from), looked: None, came: 0 };
         run.go(&self.source)?;
@@ -205,6 +214,9 @@ impl Run<'_> {
         // It must not look again at the same moment for ever.
         let soonest = Timestamp::from_millis(now.as_millis() + 1);
         self.wake = wake.map(|at| at.max(soonest));
+        for recorded in self.world.recorded.iter_mut().flat_map(std::mem::take) {
+            self.sink.recorded(recorded);
+        }
         for decision in log {
             if let Ok(line) = serde_json::to_string(&decision) {
                 self.sink.decision(&line);

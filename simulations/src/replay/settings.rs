@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use berth_solver::baselines::Expander;
 use berth_solver::model::Name;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Settings of a replay. What a file leaves out keeps its default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplaySettings {
     /// The NodePool that all policies launch from.
@@ -49,7 +50,7 @@ impl Default for ReplaySettings {
 }
 
 /// The NodePool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolSettings {
     /// `spec.disruption.consolidateAfter`, in seconds.
@@ -79,12 +80,12 @@ impl Default for PoolSettings {
 
 /// The least, the median, the values that 10 % and 1 % exceed, and the most. Between them all
 /// values are equally likely.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Quantiles(pub [f64; 5]);
 
 /// Whose machines they are: sets how long they take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
     /// EC2.
@@ -128,7 +129,7 @@ impl Provider {
 }
 
 /// How the cloud behaves.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CloudSettings {
     /// Whose machines they are.
@@ -165,7 +166,7 @@ impl Default for Quantiles {
 
 /// How Berth works. Where the daemon works against the clock, a replay counts steps, so that it
 /// does not depend on the machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct BerthSettings {
     /// A plan is begun when no pod has come for so long...
@@ -215,7 +216,7 @@ impl Default for BerthSettings {
 }
 
 /// How Karpenter works; the defaults are its own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct KarpenterSettings {
     /// `BATCH_IDLE_DURATION`.
@@ -243,10 +244,11 @@ impl Default for KarpenterSettings {
 }
 
 /// How Cluster Autoscaler works; the defaults are its own.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct AutoscalerSettings {
-    /// `--expander`, of the policy `cluster-autoscaler`.
+    /// `--expander`, of the policy `cluster-autoscaler`: `least-waste` or `price`.
+    #[schemars(with = "String")]
     pub expander: Expander,
     /// `--scan-interval`.
     pub scan_seconds: f64,
@@ -277,7 +279,7 @@ impl Default for AutoscalerSettings {
 }
 
 /// Something that happens to the cloud. Times are seconds of the trace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[serde(deny_unknown_fields)]
 pub enum Incident {
@@ -286,6 +288,7 @@ pub enum Incident {
         /// When.
         at_seconds: f64,
         /// The zone.
+        #[schemars(with = "String")]
         zone: Name,
         /// How long.
         for_seconds: f64,
@@ -303,6 +306,7 @@ pub enum Incident {
         at_seconds: f64,
         /// Instance types whose names begin so; empty: all.
         #[serde(default)]
+        #[schemars(with = "String")]
         instance_type_prefix: Name,
         /// The price is multiplied by this.
         factor: f64,
@@ -313,6 +317,7 @@ pub enum Incident {
         at_seconds: f64,
         /// Instance types whose names begin so; empty: all.
         #[serde(default)]
+        #[schemars(with = "String")]
         instance_type_prefix: Name,
         /// How long.
         for_seconds: f64,

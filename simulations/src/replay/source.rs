@@ -1,6 +1,7 @@
 //! A trace as it is replayed: in the order of time, cut to a window, thinned out.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use berth_solver::model::Timestamp;
 
@@ -21,13 +22,22 @@ pub struct Window {
     pub sample: Option<f64>,
 }
 
+/// Where a trace's pods come from.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// The file, which is read anew each time.
+    File(Format),
+    /// What a reader elsewhere has made of the file, in the order of time.
+    Kept(Arc<[TraceRecord]>),
+}
+
 /// A trace that can be read more than once.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The file.
     pub path: PathBuf,
-    /// Its format.
-    pub format: Format,
+    /// What is in it.
+    pub content: Content,
     /// Which part of it.
     pub window: Window,
     /// What a trace leaves open, and which workloads are in the sample.
@@ -41,8 +51,13 @@ impl Source {
     /// # Errors
     /// When the file cannot be read or begins wrongly; what is wrong further on ends the iterator.
     pub fn records(&self) -> Result<Records, TraceError> {
-        let records = self.format.open_sorted(&self.path, self.seed)?;
-        let records = if self.format.is_sorted() { records } else { self.sorted(records)? };
+        let records = match &self.content {
+            Content::File(format) => {
+                let records = format.open_sorted(&self.path, self.seed)?;
+                if format.is_sorted() { records } else { self.sorted(records)? }
+            }
+            Content::Kept(records) => again(records),
+        };
         Ok(self.within(records, true))
     }
 
@@ -52,9 +67,12 @@ impl Source {
     /// # Errors
     /// As [`Self::records`].
     pub fn records_in_any_order(&self) -> Result<Records, TraceError> {
-        let records = self.format.open(&self.path, self.seed)?;
-        let sorted = self.format == Format::AzureV1;
-        Ok(self.within(if sorted { records } else { self.sorted(records)? }, false))
+        let records = match &self.content {
+            Content::File(format @ Format::AzureV1) => format.open(&self.path, self.seed)?,
+            Content::File(format) => self.sorted(format.open(&self.path, self.seed)?)?,
+            Content::Kept(records) => again(records),
+        };
+        Ok(self.within(records, false))
     }
 
     /// The part that is wanted; `moved`: with pods that are there already coming at its start.
@@ -94,6 +112,11 @@ impl Source {
         all.sort_by_key(|record| record.submit);
         Ok(Box::new(all.into_iter().map(Ok)))
     }
+}
+
+fn again(records: &Arc<[TraceRecord]>) -> Records {
+    let records = Arc::clone(records);
+    Box::new((0..records.len()).map(move |index| Ok(records[index].clone())))
 }
 
 fn cut(

@@ -6,7 +6,8 @@ mod pods;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_solver::model::{CapacityType, Catalog, DaemonSet, Name, NodePool, Timestamp};
+use berth_solver::decisions::Decision;
+use berth_solver::model::{CapacityType, Catalog, DaemonSet, Name, NodePool, Snapshot, Timestamp};
 
 use super::demand::Demand;
 use super::fleet::{Fleet, NodeId};
@@ -52,6 +53,17 @@ pub(super) struct Market {
     pub short: Vec<(Name, Timestamp)>,
 }
 
+/// A decision as a daemon writes it down.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// Which series of snapshots it was decided on: those who wait, or everything.
+    pub series: u8,
+    /// What it was decided on.
+    pub snapshot: Arc<Snapshot>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
 /// The cluster and the cloud.
 pub(super) struct World<'a> {
     pub settings: &'a ReplaySettings,
@@ -70,6 +82,8 @@ pub(super) struct World<'a> {
     pub parked: BTreeMap<ShapeId, BTreeSet<(Timestamp, PodId)>>,
     /// Whether something happened that a policy may want to look at.
     pub attention: bool,
+    /// What Berth decided since somebody looked last, if anybody wants to know.
+    pub recorded: Option<Vec<Recorded>>,
     /// For each shape, whether some machine that is sold could ever hold it: 0 unknown, 1 no, 2
     /// yes.
     possible: Vec<u8>,
@@ -102,6 +116,7 @@ impl<'a> World<'a> {
             events: EventQueue::default(),
             parked: BTreeMap::new(),
             attention: false,
+            recorded: None,
             possible: Vec::new(),
             rotation: 0,
             launched: BTreeMap::new(),

@@ -15,7 +15,8 @@ pub struct TraceError {
 }
 
 impl TraceError {
-    pub(super) fn unreadable(file: &str, error: &io::Error) -> Self {
+    /// The file cannot be read.
+    pub fn unreadable(file: &str, error: &io::Error) -> Self {
         let problem = format!("cannot be read: {error}");
         Self { file: file.to_owned(), line: None, column: None, problem }
     }

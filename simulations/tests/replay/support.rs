@@ -2,7 +2,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use berth_simulations::replay::{
-    Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Source, Window,
+    Content, Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Source, Window,
 };
 use berth_simulations::trace::Format;
 use berth_solver::model::{Catalog, Timestamp};
@@ -54,7 +54,7 @@ pub fn catalog() -> Catalog {
 }
 
 pub fn source(trace: &Trace, window: Window, seed: u64) -> Source {
-    Source { path: trace.path.clone(), format: Format::Csv, window, seed }
+    Source { path: trace.path.clone(), content: Content::File(Format::Csv), window, seed }
 }
 
 pub fn prepare(trace: &Trace, settings: ReplaySettings, seed: u64) -> Replay {

@@ -75,14 +75,23 @@ pub struct Line {
     pub version: u32,
     /// Which version of Berth decided. Another one may decide otherwise.
     pub berth: Name,
-    /// Whether the changes begin with an empty cluster, as those of a file's first line do.
+    /// Which series of snapshots it was decided on: a daemon has one, a replay of a trace two (what
+    /// waits, and everything).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub series: u8,
+    /// Whether the changes begin with an empty cluster, as those of a series' first line do.
     pub complete: bool,
     /// The generation of the snapshot that was decided on.
     pub generation: u64,
-    /// What makes that snapshot of the last line's.
+    /// What makes that snapshot of the last line's of the same series.
     pub changes: Vec<ClusterEvent>,
     /// What was decided.
     pub decision: Decision,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(series: &u8) -> bool {
+    *series == 0
 }
 
 impl Question {

@@ -1,6 +1,6 @@
 //! Makes snapshots of lines.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::{Line, VERSION};
@@ -20,8 +20,7 @@ pub enum Misplaced {
 /// The cluster as the lines read so far say.
 #[derive(Debug, Default)]
 pub struct Replay {
-    cluster: ClusterState,
-    begun: bool,
+    clusters: BTreeMap<u8, ClusterState>,
     /// Pods of one shape share it, as they do in the daemon.
     shapes: HashSet<Arc<PodShape>>,
 }
@@ -37,27 +36,25 @@ impl Replay {
             return Err(Misplaced::Version(line.version));
         }
         if line.complete {
-            self.cluster = ClusterState::new();
-            self.begun = true;
-        } else if !self.begun {
-            return Err(Misplaced::Headless);
+            self.clusters.insert(line.series, ClusterState::new());
         }
+        let cluster = self.clusters.get_mut(&line.series).ok_or(Misplaced::Headless)?;
         for mut event in line.changes.drain(..) {
-            self.share(&mut event);
-            self.cluster.apply(event);
+            share(&mut self.shapes, &mut event);
+            cluster.apply(event);
         }
-        let mut snapshot = self.cluster.snapshot();
+        let mut snapshot = cluster.snapshot();
         snapshot.generation = line.generation;
         Ok(snapshot)
     }
+}
 
-    fn share(&mut self, event: &mut ClusterEvent) {
-        if let ClusterEvent::Pod(Change::Applied(pod)) = event {
-            match self.shapes.get(&pod.shape) {
-                Some(shape) => pod.shape = Arc::clone(shape),
-                None => {
-                    self.shapes.insert(Arc::clone(&pod.shape));
-                }
+fn share(shapes: &mut HashSet<Arc<PodShape>>, event: &mut ClusterEvent) {
+    if let ClusterEvent::Pod(Change::Applied(pod)) = event {
+        match shapes.get(&pod.shape) {
+            Some(shape) => pod.shape = Arc::clone(shape),
+            None => {
+                shapes.insert(Arc::clone(&pod.shape));
             }
         }
     }

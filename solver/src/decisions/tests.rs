@@ -24,6 +24,7 @@ fn line(before: Option<&Snapshot>, snapshot: &Snapshot, question: Question, coun
     let line = Line {
         version: VERSION,
         berth: "test".into(),
+        series: 0,
         complete: before.is_none(),
         generation: snapshot.generation,
         changes: difference(before.unwrap_or(&Snapshot::default()), snapshot),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::screen::draw;
 use super::stage::{Ending, Stage};
+use crate::commands::signals;
 
 /// The screen is drawn so often.
 const FRAME: Duration = Duration::from_millis(100);
@@ -50,7 +51,7 @@ async fn play(
     mut terminal: DefaultTerminal,
     mut commands: mpsc::Receiver<Command>,
 ) -> io::Result<Ending> {
-    let terminated = terminated();
+    let terminated = signals::ended();
     tokio::pin!(terminated);
     let mut paused = false;
     loop {
@@ -72,23 +73,6 @@ async fn play(
                 Some(Command::Quit) | None => return Ok(stage.stopped()),
             },
         }
-    }
-}
-
-/// Waits until the process is asked to end from outside.
-async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = hang_up.recv() => {}
     }
 }
 

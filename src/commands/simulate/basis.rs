@@ -9,7 +9,7 @@ use anyhow::Context;
 use aws_lc_rs::digest;
 use berth_simulations::replay::ReplaySettings;
 
-use super::{Arguments, bad};
+use super::Arguments;
 use crate::commands::Failure;
 
 /// So many bytes of a digest are kept: enough that no two things ever share one.
@@ -26,7 +26,7 @@ pub(super) fn of(
     trace: &Path,
     base: &ReplaySettings,
 ) -> Result<String, Failure> {
-    let source = arguments.part.source(trace)?;
+    let format = arguments.part.format_of(trace)?;
     let settings = serde_json::to_string(base).context("the settings cannot be written")?;
     let mut whole = digest::Context::new(&digest::SHA256);
     let mut part = |bytes: &[u8]| {
@@ -36,9 +36,9 @@ pub(super) fn of(
     part(env!("CARGO_PKG_VERSION").as_bytes());
     part(settings.as_bytes());
     part(arguments.part.options().join(" ").as_bytes());
-    part(content(&arguments.catalog)?.as_ref());
-    part(source.format.as_str().as_bytes());
-    for file in source.format.files(trace).map_err(bad)? {
+    part(content(arguments.catalog())?.as_ref());
+    part(format.to_string().as_bytes());
+    for file in format.files(trace)? {
         part(content(&file)?.as_ref());
     }
     Ok(whole.finish().as_ref()[..KEPT].iter().fold(String::new(), |mut text, byte| {

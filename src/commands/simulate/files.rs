@@ -5,16 +5,18 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use berth_simulations::replay::{Moment, PolicyName, Summary};
+use berth_simulations::replay::{Moment, PolicyName, Recorded, Summary};
 
 use super::{Document, json};
 use crate::commands::Failure;
+use crate::decisions::LineWriter;
 
 /// The files, while they are written.
 pub(super) struct Folder {
     path: PathBuf,
     timeline: BufWriter<File>,
-    decisions: BufWriter<File>,
+    rounds: BufWriter<File>,
+    decisions: LineWriter<BufWriter<File>>,
     /// The first thing that went wrong.
     broken: Option<io::Error>,
 }
@@ -29,8 +31,9 @@ impl Folder {
         };
         let mut timeline = file("timeline.csv")?;
         writeln!(timeline, "policy,{}", Moment::HEADER).with_context(cannot)?;
-        let decisions = file("decisions.jsonl")?;
-        Ok(Self { path: path.to_owned(), timeline, decisions, broken: None })
+        let rounds = file("rounds.jsonl")?;
+        let decisions = LineWriter::new(file("decisions.jsonl")?);
+        Ok(Self { path: path.to_owned(), timeline, rounds, decisions, broken: None })
     }
 
     pub(super) fn moment(&mut self, policy: PolicyName, moment: &Moment) {
@@ -38,10 +41,16 @@ impl Folder {
         self.note(written);
     }
 
-    /// A decision is an object; the policy becomes its first member.
-    pub(super) fn decision(&mut self, policy: PolicyName, line: &str) {
+    /// A line for `berth replay`.
+    pub(super) fn recorded(&mut self, Recorded { series, snapshot, decision }: Recorded) {
+        let written = self.decisions.add(series, snapshot, &decision);
+        self.note(written);
+    }
+
+    /// What came of a round is an object; the policy becomes its first member.
+    pub(super) fn round(&mut self, policy: PolicyName, line: &str) {
         let rest = line.strip_prefix('{').unwrap_or(line);
-        let written = writeln!(self.decisions, "{{\"policy\":\"{policy}\",{rest}");
+        let written = writeln!(self.rounds, "{{\"policy\":\"{policy}\",{rest}");
         self.note(written);
     }
 
@@ -66,6 +75,7 @@ impl Folder {
     pub(super) fn finish(mut self, document: &Document, report: &str) -> Result<(), Failure> {
         let cannot = || format!("{} cannot be written to", self.path.display());
         self.timeline.flush().with_context(cannot)?;
+        self.rounds.flush().with_context(cannot)?;
         self.decisions.flush().with_context(cannot)?;
         let policies = document.policies.iter().cloned();
         let same = Document {

@@ -2,6 +2,7 @@
 
 mod basis;
 mod files;
+mod manual;
 mod part;
 mod settings;
 pub(super) mod sweep;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use berth_simulations::replay::{
-    Moment, PolicyName, Replay, ReplaySettings, Replayed, Sink, Summary,
+    Moment, PolicyName, Recorded, Replay, ReplaySettings, Replayed, Sink, Summary,
 };
 use berth_simulations::report::{self, About, Told};
 use berth_simulations::trace::TraceError;
@@ -26,7 +27,7 @@ use super::output::{Output, json};
 use super::progress::bar;
 use crate::catalog;
 use files::Folder;
-pub(super) use part::Part;
+pub(super) use part::{FileFormat, Opened, Part};
 
 /// Replay a trace: what it would have cost under a policy, and what at least
 ///
@@ -35,21 +36,26 @@ pub(super) use part::Part;
 #[derive(Clone, Debug, Args)]
 pub struct Arguments {
     /// Which pods came when, and what they asked for; for azure-v1 the file with the arrivals
-    #[arg(long, value_name = "FILE", required_unless_present = "sweep")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["sweep", "print_settings"])]
     trace: Option<PathBuf>,
     /// What the cloud sells, as CSV or as the JSON of Karpenter's kwok provider
-    #[arg(long, value_name = "FILE")]
-    catalog: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "print_settings")]
+    catalog: Option<PathBuf>,
     /// Who decides: berth, karpenter, cluster-autoscaler, cluster-autoscaler-price, static or all;
     /// several are separated by commas
     #[arg(long, value_name = "POLICY", default_value = "berth", value_parser = policies)]
     policy: Policies,
-    /// Settings, as YAML
+    /// Settings, as YAML; --print-settings shows which there are
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
+    /// Print every setting with its value and what it means, as a file to begin with, and replay
+    /// nothing
+    #[arg(long)]
+    print_settings: bool,
     #[command(flatten)]
     part: Part,
-    /// A folder for report.html, summary.json, timeline.csv and decisions.jsonl
+    /// A folder for report.html, summary.json, timeline.csv, rounds.jsonl (what each round of a policy
+    /// came to) and decisions.jsonl (Berth's decisions, for `berth replay`)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Settings to try, as YAML; the results are added to those in the folder of --out. What is
@@ -62,6 +68,17 @@ pub struct Arguments {
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
+}
+
+impl Arguments {
+    /// The catalog's file. The command line has one wherever it is asked for.
+    fn catalog(&self) -> &Path {
+        self.catalog.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn catalog_name(&self) -> String {
+        self.catalog().display().to_string()
+    }
 }
 
 /// Policies to compare.
@@ -97,6 +114,11 @@ struct Document {
 /// # Errors
 /// When a file makes no sense, and when what comes of it cannot be written.
 pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure> {
+    if arguments.print_settings {
+        let text = manual::text(&settings::read(arguments.settings.as_deref())?)?;
+        output.write_all(text.as_bytes()).context("cannot write to standard output")?;
+        return Ok(());
+    }
     if let Some(file) = &arguments.sweep {
         return sweep::run(arguments, file, output);
     }
@@ -119,10 +141,9 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
         policies.push(Summary { wall_seconds, ..replayed.summary });
     }
     bar.finish_and_clear();
-    let name = |path: &PathBuf| path.display().to_string();
     let document = Document {
-        trace: name(&trace),
-        catalog: name(&arguments.catalog),
+        trace: trace.display().to_string(),
+        catalog: arguments.catalog_name(),
         seed: arguments.part.seed,
         policies,
     };
@@ -145,8 +166,8 @@ fn prepare_one(
     settings: ReplaySettings,
 ) -> Result<Replay, Failure> {
     let catalog =
-        catalog::read(&arguments.catalog).map_err(|error| Failure::BadInput(error.into()))?;
-    let source = arguments.part.source(trace)?;
+        catalog::read(arguments.catalog()).map_err(|error| Failure::BadInput(error.into()))?;
+    let source = arguments.part.open(trace)?.source;
     let replay = Replay::prepare(source, catalog, settings, arguments.part.seed).map_err(bad)?;
     if replay.demand.pods == 0 {
         return Err(Failure::BadInput(anyhow!(
@@ -184,7 +205,7 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
     let thinned = seconds / u64::from(replay.settings.most_looks.max(1));
     Ok(About {
         trace: replay.source.path.display().to_string(),
-        catalog: arguments.catalog.display().to_string(),
+        catalog: arguments.catalog_name(),
         seed: arguments.part.seed,
         pods: demand.pods,
         shapes: demand.shapes(),
@@ -199,13 +220,13 @@ fn about(arguments: &Arguments, replay: &Replay) -> Result<About, Failure> {
 
 /// The command line that does it again, output aside.
 fn command(arguments: &Arguments) -> String {
-    let Arguments { catalog, settings, part, .. } = arguments;
+    let Arguments { settings, part, .. } = arguments;
     let trace = arguments.trace.clone().unwrap_or_default();
     let names: Vec<&str> = arguments.policy.0.iter().map(|policy| policy.as_str()).collect();
     let mut parts = vec![
         "berth simulate".to_owned(),
         format!("--trace {}", trace.display()),
-        format!("--catalog {}", catalog.display()),
+        format!("--catalog {}", arguments.catalog_name()),
         format!("--policy {}", names.join(",")),
     ];
     parts.extend(settings.as_ref().map(|file| format!("--settings {}", file.display())));
@@ -232,7 +253,17 @@ impl Sink for Listener<'_> {
 
     fn decision(&mut self, line: &str) {
         if let Some(folder) = &mut self.folder {
-            folder.decision(self.policy, line);
+            folder.round(self.policy, line);
+        }
+    }
+
+    fn wants_recorded(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    fn recorded(&mut self, recorded: Recorded) {
+        if let Some(folder) = &mut self.folder {
+            folder.recorded(recorded);
         }
     }
 

@@ -1,23 +1,27 @@
 //! Which part of a trace, and how it is read.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use berth_simulations::replay::{Source, Window};
+use berth_simulations::replay::{Content, Source, Window};
 use berth_simulations::trace::Format;
 use berth_solver::model::Timestamp;
 use clap::Args;
 
 use super::bad;
 use crate::commands::Failure;
+use crate::traces::sktrace;
 
 /// Which part of a trace, and how it is read.
 #[derive(Clone, Debug, Args)]
 pub(in crate::commands) struct Part {
-    /// The trace's format; recognised from the file if it is not given
+    /// The trace's format (csv, openb, azure-v1 or sktrace); recognised from the file if it is not
+    /// given
     #[arg(long, value_name = "FORMAT", value_parser = format)]
-    format: Option<Format>,
+    format: Option<FileFormat>,
     /// From this moment of the trace on (such as 36h; pods that are there then come first)
     #[arg(long, value_name = "T", value_parser = duration)]
     from: Option<Duration>,
@@ -32,7 +36,63 @@ pub(in crate::commands) struct Part {
     pub(super) seed: u64,
 }
 
-fn format(text: &str) -> Result<Format, String> {
+/// How a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::commands) enum FileFormat {
+    /// Row by row, as often as it is needed.
+    Rows(Format),
+    /// SimKube's: once, as a whole.
+    Sktrace,
+}
+
+/// A trace, and what of it could not be taken.
+pub(in crate::commands) struct Opened {
+    pub(in crate::commands) source: Source,
+    pub(in crate::commands) format: FileFormat,
+    /// Sentences for people.
+    pub(in crate::commands) notes: Vec<String>,
+}
+
+impl FileFormat {
+    const SKTRACE: &str = "sktrace";
+
+    fn recognise(trace: &Path) -> Result<Self, Failure> {
+        if sktrace::is_one(trace).map_err(bad)? {
+            return Ok(Self::Sktrace);
+        }
+        Format::recognise(trace).map(Self::Rows).map_err(bad)
+    }
+
+    /// The files that a trace consists of.
+    pub(super) fn files(self, trace: &Path) -> Result<Vec<PathBuf>, Failure> {
+        match self {
+            Self::Rows(format) => format.files(trace).map_err(bad),
+            Self::Sktrace => Ok(vec![trace.to_owned()]),
+        }
+    }
+}
+
+impl fmt::Display for FileFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows(format) => format.fmt(formatter),
+            Self::Sktrace => formatter.pad(Self::SKTRACE),
+        }
+    }
+}
+
+impl FromStr for FileFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == Self::SKTRACE {
+            return Ok(Self::Sktrace);
+        }
+        text.parse().map(Self::Rows).map_err(|problem: String| format!("{problem}, or sktrace"))
+    }
+}
+
+fn format(text: &str) -> Result<FileFormat, String> {
     text.parse()
 }
 
@@ -46,12 +106,14 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Part {
+    /// How a file is read.
+    pub(super) fn format_of(&self, trace: &Path) -> Result<FileFormat, Failure> {
+        self.format.map_or_else(|| FileFormat::recognise(trace), Ok)
+    }
+
     /// That part of a file.
-    pub(in crate::commands) fn source(&self, trace: &Path) -> Result<Source, Failure> {
-        let format = match self.format {
-            Some(format) => format,
-            None => Format::recognise(trace).map_err(bad)?,
-        };
+    pub(in crate::commands) fn open(&self, trace: &Path) -> Result<Opened, Failure> {
+        let format = self.format_of(trace)?;
         let moment = |at: Duration| Timestamp::default() + at;
         let window =
             Window { from: self.from.map(moment), to: self.to.map(moment), sample: self.sample };
@@ -62,7 +124,16 @@ impl Part {
                 anyhow!("--from {from} is not before --to {to}: expected an earlier moment");
             return Err(Failure::BadInput(problem));
         }
-        Ok(Source { path: trace.to_owned(), format, window, seed: self.seed })
+        let (content, notes) = match format {
+            FileFormat::Rows(format) => (Content::File(format), Vec::new()),
+            FileFormat::Sktrace => {
+                let reading = sktrace::read(trace).map_err(bad)?;
+                let notes = reading.notes();
+                (Content::Kept(reading.records.into()), notes)
+            }
+        };
+        let source = Source { path: trace.to_owned(), content, window, seed: self.seed };
+        Ok(Opened { source, format, notes })
     }
 
     /// The options that say the same.

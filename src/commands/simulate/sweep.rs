@@ -325,7 +325,7 @@ fn replay(
     let replayed = replay.run(run.policy, &mut Silent).map_err(bad)?;
     Ok(Outcome {
         trace: traces[run.trace].name(),
-        catalog: arguments.catalog.display().to_string(),
+        catalog: arguments.catalog_name(),
         seed: arguments.part.seed,
         basis: traces[run.trace].basis.clone(),
         settings: run.point.clone(),

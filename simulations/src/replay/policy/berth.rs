@@ -1,10 +1,12 @@
 //! Berth: the daemon's queue, planner, extender and consolidation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use berth_solver::disruption::{self, Round, consolidate};
-use berth_solver::model::{Launch, Name, Plan, Price, Target, Timestamp};
-use berth_solver::packing::{self, Due, Queue, QueueSettings};
+use berth_solver::decisions::{self, Answer, Pace, Question, Recorded as Paced};
+use berth_solver::disruption::{self, Round, next_round};
+use berth_solver::model::{Launch, Name, Plan, PodKey, Price, Snapshot, Target, Timestamp};
+use berth_solver::packing::{self, Due, Queue, QueueSettings, Stop as _};
 use berth_solver::planning;
 
 use super::swap::Swap;
@@ -12,10 +14,14 @@ use super::{Decision, Policy, Steps, decision, earlier, empties, look_interval};
 use crate::replay::demand::Demand;
 use crate::replay::fleet::NodeId;
 use crate::replay::settings::{ReplaySettings, duration};
-use crate::replay::world::World;
+use crate::replay::world::{Recorded, World};
 
 /// The daemon looks for empty nodes after every change; here, so often at most (milliseconds).
 const EMPTIES_EVERY: i64 = 1_000;
+
+/// The series of snapshots that are written down.
+const THOSE_WHO_WAIT: u8 = 0;
+const EVERYTHING: u8 = 1;
 
 /// The daemon's loop.
 pub(super) struct Berth {
@@ -72,11 +78,34 @@ impl Berth {
         }
     }
 
+    /// The time that a decision has, in steps of the daemon's log, so that it can be written down.
+    fn budget(&self) -> Paced<impl Fn() -> f64 + use<>> {
+        let steps = Steps::new(self.steps);
+        Paced::new(move || steps.spent())
+    }
+
+    const fn decision(
+        &self,
+        at: Timestamp,
+        question: Question,
+        pace: Pace,
+        answer: Answer,
+    ) -> decisions::Decision {
+        decisions::Decision { at, seed: self.seed, question, pace, answer }
+    }
+
     fn plan(&mut self, world: &mut World<'_>, log: &mut Vec<Decision>) {
         let snapshot = world.those_to_plan_for();
         let now = world.now;
-        let planned =
-            planning::plan(&snapshot, &self.packing, now, self.seed, &Steps::new(self.steps));
+        let budget = self.budget();
+        let planned = planning::plan(&snapshot, &self.packing, now, self.seed, &budget);
+        if let Some(recorded) = &mut world.recorded {
+            let question = Question::Provision { settings: self.packing.clone() };
+            let answer = Answer::Plan(planned.plan.clone().map(Box::new));
+            let decision = self.decision(now, question, budget.into_pace(), answer);
+            let snapshot = Arc::new(without_hopeless(&snapshot));
+            recorded.push(Recorded { series: THOSE_WHO_WAIT, snapshot, decision });
+        }
         let Some(mut plan) = planned.plan else {
             self.queue.record_failure(&snapshot, now);
             return;
@@ -185,9 +214,17 @@ impl Berth {
         self.looked = world.now;
         let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
         let (now, seed) = (world.now, self.seed);
-        let steps = Steps::new(self.steps);
-        let round = consolidate(world.picture(), &inputs, &self.disruption, now, seed, &steps);
+        let budget = self.budget();
+        let round = next_round(world.picture(), &inputs, &self.disruption, now, seed, &budget);
         if !round.is_empty() {
+            let snapshot = world.recorded.is_some().then(|| Arc::new(world.picture().clone()));
+            if let (Some(recorded), Some(snapshot)) = (&mut world.recorded, snapshot) {
+                let (inputs, settings) = (Box::new(inputs), Box::new(self.disruption.clone()));
+                let question = Question::Disrupt { inputs, settings };
+                let answer = Answer::Round(Box::new(round.clone()));
+                let decision = self.decision(now, question, budget.into_pace(), answer);
+                recorded.push(Recorded { series: EVERYTHING, snapshot, decision });
+            }
             self.begin(world, round, log);
         }
         Some(Timestamp::from_millis(world.now.as_millis() + self.every))
@@ -233,6 +270,18 @@ impl Berth {
             self.swap = Some(swap);
         }
     }
+}
+
+/// The snapshot without pods that wait and are not planned for: who reads its pods again would plan
+/// for them.
+fn without_hopeless(snapshot: &Snapshot) -> Snapshot {
+    let mut snapshot = snapshot.clone();
+    let pods = snapshot.pods.iter().filter(|(_, pod)| pod.node.is_none());
+    let hopeless = pods.filter(|(key, _)| !snapshot.unbound.contains_key(*key));
+    for key in hopeless.map(|(key, _)| key.clone()).collect::<Vec<PodKey>>() {
+        snapshot.pods.remove(&key);
+    }
+    snapshot
 }
 
 impl Policy for Berth {

@@ -1,4 +1,6 @@
-//! `berth trace`: what is in a trace, and the same trace in Berth's own format.
+//! `berth trace`: what is in a trace, the same trace in Berth's own format, and a cluster's.
+
+mod record;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -6,16 +8,17 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use berth_simulations::replay::Source;
 use berth_simulations::report;
 use berth_simulations::trace::write::{Columns, WriteError, write};
-use berth_simulations::trace::{Description, Format, describe};
+use berth_simulations::trace::{Description, describe};
 use clap::{Args, Subcommand};
 
 use super::Failure;
 use super::output::{Output, json, table};
-use super::simulate::{Part, bad};
+use super::simulate::{FileFormat, Opened, Part, bad};
 
-/// Look at a workload trace, or write it in Berth's own format
+/// Look at a workload trace, write it in Berth's own format, or record one
 #[derive(Clone, Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -28,6 +31,8 @@ enum Command {
     Describe(Describe),
     /// Write a trace as Berth's own CSV, sorted by time; compressed if the name ends in .zst
     Convert(Convert),
+    /// Record which pods come and go in a cluster, until it is ended (Ctrl-C, SIGTERM)
+    Record(record::Arguments),
 }
 
 /// Which trace, and which part of it.
@@ -69,6 +74,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     let text = match &arguments.command {
         Command::Describe(arguments) => describe_trace(arguments)?,
         Command::Convert(arguments) => convert(arguments)?,
+        Command::Record(arguments) => record::run(arguments)?,
     };
     output.write_all(text.as_bytes()).context("cannot write to standard output")?;
     Ok(())
@@ -76,13 +82,18 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
 
 fn convert(arguments: &Convert) -> Result<String, Failure> {
     let Input { trace, part } = &arguments.input;
-    let (source, out) = (part.source(trace)?, &arguments.out);
+    let (Opened { source, notes, .. }, out) = (part.open(trace)?, &arguments.out);
     if out == trace {
         return Err(Failure::BadInput(anyhow!(
             "{} would be written over: expected another file",
             out.display()
         )));
     }
+    Ok(write_to(&source, out)? + &lines(&notes))
+}
+
+/// Writes a trace into a file. Says what was written.
+fn write_to(source: &Source, out: &Path) -> Result<String, Failure> {
     let columns = Columns::of(source.records_in_any_order().map_err(bad)?).map_err(bad)?;
     let cannot = || format!("{} cannot be written", out.display());
     let mut file = BufWriter::new(File::create(out).with_context(cannot)?);
@@ -109,15 +120,20 @@ fn convert(arguments: &Convert) -> Result<String, Failure> {
 }
 
 fn describe_trace(arguments: &Describe) -> Result<String, Failure> {
-    let source = arguments.input.part.source(&arguments.input.trace)?;
+    let Opened { source, format, notes } = arguments.input.part.open(&arguments.input.trace)?;
     let told = describe(source.records_in_any_order().map_err(bad)?).map_err(bad)?;
     if let Some(path) = &arguments.picture {
         draw(&told, path)?;
     }
     match arguments.output {
         Output::Json => json(&told),
-        Output::Table => Ok(human(&told, source.format)),
+        Output::Table => Ok(human(&told, format) + &lines(&notes)),
     }
+}
+
+/// Each on a line of its own.
+fn lines(notes: &[String]) -> String {
+    notes.iter().map(|note| format!("{note}\n")).collect()
 }
 
 fn draw(told: &Description, path: &Path) -> Result<(), Failure> {
@@ -127,7 +143,7 @@ fn draw(told: &Description, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn human(told: &Description, format: Format) -> String {
+fn human(told: &Description, format: FileFormat) -> String {
     let hours = (told.last_seconds - told.first_seconds) / 3_600.0;
     let lines = [
         ("format", format.to_string()),

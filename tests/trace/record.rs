@@ -1,0 +1,168 @@
+//! `berth trace record` on a real API server.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use berth_controlplane::{ControlPlane, until};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+
+/// Nothing that is waited for takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn pod(name: &str, owner: Option<&str>) -> Pod {
+    let owners = owner.map(|uid| {
+        json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": uid, "controller": true }])
+    });
+    let requests = json!({ "cpu": "1500m", "memory": "1Gi" });
+    let object = json!({
+        "metadata": { "name": name, "ownerReferences": owners.unwrap_or(json!([])) },
+        "spec": {
+            "automountServiceAccountToken": false,
+            "containers": [{ "name": "main", "image": "none", "resources": { "requests": requests } }],
+        },
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+async fn ends(pods: &Api<Pod>, name: &str) {
+    let status = json!({ "status": { "phase": "Succeeded" } });
+    pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+}
+
+/// A recording that runs, and how it is ended and read.
+struct Recording {
+    process: tokio::process::Child,
+    out: tempfile::TempDir,
+}
+
+impl Recording {
+    fn start(plane: &ControlPlane, more: &[&str]) -> Self {
+        let out = tempfile::tempdir().unwrap();
+        let process = tokio::process::Command::new(env!("CARGO_BIN_EXE_berth"))
+            .args(["trace", "record", "--out", "trace.csv.zst", "--kubeconfig"])
+            .arg(plane.kubeconfig())
+            .args(more)
+            .current_dir(out.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { process, out }
+    }
+
+    /// Ends it as Kubernetes and people do; returns what it said and its rows.
+    async fn end(self, signal: &str) -> (String, Vec<Vec<String>>) {
+        let id = self.process.id().unwrap().to_string();
+        let sent = tokio::process::Command::new("kill").args([signal, &id]).status().await.unwrap();
+        assert!(sent.success());
+        self.read().await
+    }
+
+    async fn read(self) -> (String, Vec<Vec<String>>) {
+        let ended =
+            tokio::time::timeout(LIMIT, self.process.wait_with_output()).await.unwrap().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        (String::from_utf8(ended.stdout).unwrap(), rows(self.out.path()))
+    }
+}
+
+/// The cells of each row, after the trace has been read and written again.
+fn rows(folder: &Path) -> Vec<Vec<String>> {
+    let done = crate::berth(folder, &["convert", "trace.csv.zst", "again.csv"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let text = std::fs::read_to_string(folder.join("again.csv")).unwrap();
+    let mut rows: Vec<Vec<String>> =
+        text.lines().skip(1).map(|line| line.split(',').map(ToOwned::to_owned).collect()).collect();
+    rows.sort();
+    rows
+}
+
+/// How many watches of pods are open.
+async fn watches(plane: &ControlPlane) -> Result<f64, String> {
+    let metrics = plane.kubectl(&["get", "--raw", "/metrics"]).await;
+    let metrics = metrics.map_err(|error| error.to_string())?;
+    let open = metrics
+        .lines()
+        .filter(|line| line.starts_with("apiserver_longrunning_requests{"))
+        .filter(|line| line.contains("resource=\"pods\"") && line.contains("verb=\"WATCH\""))
+        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+    Ok(open.sum())
+}
+
+#[tokio::test]
+async fn a_recording_has_every_pod_that_came_and_went() {
+    let test = "a_recording_has_every_pod_that_came_and_went";
+    let Some(plane) = ControlPlane::builder().api_server_only().start_or_skip(test).await else {
+        return;
+    };
+    // Nobody else makes it here.
+    let accounts: Api<ServiceAccount> = Api::namespaced(plane.client(), "default");
+    let account = serde_json::from_value(json!({ "metadata": { "name": "default" } })).unwrap();
+    let _: Result<ServiceAccount, _> = accounts.create(&PostParams::default(), &account).await;
+    let pods: Api<Pod> = Api::namespaced(plane.client(), "default");
+    let create = async |name: &str, owner: Option<&str>| {
+        pods.create(&PostParams::default(), &pod(name, owner)).await.unwrap();
+    };
+    create("web-old", Some("uid-1")).await;
+    create("over", None).await;
+    ends(&pods, "over").await;
+
+    let before = watches(&plane).await.unwrap();
+    let plain = Recording::start(&plane, &[]);
+    let hashed = Recording::start(&plane, &["--hash-names"]);
+    // Both have listed the pods once they have an open watch of them.
+    until("both watch", LIMIT, || async {
+        let watches = watches(&plane).await?;
+        if watches >= before + 2.0 { Ok(()) } else { Err(format!("{watches}, {before} before")) }
+    })
+    .await
+    .unwrap();
+    let now = DeleteParams::default().grace_period(0);
+    create("brief", None).await;
+    pods.delete("brief", &now).await.unwrap();
+    create("done", None).await;
+    ends(&pods, "done").await;
+    pods.delete("web-old", &now).await.unwrap();
+    create("web-new", Some("uid-1")).await;
+    // Told to end before it can have heard of all that.
+    let (said, rows) = plain.end("-TERM").await;
+    assert_eq!(said, "4 pods written to trace.csv.zst\n");
+    let names: Vec<(&str, &str)> = rows.iter().map(|row| (&*row[0], &*row[1])).collect();
+    let expected = [("brief", "brief"), ("done", "done"), ("web-new", "web"), ("web-old", "web")];
+    assert_eq!(names, expected);
+    for row in &rows {
+        assert_eq!((&*row[4], &*row[5]), ("1500", "1024"), "{row:?}");
+        let submit: f64 = row[2].parse().unwrap();
+        assert_eq!(row[3].is_empty(), row[0] == "web-new", "all but web-new have left: {row:?}");
+        assert!(row[3].is_empty() || row[3].parse::<f64>().unwrap() >= submit.max(0.0), "{row:?}");
+        assert!(row[0] != "web-old" || submit <= 0.0, "it was there before: {row:?}");
+    }
+
+    let (_, rows) = hashed.end("-INT").await;
+    assert_eq!(rows.len(), 4);
+    let text = format!("{rows:?}");
+    assert!(!text.contains("web") && !text.contains("done"), "{text}");
+    let workloads: std::collections::BTreeSet<&String> = rows.iter().map(|row| &row[1]).collect();
+    assert_eq!(workloads.len(), 3, "{text}");
+
+    let timed = Recording::start(&plane, &["--for", "1s"]).read().await;
+    assert_eq!(timed.1.len(), 1, "web-new alone is there: {timed:?}");
+}
+
+#[test]
+fn what_cannot_be_recorded_is_said_before_it_begins() {
+    let folder = crate::folder(&[("config", "no: config\n")]);
+    let refused = |arguments: &[&str]| {
+        let done = crate::berth(folder.path(), &[&["record"], arguments].concat());
+        assert_eq!(done.status.code(), Some(2));
+        String::from_utf8(done.stderr).unwrap()
+    };
+    let nowhere = refused(&["--out", "no/such/folder.csv", "--kubeconfig", "config"]);
+    assert!(nowhere.contains("no/such/folder.csv cannot be written"), "{nowhere}");
+    let cluster = refused(&["--out", "out.csv", "--kubeconfig", "missing"]);
+    assert!(cluster.contains("--kubeconfig"), "{cluster}");
+}
