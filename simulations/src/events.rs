@@ -1,39 +1,72 @@
 //! What happens when.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use berth_solver::model::Timestamp;
 
 /// Events in the order of their time, and of their scheduling where the time is the same.
 #[derive(Clone, Debug)]
 pub struct EventQueue<E> {
-    events: BTreeMap<(Timestamp, u64), E>,
+    events: BinaryHeap<Entry<E>>,
     scheduled: u64,
+}
+
+/// An event, and what it is ordered by: the first to happen is the greatest.
+#[derive(Clone, Debug)]
+struct Entry<E> {
+    order: Reverse<(Timestamp, u64)>,
+    event: E,
+}
+
+impl<E> Entry<E> {
+    const fn at(&self) -> Timestamp {
+        self.order.0.0
+    }
+}
+
+impl<E> PartialEq for Entry<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl<E> Eq for Entry<E> {}
+
+impl<E> PartialOrd for Entry<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> Ord for Entry<E> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order.cmp(&other.order)
+    }
 }
 
 impl<E> Default for EventQueue<E> {
     fn default() -> Self {
-        Self { events: BTreeMap::new(), scheduled: 0 }
+        Self { events: BinaryHeap::new(), scheduled: 0 }
     }
 }
 
 impl<E> EventQueue<E> {
     /// Has an event happen at that time.
     pub fn schedule(&mut self, at: Timestamp, event: E) {
-        self.events.insert((at, self.scheduled), event);
+        self.events.push(Entry { order: Reverse((at, self.scheduled)), event });
         self.scheduled += 1;
     }
 
     /// When the next event happens.
     pub fn next_at(&self) -> Option<Timestamp> {
-        self.events.first_key_value().map(|((at, _), _)| *at)
+        self.events.peek().map(Entry::at)
     }
 
     /// The next event that happens at `now` or before.
     pub fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, E)> {
-        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= now)?;
-        let ((at, _), event) = entry.remove_entry();
-        Some((at, event))
+        self.next_at().filter(|at| *at <= now)?;
+        self.events.pop().map(|entry| (entry.at(), entry.event))
     }
 
     /// How many are still to come.

@@ -6,6 +6,7 @@ use berth_solver::model::{CapacityType, Launch, Name, NodeFigures, Price, Resour
 use foldhash::fast::RandomState;
 
 use super::kinds::{GroupId, KindId, plain};
+use super::place::balance_of;
 use super::pods::PodId;
 
 /// The number of a row. Rows of nodes that are gone are used again.
@@ -81,6 +82,8 @@ pub(super) struct Slot {
     pub unheld: [i64; 4],
     /// One by its CPU, and by its memory.
     pub per: [f64; 2],
+    /// How alike the used shares of CPU and memory are.
+    pub balance: i64,
     /// What the extender scores by.
     pub figures: NodeFigures,
 }
@@ -108,6 +111,10 @@ pub(super) struct Fleet {
     /// Workloads with rules.
     pub spreads: HashMap<GroupId, Spread, RandomState>,
     alive: usize,
+    /// How many of them are told to go, and paid for still.
+    going: usize,
+    /// Counts the times that a node had more room than before.
+    grown: u64,
 }
 
 impl Fleet {
@@ -173,8 +180,10 @@ impl Fleet {
         let figures = NodeFigures { is_managed: true, fullness: 0, rate: None };
         let (kind, zone) = (row.kind, row.zone);
         let open = !row.leaving;
-        let slot = Slot { node: id, kind, zone, open, free: all, unheld: all, per, figures };
+        let slot =
+            Slot { node: id, kind, zone, open, free: all, unheld: all, per, balance: 0, figures };
         self.slots.push(slot);
+        self.grown += 1;
         self.refresh(id);
     }
 
@@ -183,6 +192,7 @@ impl Fleet {
         self.coming.remove(&id);
         self.empty.remove(&id);
         let Some(row) = self.rows.get_mut(id as usize).and_then(Option::as_mut) else { return };
+        self.going += usize::from(row.phase != Phase::Going);
         row.phase = Phase::Going;
         row.leaving = true;
         let Some(slot) = row.slot.take() else { return };
@@ -200,6 +210,7 @@ impl Fleet {
         self.by_name.remove(&row.name);
         self.unused.push(id);
         self.alive -= 1;
+        self.going -= 1;
         Some(row)
     }
 
@@ -215,11 +226,18 @@ impl Fleet {
         let slot = &mut self.slots[slot as usize];
         let (all, used) = (plain(&row.launch.allocatable), plain(&row.used));
         let held = plain(&row.held);
+        let mut grows = !slot.open && !row.leaving;
         for index in 0..4 {
             slot.free[index] = all[index] - used[index];
-            slot.unheld[index] = slot.free[index] - held[index];
+            let unheld = slot.free[index] - held[index];
+            grows |= unheld > slot.unheld[index];
+            slot.unheld[index] = unheld;
         }
+        self.grown += u64::from(grows);
         slot.open = !row.leaving;
+        #[expect(clippy::cast_precision_loss, reason = "a score's precision is a float's")]
+        let share = |index: usize| used[index] as f64 * slot.per[index];
+        slot.balance = balance_of(share(0), share(1));
         slot.figures = NodeFigures::new(true, &row.used, &row.launch.allocatable, Some(row.price));
     }
 
@@ -245,6 +263,17 @@ impl Fleet {
 
     pub const fn alive(&self) -> usize {
         self.alive
+    }
+
+    /// How many are told to go, and paid for still.
+    pub const fn going(&self) -> usize {
+        self.going
+    }
+
+    /// As long as this number is the same, no node has more room than it had: what fitted nowhere
+    /// fits nowhere.
+    pub const fn grown(&self) -> u64 {
+        self.grown
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &NodeRow)> {

@@ -23,6 +23,8 @@ pub(super) struct Kind {
     pub shape: Arc<PodShape>,
     /// CPU, memory, disk and slot.
     pub plain: [i64; 4],
+    /// Whether it asks for anything else.
+    pub extended: bool,
     /// Rules about other pods of its workload.
     pub rules: Option<Rules>,
 }
@@ -68,7 +70,8 @@ impl Kinds {
         }
         let id = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
         let rules = self.rules_of(record);
-        self.shapes.push(Kind { plain: plain(&shape.requests), shape, rules });
+        let (requests, extended) = (plain(&shape.requests), !shape.requests.extended().is_empty());
+        self.shapes.push(Kind { plain: requests, extended, shape, rules });
         self.suits.push(Vec::new());
         self.by_address.insert(address, id);
         id

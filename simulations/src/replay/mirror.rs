@@ -81,6 +81,11 @@ impl Mirror {
         }
     }
 
+    /// A copy of the picture of those who wait.
+    pub fn those_who_wait(&self) -> ClusterState {
+        self.waiting.clone()
+    }
+
     /// How many pods wait.
     pub fn waiting_pods(&self) -> usize {
         self.waiting.picture().unbound.len()
@@ -102,9 +107,16 @@ pub(super) fn market_alone(market: &Market) -> ClusterState {
 impl World<'_> {
     /// What the full picture shows of a pod is out of date.
     pub fn touch_pod(&mut self, id: PodId) {
-        if let Some(row) = self.pods.get_mut(id).filter(|row| !row.dirty) {
-            row.dirty = true;
-            self.mirror.pods.push(id);
+        let Some(row) = self.pods.get_mut(id).filter(|row| !row.dirty) else { return };
+        row.dirty = true;
+        let touched = &mut self.mirror.pods;
+        touched.push(id);
+        // Rows are used again, and a policy may never look: only those that are alive are noted.
+        let most = usize::try_from(self.pods.alive()).unwrap_or(usize::MAX).saturating_mul(2);
+        if touched.len() > most.saturating_add(1_024) {
+            touched.sort_unstable();
+            touched.dedup();
+            touched.retain(|id| self.pods.get(*id).is_some_and(|row| row.dirty));
         }
     }
 

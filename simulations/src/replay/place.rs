@@ -35,62 +35,73 @@ pub(super) fn fits(
     slot: &Slot,
     held: bool,
 ) -> bool {
-    if !slot.open {
-        return false;
-    }
-    let kind = kinds.get(shape);
+    has_room(kinds.get(shape), fleet, slot, held)
+        && kinds.suits(shape, slot.kind)
+        && Limits::of(kinds, fleet, shape).is_none_or(|limits| limits.allow(slot))
+}
+
+/// NodeUnschedulable and NodeResourcesFit.
+fn has_room(kind: &Kind, fleet: &Fleet, slot: &Slot, held: bool) -> bool {
     let free = if held { &slot.free } else { &slot.unheld };
-    let enough = kind.plain.iter().zip(free).all(|(wanted, free)| *wanted == 0 || wanted <= free);
-    if !enough || !extended_fits(kind, fleet, slot, held) {
-        return false;
-    }
-    let rules = kind.rules;
-    kinds.suits(shape, slot.kind)
-        && rules.is_none_or(|rules| allowed(kinds, fleet, shape, rules, slot))
+    slot.open
+        && kind.plain.iter().zip(free).all(|(wanted, free)| *wanted == 0 || wanted <= free)
+        && (!kind.extended || extended_fits(kind, fleet, slot, held))
 }
 
 fn extended_fits(kind: &Kind, fleet: &Fleet, slot: &Slot, held: bool) -> bool {
-    let wanted = kind.shape.requests.extended();
-    if wanted.is_empty() {
-        return true;
-    }
     let Some(row) = fleet.get(slot.node) else { return false };
-    wanted.iter().all(|(name, amount)| {
+    kind.shape.requests.extended().iter().all(|(name, amount)| {
         let all = row.launch.allocatable.extended_amount(name);
         let kept = if held { 0 } else { row.held.extended_amount(name) };
         *amount <= all - row.used.extended_amount(name) - kept
     })
 }
 
-/// PodTopologySpread and InterPodAffinity, as far as traces have them.
-fn allowed(kinds: &mut Kinds, fleet: &Fleet, shape: ShapeId, rules: Rules, slot: &Slot) -> bool {
-    let nobody = Spread::default();
-    let spread = fleet.spreads.get(&rules.group).unwrap_or(&nobody);
-    let on_node = spread.by_node.get(&slot.node).copied().unwrap_or(0);
-    if rules.most_per_node.is_some_and(|most| on_node >= most) {
-        return false;
-    }
-    if let Some(skew) = rules.host_skew {
-        let suited = fleet.slots().iter().filter(|other| kinds.suits(shape, other.kind));
-        let counts = suited.map(|other| spread.by_node.get(&other.node).copied().unwrap_or(0));
-        let least = counts.min().unwrap_or(0);
-        if on_node + 1 - least > skew {
-            return false;
+/// PodTopologySpread and InterPodAffinity, as far as traces have them: where the pods of a
+/// workload with rules are, and how many of them the emptiest node and zone have.
+struct Limits<'f> {
+    rules: Rules,
+    spread: Option<&'f Spread>,
+    least_on_node: u32,
+    least_in_zone: u32,
+}
+
+impl<'f> Limits<'f> {
+    fn of(kinds: &mut Kinds, fleet: &'f Fleet, shape: ShapeId) -> Option<Self> {
+        let rules = kinds.get(shape).rules?;
+        let spread = fleet.spreads.get(&rules.group);
+        let mut limits = Self { rules, spread, least_on_node: 0, least_in_zone: 0 };
+        let mut least = |count: &dyn Fn(&Slot) -> u32| {
+            let suited = fleet.slots().iter().filter(|slot| kinds.suits(shape, slot.kind));
+            suited.map(count).min().unwrap_or(0)
+        };
+        if rules.host_skew.is_some() {
+            limits.least_on_node = least(&|slot| limits.on_node(slot));
         }
-    }
-    if let Some(skew) = rules.zone_skew {
-        let in_zone = |zone: u32| spread.by_zone.get(&zone).copied().unwrap_or(0);
-        let suited = fleet.slots().iter().filter(|other| kinds.suits(shape, other.kind));
-        let least = suited.map(|other| in_zone(other.zone)).min().unwrap_or(0);
-        if in_zone(slot.zone) + 1 - least > skew {
-            return false;
+        if rules.zone_skew.is_some() {
+            limits.least_in_zone = least(&|slot| limits.in_zone(slot));
         }
+        Some(limits)
     }
-    true
+
+    fn on_node(&self, slot: &Slot) -> u32 {
+        self.spread.and_then(|spread| spread.by_node.get(&slot.node)).copied().unwrap_or(0)
+    }
+
+    fn in_zone(&self, slot: &Slot) -> u32 {
+        self.spread.and_then(|spread| spread.by_zone.get(&slot.zone)).copied().unwrap_or(0)
+    }
+
+    fn allow(&self, slot: &Slot) -> bool {
+        let Rules { most_per_node, host_skew, zone_skew, .. } = self.rules;
+        most_per_node.is_none_or(|most| self.on_node(slot) < most)
+            && host_skew.is_none_or(|skew| self.on_node(slot) + 1 - self.least_on_node <= skew)
+            && zone_skew.is_none_or(|skew| self.in_zone(slot) + 1 - self.least_in_zone <= skew)
+    }
 }
 
 /// The best node for a pod that is not on its way anywhere. `rotation` is where the last look
-/// ended, `chance` what tells equal nodes apart.
+/// ended, `chance` what tells equal nodes apart, `found` memory to work in.
 pub(super) fn best(
     kinds: &mut Kinds,
     fleet: &Fleet,
@@ -98,28 +109,38 @@ pub(super) fn best(
     shape: ShapeId,
     rotation: &mut usize,
     chance: u64,
+    found: &mut Vec<usize>,
 ) -> Option<NodeId> {
     let slots = fleet.slots();
     let wanted = if style.steered { slots.len() } else { to_find(slots.len()) };
-    let mut found: Vec<usize> = Vec::new();
+    let limits = Limits::of(kinds, fleet, shape);
+    found.clear();
     let mut looked = 0;
+    let mut index = *rotation % slots.len().max(1);
     while looked < slots.len() && found.len() < wanted {
-        let index = (*rotation + looked) % slots.len();
-        looked += 1;
-        if fits(kinds, fleet, shape, &slots[index], false) {
+        let slot = &slots[index];
+        if has_room(kinds.get(shape), fleet, slot, false)
+            && kinds.suits(shape, slot.kind)
+            && limits.as_ref().is_none_or(|limits| limits.allow(slot))
+        {
             found.push(index);
         }
+        looked += 1;
+        index = if index + 1 == slots.len() { 0 } else { index + 1 };
     }
-    *rotation = (*rotation + looked) % slots.len().max(1);
+    *rotation = index;
     let kind = kinds.get(shape);
     let cheapest = found.iter().filter_map(|index| slots[*index].figures.rate).min();
-    let rank = |index: &usize| {
-        let slot = &slots[*index];
+    let mut best: Option<(i64, u64, NodeId)> = None;
+    for slot in found.iter().map(|index| &slots[*index]) {
         let extender = if style.steered { placement::score_of(&slot.figures, cheapest) } else { 0 };
         let score = default_score(kind, slot) + extender * EXTENDER_FACTOR;
-        (score, mix(chance ^ u64::from(slot.node)))
-    };
-    found.iter().max_by_key(|index| rank(index)).map(|index| slots[*index].node)
+        if best.is_none_or(|(highest, ..)| score >= highest) {
+            let rank = (score, mix(chance ^ u64::from(slot.node)), slot.node);
+            best = best.max(Some(rank));
+        }
+    }
+    best.map(|(_, _, node)| node)
 }
 
 /// How many nodes that fit kube-scheduler looks for in a cluster of this size.
@@ -145,8 +166,20 @@ fn default_score(kind: &Kind, slot: &Slot) -> i64 {
     };
     let (cpu, memory) = (left(0), left(1));
     let least = i64::midpoint((cpu * 100.0) as i64, (memory * 100.0) as i64);
-    let balanced = ((1.0 - (cpu - memory).abs() / 2.0) * 100.0) as i64;
-    least + balanced
+    least + balance_gained(slot.balance, balance_of(1.0 - cpu, 1.0 - memory))
+}
+
+/// How alike the used shares of CPU and memory are: 50 to 100.
+#[expect(clippy::cast_possible_truncation, reason = "50 to 100")]
+pub(super) fn balance_of(cpu: f64, memory: f64) -> i64 {
+    let deviation = ((cpu.min(1.0) - memory.min(1.0)) / 2.0).abs();
+    ((1.0 - deviation) * 100.0) as i64
+}
+
+/// BalancedAllocation as of kube-scheduler 1.37, of how alike the used shares are before and
+/// after: 50 to 100.
+const fn balance_gained(before: i64, after: i64) -> i64 {
+    50 + (50 + after - before) / 2
 }
 
 /// SplitMix64's last step.

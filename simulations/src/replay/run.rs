@@ -39,6 +39,12 @@ pub trait Sink {
 
     /// The replay has come to that share of its time.
     fn progress(&mut self, share: f64);
+
+    /// The policy begins to look at the world: for those who want to know how long it takes.
+    fn look_begins(&mut self) {}
+
+    /// It has looked, decided, and had it done.
+    fn look_ends(&mut self) {}
 }
 
 /// What a replay comes to.
@@ -210,7 +216,9 @@ impl Run<'_> {
         self.world.ledger.events += 1;
         self.looked = Some(now);
         let mut log: Vec<Decision> = Vec::new();
+        self.sink.look_begins();
         let wake = self.decides.look(&mut self.world, &mut log);
+        self.sink.look_ends();
         // It must not look again at the same moment for ever.
         let soonest = Timestamp::from_millis(now.as_millis() + 1);
         self.wake = wake.map(|at| at.max(soonest));

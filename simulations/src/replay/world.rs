@@ -87,7 +87,11 @@ pub(super) struct World<'a> {
     /// For each shape, whether some machine that is sold could ever hold it: 0 unknown, 1 no, 2
     /// yes.
     possible: Vec<u8>,
+    /// For each shape, how often nodes had had more room when none had enough for it.
+    full_since: Vec<Option<u64>>,
     rotation: usize,
+    /// The nodes that fit, of one look.
+    scratch: Vec<usize>,
     launched: BTreeMap<OfferingKey, u64>,
     ordinal: u64,
 }
@@ -118,7 +122,9 @@ impl<'a> World<'a> {
             attention: false,
             recorded: None,
             possible: Vec::new(),
+            full_since: Vec::new(),
             rotation: 0,
+            scratch: Vec::new(),
             launched: BTreeMap::new(),
             ordinal: 0,
         };

@@ -6,9 +6,12 @@ use crate::support::{HEADER, mixed, prepare, run, trace};
 fn a_zone_that_is_lost_takes_its_nodes_and_gets_no_new_ones() {
     let outage =
         Incident::ZoneOutage { at_seconds: 3_000.0, zone: "zone-a".into(), for_seconds: 1_200.0 };
-    let settings = ReplaySettings { incidents: vec![outage], ..ReplaySettings::default() };
+    // Nothing else evicts pods.
+    let mut quiet = ReplaySettings::default();
+    (quiet.berth.consolidate, quiet.karpenter.consolidate) = (false, false);
+    let settings = ReplaySettings { incidents: vec![outage], ..quiet.clone() };
     for policy in [PolicyName::Berth, PolicyName::Karpenter] {
-        let (calm, _) = run(&prepare(&mixed(), ReplaySettings::default(), 1), policy);
+        let (calm, _) = run(&prepare(&mixed(), quiet.clone(), 1), policy);
         let (hit, kept) = run(&prepare(&mixed(), settings.clone(), 1), policy);
         assert!(hit.summary.evictions > calm.summary.evictions, "{policy}");
         assert_eq!(hit.summary.unplaced, 0, "{policy}");

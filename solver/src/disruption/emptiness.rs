@@ -7,7 +7,7 @@ use super::headroom;
 use super::obstacle::{Kept, Obstacle};
 use crate::lifecycle::{ClaimRef, NodeRef, Write};
 use crate::model::{
-    ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, Removal,
+    ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, Pod, Removal,
     RemovalReason, Snapshot, Target, Timestamp, well_known::condition,
 };
 
@@ -170,11 +170,25 @@ fn candidate<'a>(
 
 /// How many pods are still to come to each claim's node, by the claim's name.
 pub(super) fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Name, usize> {
-    let pending: BTreeSet<&Name> =
-        snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
-    let mut pods_of: BTreeMap<Name, BTreeSet<&Name>> = BTreeMap::new();
-    let mut moved: BTreeSet<&Name> = BTreeSet::new();
-    for (uid, target) in inputs.targets.iter().filter(|(uid, _)| pending.contains(uid)) {
+    let pods_of = pods_to_come(snapshot, &inputs.targets);
+    let mut expected: BTreeMap<Name, usize> =
+        pods_of.into_iter().map(|(claim, pods)| (claim, pods.len())).collect();
+    for claim in &inputs.awaited {
+        expected.entry(claim.clone()).or_insert(1);
+    }
+    expected
+}
+
+/// The pods that are still to come to each claim's node, by the claim's name.
+pub(super) fn pods_to_come<'s>(
+    snapshot: &'s Snapshot,
+    targets: &BTreeMap<Name, Target>,
+) -> BTreeMap<Name, BTreeMap<&'s Name, &'s Pod>> {
+    let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node());
+    let pending: BTreeMap<&Name, &Pod> = waiting.map(|pod| (&pod.uid, &**pod)).collect();
+    let mut pods_of: BTreeMap<Name, BTreeMap<&Name, &Pod>> = BTreeMap::new();
+    for (uid, target) in targets {
+        let Some((uid, pod)) = pending.get_key_value(uid) else { continue };
         let claim = match target {
             Target::Claim(claim) => Some(claim.clone()),
             Target::Node(node) => snapshot
@@ -183,27 +197,19 @@ pub(super) fn expected_pods(snapshot: &Snapshot, inputs: &Inputs) -> BTreeMap<Na
                 .and_then(|state| snapshot.claim_of_node(&state.node))
                 .map(|claim| claim.name.clone()),
         };
-        moved.insert(uid);
         if let Some(claim) = claim {
-            pods_of.entry(claim).or_default().insert(uid);
+            pods_of.entry(claim).or_default().insert(uid, pod);
         }
     }
     for claim in snapshot.claims.values() {
         // A plan that has another place for the pod now overrides what the claim was made for.
-        for uid in claim.planned_pods.iter() {
-            if let Some(uid) = pending.get(uid)
-                && !moved.contains(uid)
-            {
-                pods_of.entry(claim.name.clone()).or_default().insert(uid);
+        for uid in claim.planned_pods.iter().filter(|uid| !targets.contains_key(*uid)) {
+            if let Some((uid, pod)) = pending.get_key_value(uid) {
+                pods_of.entry(claim.name.clone()).or_default().insert(uid, pod);
             }
         }
     }
-    let mut expected: BTreeMap<Name, usize> =
-        pods_of.into_iter().map(|(claim, pods)| (claim, pods.len())).collect();
-    for claim in &inputs.awaited {
-        expected.entry(claim.clone()).or_insert(1);
-    }
-    expected
+    pods_of
 }
 
 fn removal(claim: &NodeClaim, state: &NodeState) -> Removal {

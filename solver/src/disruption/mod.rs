@@ -14,6 +14,7 @@ mod emptiness;
 mod headroom;
 mod obstacle;
 mod pdbs;
+mod reuse;
 
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub use drift::{Drift, drift};
 pub use emptiness::{Emptiness, Inputs, emptiness, leftovers};
 pub use obstacle::{Kept, Obstacle};
 pub use pdbs::PodBudgets;
+pub use reuse::reuse;

@@ -159,6 +159,14 @@ impl Queue {
         );
     }
 
+    /// Pods that were planned for go elsewhere after all.
+    pub fn redirect(&mut self, targets: impl IntoIterator<Item = (Name, Target)>, now: Timestamp) {
+        for (uid, target) in targets {
+            self.waiting.remove(&uid);
+            self.planned.insert(uid, Planned { target: Some(target), at: now });
+        }
+    }
+
     /// Where pods that are not bound yet should go, by UID.
     pub fn targets(&self) -> BTreeMap<Name, Target> {
         let placed =

@@ -1,9 +1,10 @@
 //! Empty nodes: they go, unless something is planned for them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use berth_solver::disruption::{self, Emptiness, Inputs};
-use berth_solver::model::{Snapshot, Timestamp};
+use berth_solver::model::{Removal, Snapshot, Target, Timestamp};
 use tokio::task::JoinError;
 
 use super::Autoscaler;
@@ -28,7 +29,22 @@ impl Autoscaler {
         let labels = ReasonLabels { reason: "Empty" };
         let eligible = i64::try_from(empty.removals.len()).unwrap_or(i64::MAX);
         self.parts.metrics.disruption_eligible_nodes.get_or_create(&labels).set(eligible);
-        for removal in empty.removals {
+        let reused = disruption::reuse(snapshot, inputs, &empty.removals);
+        let stays: BTreeSet<Target> = reused.values().cloned().collect();
+        if !reused.is_empty() {
+            let pods = reused.len();
+            tracing::info!(
+                pods,
+                nodes = stays.len(),
+                "empty nodes take pods that waited for others"
+            );
+            self.memory.queue.redirect(reused, now);
+            self.publish(now);
+        }
+        let goes = |removal: &Removal| {
+            removal.node.as_ref().is_none_or(|node| !stays.contains(&Target::Node(node.clone())))
+        };
+        for removal in empty.removals.into_iter().filter(goes) {
             if !self.memory.under_way.begin(&removal.claim_uid) {
                 continue;
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_solver::decisions::{self, Answer, Pace, Question, Recorded as Paced};
-use berth_solver::disruption::{self, Round, next_round};
+use berth_solver::disruption::{self, Round, next_round, reuse};
 use berth_solver::model::{Launch, Name, Plan, PodKey, Price, Snapshot, Target, Timestamp};
 use berth_solver::packing::{self, Due, Queue, QueueSettings, Stop as _};
 use berth_solver::planning;
@@ -156,12 +156,18 @@ impl Berth {
             true
         });
         self.queue.record(&plan, world.now);
-        if !self.steers {
-            return;
-        }
-        for one in &plan.placements {
-            let (Target::Claim(name) | Target::Node(name)) = &one.target;
-            if let (Some(pod), Some(node)) = (world.pods.find(&one.uid), world.fleet.find(name)) {
+        self.send(world, plan.placements.iter().map(|one| (&one.uid, &one.target)));
+    }
+
+    /// The extender has pods go to their places.
+    fn send<'t>(
+        &self,
+        world: &mut World<'_>,
+        targets: impl IntoIterator<Item = (&'t Name, &'t Target)>,
+    ) {
+        for (uid, target) in targets.into_iter().filter(|_| self.steers) {
+            let (Target::Claim(name) | Target::Node(name)) = target;
+            if let (Some(pod), Some(node)) = (world.pods.find(uid), world.fleet.find(name)) {
                 world.aim(pod, node);
             }
         }
@@ -179,15 +185,22 @@ impl Berth {
             return Some(due);
         }
         self.emptied = world.now;
-        let found = empties::found(world);
+        let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
+        let (picture, found) = empties::found(world, world.mirror.those_who_wait(), &inputs);
+        let reused = reuse(picture.picture(), &inputs, &found);
         if !found.is_empty() {
             let mut decision = decision(world, "remove-empty");
-            for node in found {
-                decision.removals.extend(world.fleet.get(node).map(|row| row.name.to_string()));
-                world.remove(node);
+            for removal in found {
+                let Some(node) = world.fleet.find(&removal.claim) else { continue };
+                if !reused.values().any(|target| *target == Target::Node(removal.claim.clone())) {
+                    decision.removals.push(removal.claim.to_string());
+                    world.remove(node);
+                }
             }
             log.push(decision);
         }
+        self.queue.redirect(reused.clone(), world.now);
+        self.send(world, &reused);
         empties::due(world)
             .map(|due| due.max(Timestamp::from_millis(world.now.as_millis() + EMPTIES_EVERY)))
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use berth_solver::disruption::{Inputs, emptiness};
 use berth_solver::model::{
     Change, ClusterEvent, ClusterState, ConsolidateAfter, DisruptionBudget, NodePool, NodesLimit,
-    Timestamp,
+    Removal, Timestamp,
 };
 
-use crate::replay::fleet::{NodeId, Phase};
 use crate::replay::objects::{self, HASH_VERSION};
 use crate::replay::world::World;
 
@@ -34,20 +33,29 @@ pub(super) fn inputs(world: &World<'_>) -> Inputs {
     }
 }
 
-/// The empty nodes that may go now.
+/// How many more nodes may go now.
+fn left_of_budget(world: &World<'_>) -> u32 {
+    let fleet = &world.fleet;
+    let count = |nodes: usize| u32::try_from(nodes).unwrap_or(u32::MAX);
+    let there = count(fleet.alive() - fleet.coming.len());
+    let limits = world.market.pool.budgets.iter().map(|budget| budget.nodes.of(there));
+    limits.min().unwrap_or(u32::MAX).saturating_sub(count(fleet.going()))
+}
+
+/// The empty nodes that may go now, and the picture that says so.
 ///
-/// The rule is shown a picture of the empty nodes alone: a walk over thousands of nodes, many
-/// thousand times a replay, would take too long. The pool's budget stands there as what is left of
-/// it, and nodes that pods are on their way to are not in it. One thing differs from the daemon: a
-/// node that a pod was planned for and was then let go from (its spread forbids it, say) may go.
-pub(super) fn found(world: &World<'_>) -> Vec<NodeId> {
-    let (mut nodes, mut going) = (0, 0);
-    for (_, row) in world.fleet.iter() {
-        nodes += u32::from(row.phase != Phase::Coming);
-        going += u32::from(row.phase == Phase::Going);
+/// The rule is shown a picture of the empty nodes beside what the policy knows of (`seen`): a walk
+/// over thousands of nodes, many thousand times a replay, would take too long. The pool's budget
+/// stands there as what is left of it, and nodes that pods are on their way to are not in it.
+pub(super) fn found(
+    world: &World<'_>,
+    seen: ClusterState,
+    inputs: &Inputs,
+) -> (ClusterState, Vec<Removal>) {
+    let left = left_of_budget(world);
+    if left == 0 {
+        return (seen, Vec::new());
     }
-    let limits = world.market.pool.budgets.iter().map(|budget| budget.nodes.of(nodes));
-    let left = limits.min().unwrap_or(u32::MAX).saturating_sub(going);
     let remaining = DisruptionBudget {
         nodes: NodesLimit::Count(left),
         reasons: Box::default(),
@@ -56,7 +64,7 @@ pub(super) fn found(world: &World<'_>) -> Vec<NodeId> {
         broken: false,
     };
     let pool = NodePool { budgets: Box::from([remaining]), ..(*world.market.pool).clone() };
-    let mut state = ClusterState::new();
+    let mut state = seen;
     state.apply(ClusterEvent::NodePool(Change::Applied(pool)));
     for row in world.fleet.empty.iter().filter_map(|id| world.fleet.get(*id)) {
         if row.aimed.is_empty() {
@@ -64,6 +72,6 @@ pub(super) fn found(world: &World<'_>) -> Vec<NodeId> {
             state.apply(ClusterEvent::NodeClaim(Change::Applied(objects::claim(row))));
         }
     }
-    let found = emptiness(state.picture(), &inputs(world), world.now);
-    found.removals.iter().filter_map(|removal| world.fleet.find(&removal.claim)).collect()
+    let found = emptiness(state.picture(), inputs, world.now);
+    (state, found.removals)
 }

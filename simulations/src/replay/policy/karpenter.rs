@@ -2,7 +2,7 @@
 
 use berth_solver::baselines::{self, KarpenterCommand, Policy as Baseline, karpenter_command};
 use berth_solver::disruption::Inputs;
-use berth_solver::model::Timestamp;
+use berth_solver::model::{ClusterState, Timestamp};
 use berth_solver::packing::{self, Due, Never, Queue, QueueSettings};
 
 use super::swap::Swap;
@@ -113,9 +113,10 @@ impl Karpenter {
             world.now.as_millis() + millis(self.settings.validation_seconds),
         );
         if !world.fleet.empty.is_empty() {
-            let found = empties::found(world);
+            let (_, found) = empties::found(world, ClusterState::new(), &inputs);
             let serial = |node: NodeId| Some((node, world.fleet.get(node)?.serial));
-            let found: Vec<_> = found.into_iter().filter_map(serial).collect();
+            let nodes = found.iter().filter_map(|removal| world.fleet.find(&removal.claim));
+            let found: Vec<_> = nodes.filter_map(serial).collect();
             if !found.is_empty() {
                 self.doing = Some(Doing::Emptying(found, validated));
                 return;

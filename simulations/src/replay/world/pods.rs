@@ -54,12 +54,24 @@ impl World<'_> {
             }
             self.unaim(id);
         }
+        // Where others of its workload are may change without any node having more room.
+        let by_room_alone = self.kinds.get(shape).rules.is_none();
+        let grown = Some(self.fleet.grown());
+        let index = shape as usize;
+        if self.full_since.len() <= index {
+            self.full_since.resize(index + 1, None);
+        }
+        if by_room_alone && self.full_since[index] == grown {
+            return self.park(id);
+        }
         let chance = mix(self.seed.0 ^ mix(u64::from(id) ^ self.now.as_millis().unsigned_abs()));
-        let style = self.style;
-        let found = best(&mut self.kinds, &self.fleet, style, shape, &mut self.rotation, chance);
-        match found {
+        let Self { kinds, fleet, style, rotation, scratch, .. } = self;
+        match best(kinds, fleet, *style, shape, rotation, chance, scratch) {
             Some(node) => self.bind(id, node),
-            None => self.park(id),
+            None => {
+                self.full_since[index] = grown;
+                self.park(id);
+            }
         }
     }
 
@@ -128,10 +140,12 @@ impl World<'_> {
     /// How long a node pulls images for a pod: nothing if its workload was there before.
     fn pull(&mut self, id: PodId, node: NodeId) -> i64 {
         let Some(row) = self.pods.get(id) else { return 0 };
-        let stream = &mut self.seed.stream(&format!("image/{}/{}", row.workload, row.name));
         let workload = row.workload.bytes().fold(0_u64, |hash, byte| mix(hash ^ u64::from(byte)));
-        let is_new = self.fleet.get_mut(node).is_some_and(|at| at.images.insert(workload));
-        if is_new { draw(self.settings.image_pull_seconds, stream) } else { 0 }
+        if self.fleet.get_mut(node).is_none_or(|at| !at.images.insert(workload)) {
+            return 0;
+        }
+        let stream = &mut self.seed.stream(&format!("image/{}/{}", row.workload, row.name));
+        draw(self.settings.image_pull_seconds, stream)
     }
 
     /// A pod is on its way to a node.

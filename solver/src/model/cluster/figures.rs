@@ -33,9 +33,12 @@ impl NodeFigures {
         let fullness =
             thousandths(used.cpu.0, all.cpu.0).max(thousandths(used.memory.0, all.memory.0));
         let rate = price.filter(|_| is_managed).and_then(|price| {
-            let cpu = u128::try_from(all.cpu.0).ok().filter(|cpu| *cpu > 0)?;
-            let rate = u128::from(price.as_nanos()) * 1_000 / cpu;
-            Some(u64::try_from(rate).unwrap_or(u64::MAX))
+            let cpu = u64::try_from(all.cpu.0).ok().filter(|cpu| *cpu > 0)?;
+            let rate = match price.as_nanos().checked_mul(1_000) {
+                Some(thousands) => thousands / cpu,
+                None => (price.as_nanos() / cpu).saturating_mul(1_000),
+            };
+            Some(rate)
         });
         Self { is_managed, fullness, rate }
     }
@@ -45,6 +48,9 @@ fn thousandths(used: i64, of: i64) -> u16 {
     if of <= 0 {
         return 0;
     }
-    let share = i128::from(used) * 1_000 / i128::from(of);
+    let share = match used.checked_mul(1_000) {
+        Some(thousands) => thousands / of,
+        None => i64::try_from(i128::from(used) * 1_000 / i128::from(of)).unwrap_or(i64::MAX),
+    };
     u16::try_from(share.clamp(0, 1_000)).unwrap_or(0)
 }

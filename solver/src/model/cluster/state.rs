@@ -12,7 +12,7 @@ use crate::model::{Name, Node, NodeClaim, Pod, PodKey, Resources};
 ///
 /// Events may come late, twice and in any order between kinds: a pod may be bound to a node that
 /// is not there yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ClusterState {
     picture: Snapshot,
     /// Pods bound to nodes that are not known (yet), by node.
