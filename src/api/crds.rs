@@ -1,6 +1,6 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     ClaimDefinition, ClaimProvider, ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool,
@@ -58,7 +58,23 @@ pub fn crds() -> serde_json::Result<Vec<CrdFile>> {
         NodeClaim::crd(),
         NodePool::crd(),
     ];
-    definitions.iter().map(CrdFile::of).collect()
+    let mut files: Vec<CrdFile> =
+        definitions.iter().map(CrdFile::of).collect::<serde_json::Result<_>>()?;
+    let kwok = KwokNodeClass::crd().spec.group;
+    let of_kwok = files.iter_mut().filter(|file| file.definition["spec"]["group"] == *kwok);
+    of_kwok.for_each(|file| let_spec_be_left_out(&mut file.definition));
+    Ok(files)
+}
+
+/// Puts an empty `spec` where there is none, as Karpenter takes node classes of its kwok provider.
+fn let_spec_be_left_out(definition: &mut Value) {
+    for version in definition["spec"]["versions"].as_array_mut().into_iter().flatten() {
+        let schema = &mut version["schema"]["openAPIV3Schema"];
+        schema["properties"]["spec"]["default"] = json!({});
+        if let Some(schema) = schema.as_object_mut() {
+            schema.remove("required");
+        }
+    }
 }
 
 /// Takes every `nullable` out of a schema: an absent field and `null` are the same in Karpenter's

@@ -11,7 +11,7 @@ mod rules;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use berth::api::{ExoscaleNodeClass, NodeClaim, NodePool};
+use berth::api::{ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool};
 use berth_controlplane::ControlPlane;
 use kube::Api;
 use kube::api::{DynamicObject, PostParams};
@@ -134,6 +134,14 @@ async fn absent_fields_get_the_defaults_of_the_types(plane: &ControlPlane) -> Re
     let typed: NodeClaim = serde_json::from_value(minimal)?;
     assert_eq!(stored.data["spec"], serde_json::to_value(&typed.spec)?);
     assert_eq!(stored.data["spec"]["expireAfter"], "720h");
+
+    // Karpenter takes one without a spec.
+    let mut bare = cases::node_class();
+    bare["metadata"]["name"] = json!("bare");
+    bare.as_object_mut().context("an object")?.remove("spec");
+    let classes = api::<KwokNodeClass>(plane);
+    let stored = classes.create(&PostParams::default(), &object(bare)?).await?;
+    assert_eq!(stored.data["spec"], json!({}));
     Ok(())
 }
 
