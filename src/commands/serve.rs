@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use berth_solver::model::Name;
+use berth_solver::disruption;
+use berth_solver::model::{Name, Price};
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement;
 use clap::{Args, ValueEnum};
@@ -105,6 +106,12 @@ pub struct Arguments {
         action = clap::ArgAction::Set
     )]
     node_repair: bool,
+    /// A consolidation must save this much over the next 24 hours, in the catalog's currency...
+    #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
+    least_saving: Price,
+    /// ...and this much more for each pod that it evicts
+    #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
+    price_per_eviction: Price,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -150,6 +157,11 @@ enum Provider {
     Exoscale,
     /// Nodes that kwok plays, for tests
     Kwok,
+}
+
+fn price(text: &str) -> Result<Price, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    Price::per_hour(number).map_err(|error| error.to_string())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -306,7 +318,15 @@ fn parts(
             seed: arguments.seed,
             plan_budget: arguments.plan_budget,
             steer,
-            disruption: Disruption { repair: arguments.node_repair, ..Disruption::default() },
+            disruption: Disruption {
+                repair: arguments.node_repair,
+                round: disruption::Settings {
+                    least_saving: arguments.least_saving,
+                    price_per_eviction: arguments.price_per_eviction,
+                    ..disruption::Settings::default()
+                },
+                ..Disruption::default()
+            },
             ..autoscaler::Settings::default()
         },
         placement: placement::Settings::default(),

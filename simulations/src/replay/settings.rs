@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use berth_solver::baselines::Expander;
+use berth_solver::disruption;
 use berth_solver::model::Name;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -198,6 +199,7 @@ pub struct BerthSettings {
 
 impl Default for BerthSettings {
     fn default() -> Self {
+        let daemon = disruption::Settings::default();
         Self {
             batch_idle_seconds: 1.0,
             batch_longest_seconds: 10.0,
@@ -206,8 +208,8 @@ impl Default for BerthSettings {
             search_rounds: 100,
             consolidate: true,
             consolidate_every_seconds: 10.0,
-            horizon_hours: 24.0,
-            price_per_eviction: 0.000_1,
+            horizon_hours: daemon.horizon.as_secs_f64() / 3_600.0,
+            price_per_eviction: daemon.price_per_eviction.as_f64(),
             orders: 4,
             exchanges: 40,
             steer: true,
