@@ -1,6 +1,6 @@
 use berth_solver::model::{Labels, Name, Node, Taint, TaintEffect, well_known};
 
-use crate::cloud::Instance;
+use crate::cloud::{Instance, InstanceState};
 
 use super::{Timer, World};
 
@@ -10,9 +10,11 @@ fn taint(key: &str, effect: TaintEffect) -> Taint {
 
 impl World {
     /// A machine's kubelet registers its node, as kubelets of claims do: not ready, and tainted
-    /// until the autoscaler has matched it to its claim.
+    /// until the autoscaler has matched it to its claim. A machine that was told to go has stopped.
     pub(super) fn join(&mut self, provider_id: &str) {
-        let Some(instance) = self.cloud.get(provider_id).cloned() else { return };
+        let instance = self.cloud.get(provider_id).cloned();
+        let stays = |instance: &Instance| instance.state != InstanceState::Terminating;
+        let Some(instance) = instance.filter(stays) else { return };
         let node = self.node_of(&instance);
         let (name, uid) = (node.name.clone(), node.uid.clone());
         if self.cluster.create_node(node).is_err() {

@@ -91,6 +91,18 @@ fn machines_are_paid_until_they_are_gone() {
 }
 
 #[test]
+fn a_machine_that_was_told_to_go_does_not_join_any_more() {
+    let mut settings = WorldSettings::new(1);
+    settings.cloud.gone_after = Delay::millis(600_000, 600_000);
+    let mut world = world(settings);
+    let made = world.create_instance(request("a", "standard.medium", "ch-gva-2")).unwrap();
+    world.delete_instance(&made.provider_id).unwrap();
+    world.advance_to(START + Duration::from_secs(300));
+    assert!(world.cloud().get(&made.provider_id).is_some(), "it is not gone yet");
+    assert!(world.cluster().objects().nodes.is_empty());
+}
+
+#[test]
 fn evictions_respect_a_disruption_budget() {
     let mut world = world_with_nodes(3);
     let selector = LabelSelector::match_labels(&shape("shop", "web", 1, 1).labels);
