@@ -96,9 +96,9 @@ struct Reading {
     told: Description,
     workloads: HashSet<u64, FixedState>,
     shapes: HashSet<u64, FixedState>,
-    cpu: Histogram<u64>,
-    memory: Histogram<u64>,
-    lives: Histogram<u64>,
+    cpu: Amounts,
+    memory: Amounts,
+    lives: Amounts,
     sizes: BTreeMap<(i64, i64), u64>,
     ends: BinaryHeap<Reverse<(Timestamp, i64, i64)>>,
     now: Timestamp,
@@ -133,15 +133,36 @@ pub fn describe(
     Ok(reading.map(Reading::end).unwrap_or_default())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn distribution(of: &Histogram<u64>, unit: f64) -> Distribution {
-    let at = |share: f64| of.value_at_quantile(share) as f64 / unit;
-    Distribution {
-        min: of.min() as f64 / unit,
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        max: of.max() as f64 / unit,
+/// Amounts to three digits; the smallest and the largest exactly.
+struct Amounts {
+    histogram: Histogram<u64>,
+    smallest: u64,
+    largest: u64,
+}
+
+impl Amounts {
+    fn begin() -> Option<Self> {
+        Some(Self { histogram: Histogram::new(3).ok()?, smallest: u64::MAX, largest: 0 })
+    }
+
+    fn add(&mut self, amount: u64) {
+        self.smallest = self.smallest.min(amount);
+        self.largest = self.largest.max(amount);
+        let _ = self.histogram.record(amount);
+    }
+
+    /// What they are like, `unit` of them being one.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn distribution(&self, unit: f64) -> Distribution {
+        let (least, most) = (self.smallest.min(self.largest), self.largest);
+        let at = |share: f64| self.histogram.value_at_quantile(share).clamp(least, most) as f64;
+        Distribution {
+            min: least as f64 / unit,
+            p50: at(0.5) / unit,
+            p90: at(0.9) / unit,
+            p99: at(0.99) / unit,
+            max: most as f64 / unit,
+        }
     }
 }
 
@@ -167,14 +188,13 @@ fn has_rules(shape: &TraceShape) -> bool {
 
 impl Reading {
     fn begin(first: Timestamp) -> Option<Self> {
-        let histogram = || Histogram::new(3).ok();
         Some(Self {
             told: Description { first_seconds: seconds(first.as_millis()), ..Default::default() },
             workloads: HashSet::default(),
             shapes: HashSet::default(),
-            cpu: histogram()?,
-            memory: histogram()?,
-            lives: histogram()?,
+            cpu: Amounts::begin()?,
+            memory: Amounts::begin()?,
+            lives: Amounts::begin()?,
             sizes: BTreeMap::new(),
             ends: BinaryHeap::new(),
             now: first,
@@ -198,10 +218,10 @@ impl Reading {
         self.told.with_gpu += u64::from(shape.gpu > 0);
         self.told.with_rules += u64::from(has_rules(shape));
         // They grow with what they are given.
-        let _ = self.cpu.record(shape.cpu_milli.unsigned_abs());
-        let _ = self.memory.record(shape.memory_mib.unsigned_abs());
+        self.cpu.add(shape.cpu_milli.unsigned_abs());
+        self.memory.add(shape.memory_mib.unsigned_abs());
         if let Some(life) = record.lifetime() {
-            let _ = self.lives.record(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
+            self.lives.add(u64::try_from(life.as_millis()).unwrap_or(u64::MAX));
         }
         *self.sizes.entry((holds(shape.cpu_milli), holds(shape.memory_mib))).or_default() += 1;
         self.pods += 1;
@@ -281,9 +301,9 @@ impl Reading {
             workloads: self.workloads.len() as u64,
             shapes: self.shapes.len() as u64,
             last_seconds: seconds(last.as_millis()),
-            cpu: distribution(&self.cpu, 1e3),
-            memory_gib: distribution(&self.memory, 1_024.0),
-            lifetime_seconds: distribution(&self.lives, 1e3),
+            cpu: self.cpu.distribution(1e3),
+            memory_gib: self.memory.distribution(1_024.0),
+            lifetime_seconds: self.lives.distribution(1e3),
             sizes: sizes.collect(),
             ..self.told
         }
