@@ -64,7 +64,6 @@ async fn drift_replaces_every_node_within_the_budget_while_a_protected_service_s
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "beside other tests a node without a claim is left over: why is not known yet"]
 async fn drifted_nodes_of_a_static_pool_get_their_successors_first_also_across_a_restart() {
     for after in [None, Some(false), Some(true)] {
         let mut rig = Rig::new(50);

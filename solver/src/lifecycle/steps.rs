@@ -6,7 +6,7 @@ use crate::model::{
     Timestamp, well_known, well_known::condition,
 };
 
-use super::effect::{Cause, ClaimRef, Effect, NodeRef, Observation, Registration, Write};
+use super::effect::{Cause, ClaimRef, Effect, Instance, NodeRef, Observation, Registration, Write};
 use super::launch::launch_request;
 use super::termination;
 
@@ -113,8 +113,7 @@ fn launch(
     observed: Option<&Observation>,
 ) -> Option<Effect> {
     if let Some(Observation::Present(instance)) = observed {
-        let instance = Box::new(instance.clone());
-        return Some(Write::RecordLaunched { claim: ClaimRef::from(claim), instance }.into());
+        return Some(launched(claim, instance).into());
     }
     // Without a catalog nothing is known yet: wait, until the launch timeout.
     let catalog = snapshot.catalogs.get(claim.pool()?)?;
@@ -124,6 +123,11 @@ fn launch(
             Write::DeleteClaim { claim: ClaimRef::from(claim), cause: Cause::NothingFits }.into()
         }
     })
+}
+
+/// Records which machine a claim has.
+pub(super) fn launched(claim: &NodeClaim, instance: &Instance) -> Write {
+    Write::RecordLaunched { claim: ClaimRef::from(claim), instance: Box::new(instance.clone()) }
 }
 
 fn needs_registration(claim: &NodeClaim, node: &Node) -> bool {

@@ -7,7 +7,7 @@ use crate::model::{
 };
 
 use super::effect::{ClaimRef, Effect, Observation, PodRef, Write};
-use super::steps::node_ref;
+use super::steps::{launched, node_ref};
 use super::volumes;
 
 /// Pods of at least this priority (`system-cluster-critical` and up) are drained last.
@@ -50,6 +50,12 @@ pub(super) fn steps(
     let node = snapshot.node_of_claim(claim);
     if observed == Some(&Observation::Gone) {
         return vec![release(claim, node.map(AsRef::as_ref)).into()];
+    }
+    // Without its machine's id the claim's node is not found, and would be left.
+    if claim.provider_id.is_none()
+        && let Some(Observation::Present(instance)) = observed
+    {
+        return vec![launched(claim, instance).into()];
     }
     if let Some(state) = node
         && !claim.is(condition::INSTANCE_TERMINATING)

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Change, ClusterEvent, Name, NodeClaim, Pod, PodPhase, Timestamp, VolumeAttachment, VolumeClaim,
-    well_known, well_known::condition,
+    Change, ClusterEvent, Labels, Name, NodeClaim, Pod, PodPhase, Timestamp, VolumeAttachment,
+    VolumeClaim, well_known, well_known::condition,
 };
 use crate::testing::*;
 
@@ -148,4 +148,33 @@ fn a_termination_time_that_is_over_hurries_pods_and_volumes() {
     let world = leaving(|claim| over(drained(claim)), vec![]);
     let world = world.event(attachment("a", "n", Some("v")));
     assert_eq!(next(&world, 1, &[]), ["TerminateInstance nodeclaim/n"]);
+}
+
+#[test]
+fn a_machine_is_recorded_before_it_goes_so_that_its_node_goes_too() {
+    let unrecorded = |claim| NodeClaim { provider_id: None, node_name: None, ..claim };
+    let snapshot = leaving(unrecorded, vec![]).snapshot();
+    let claim = &snapshot.claims["n"];
+    let next = |observed: Option<&Observation>| -> Vec<&str> {
+        let none = BTreeSet::new();
+        let effects = steps(&snapshot, claim, observed, &none, &Settings::default(), DELETED);
+        effects.iter().map(Effect::name).collect()
+    };
+    let kind = type_of(&snapshot.catalogs["general"], "standard.medium");
+    let instance = Instance {
+        provider_id: "i-1".into(),
+        claim: ClaimRef::from(&**claim),
+        pool: "general".into(),
+        instance_type: kind.name.clone(),
+        zone: kind.offerings[0].zone.clone(),
+        capacity_type: kind.offerings[0].capacity_type,
+        labels: Labels::default(),
+        capacity: kind.capacity.clone(),
+        allocatable: kind.allocatable(),
+        created: DELETED,
+        terminating: false,
+    };
+    assert_eq!(next(Some(&Observation::Present(instance))), ["RecordLaunched"]);
+    assert_eq!(next(None), ["TerminateInstance"], "it may never have been launched");
+    assert_eq!(next(Some(&Observation::Gone)), ["ReleaseClaim"]);
 }
