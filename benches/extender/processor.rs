@@ -1,15 +1,16 @@
 //! What other processes took of the machine meanwhile: figures of a shared one say little without.
 
+#[path = "../shared/ticks.rs"]
+mod ticks;
+
+use ticks::{numbers, ticks_of};
+
 /// Times since the machine and this process began, in ticks.
 #[derive(Clone, Copy)]
 pub struct Processor {
     all: u64,
     busy: u64,
     ours: u64,
-}
-
-fn numbers(line: &str, skip: usize, take: usize) -> impl Iterator<Item = u64> {
-    line.split_whitespace().skip(skip).take(take).filter_map(|word| word.parse().ok())
 }
 
 impl Processor {
@@ -19,11 +20,7 @@ impl Processor {
         let of_machine = machine.lines().next().unwrap_or_default();
         let all: u64 = numbers(of_machine, 1, 8).sum();
         let idle: u64 = numbers(of_machine, 4, 2).sum();
-        let process = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // Behind the name, which may hold blanks: utime and stime are the 12th and 13th.
-        let behind = process.rsplit_once(')').map_or("", |(_, behind)| behind);
-        let ours = numbers(behind, 11, 2).sum();
-        Self { all, busy: all - idle, ours }
+        Self { all, busy: all - idle, ours: ticks_of("self") }
     }
 
     /// The share of the machine's processors that other processes took since, in %.

@@ -1,15 +1,16 @@
 //! The two controllers: how each is built, installed and started.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use berth_controlplane::{
-    Component, ControlPlane, Extender, SchedulerSettings, free_port, until, until_ok,
+    Component, ControlPlane, Extender, SchedulerSettings, free_port, metric, until_ok,
 };
 use serde_json::{Value, json};
 
+use crate::go::{build, go};
 use crate::observer::LIMIT;
+use crate::ticks::ticks_of;
 
 /// Who requests are counted for.
 pub const USER: &str = "peer";
@@ -35,33 +36,16 @@ pub struct World {
 
 impl Karpenter {
     /// Builds it; quick when that was done before. Says what is missing if it cannot be.
-    pub fn build() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = root.join("target/peers/karpenter-kwok");
-        go(&["build", "-o", &program.to_string_lossy(), "sigs.k8s.io/karpenter/kwok"])?;
+    pub fn build() -> Result<Self, String> {
+        let program = build("sigs.k8s.io/karpenter/kwok", "karpenter-kwok")?;
         let module = go(&["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/karpenter"])?;
-        Ok(Self { program, module: PathBuf::from(module.trim()) })
+        Ok(Self { program, module: PathBuf::from(module) })
     }
 
     /// The instance types that its kwok provider sells, which Berth reads too.
     pub fn catalog(&self) -> PathBuf {
         self.module.join("kwok/cloudprovider/instance_types.json")
     }
-}
-
-fn go(arguments: &[&str]) -> Result<String> {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/karpenter");
-    let output = Command::new("go")
-        .args(arguments)
-        .current_dir(module)
-        .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-        .env("CGO_ENABLED", "0")
-        .stdin(Stdio::null())
-        .output()
-        .context("Go 1.26.6 or newer is needed")?;
-    let error = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "go {arguments:?}: {error}");
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 impl Controller {
@@ -174,31 +158,20 @@ impl World {
 
     /// How many requests the controller has made.
     pub async fn requests(&self) -> Result<f64> {
-        let text = self.plane.kubectl(&["get", "--raw", "/metrics"]).await?;
-        let series = "apiserver_flowcontrol_dispatched_requests_total";
-        let label = format!("flow_schema=\"{USER}\"");
-        let lines = text.lines().filter(|line| line.starts_with(series) && line.contains(&label));
-        Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum())
+        let labels = format!("flow_schema=\"{USER}\"");
+        let series = [("apiserver_flowcontrol_dispatched_requests_total", labels.as_str())];
+        Ok(metric(&self.plane.client(), &series).await?.into_iter().sum())
     }
 
     /// Processor seconds of the controller so far, and the most memory it had, in MiB.
     pub fn usage(&self) -> Result<(f64, f64)> {
         self.process.check()?;
         let pid = self.process.pid().context("it does not run")?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // Behind the name, which may hold blanks: utime and stime are the 12th and 13th.
-        let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
-        let ticks: f64 = behind
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|word| word.parse::<f64>().ok())
-            .sum();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = peak.and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
         // Linux counts in hundredths of a second on every platform that Go and Rust run on.
-        Ok((ticks / 100.0, kibibytes.unwrap_or_default() / 1_024.0))
+        Ok((ticks_of(&pid.to_string()) as f64 / 100.0, kibibytes.unwrap_or_default() / 1_024.0))
     }
 }
 
@@ -212,11 +185,7 @@ async fn apply(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
         plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]).await
     })
     .await?;
-    until("they are there", LIMIT, || async {
-        let seen = plane.kubectl(&["get", "-f", &file]).await;
-        seen.map(|_| ()).map_err(|error| error.to_string())
-    })
-    .await
+    Ok(())
 }
 
 fn flow_schema() -> Value {

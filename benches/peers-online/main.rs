@@ -14,13 +14,15 @@
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod controller;
+#[path = "../shared/go.rs"]
+mod go;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod observer;
-#[path = "../extender/processor.rs"]
-mod processor;
 mod report;
 mod suites;
+#[path = "../shared/ticks.rs"]
+mod ticks;
 
 use berth_controlplane::Assets;
 use controller::{Controller, Karpenter};
@@ -54,11 +56,9 @@ fn main() {
         for run in 0..number("BERTH_BENCH_RUNS", 1) {
             for controller in [Controller::Berth, Controller::Karpenter] {
                 println!("{}, run {}, {}", suite.name, run + 1, controller.name());
-                let processor = processor::Processor::now();
                 let phases = runtime.block_on(suite.run(controller, &karpenter));
                 for mut row in phases.expect("a run") {
                     row["run"] = json!(run + 1);
-                    row["othersPercent"] = json!(processor.others());
                     println!("{row}");
                     report.rows.push(row);
                 }

@@ -190,26 +190,22 @@ impl Seen {
     }
 
     fn pod(&mut self, event: Event<Pod>) {
-        match event {
+        let (pod, is_there) = match event {
             Event::Apply(pod) | Event::InitApply(pod) => {
-                let uid = pod.uid().unwrap_or_default();
-                if is_evicted(&pod) {
-                    self.evicted.insert(uid.clone());
-                }
-                if pod.metadata.deletion_timestamp.is_some() {
-                    self.pods.remove(&uid);
-                } else {
-                    self.pods.insert(uid, seen_pod(&pod));
-                }
+                let stays = pod.metadata.deletion_timestamp.is_none();
+                (pod, stays)
             }
-            Event::Delete(pod) => {
-                let uid = pod.uid().unwrap_or_default();
-                if is_evicted(&pod) {
-                    self.evicted.insert(uid.clone());
-                }
-                self.pods.remove(&uid);
-            }
-            Event::Init | Event::InitDone => {}
+            Event::Delete(pod) => (pod, false),
+            Event::Init | Event::InitDone => return,
+        };
+        let uid = pod.uid().unwrap_or_default();
+        if is_evicted(&pod) {
+            self.evicted.insert(uid.clone());
+        }
+        if is_there {
+            self.pods.insert(uid, seen_pod(&pod));
+        } else {
+            self.pods.remove(&uid);
         }
     }
 

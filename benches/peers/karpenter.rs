@@ -9,6 +9,9 @@ use berth_solver::model::{CapacityType, Method, Name, Plan, PodKey, Snapshot, Ti
 use berth_solver::packing::Settings;
 use serde::Deserialize;
 
+#[path = "../shared/go.rs"]
+mod go;
+
 /// The program, and a folder for what it reads.
 pub struct Karpenter {
     program: PathBuf,
@@ -63,27 +66,7 @@ pub struct Run {
 impl Karpenter {
     /// Builds the program; quick when that was done before. Says what is missing if it cannot be.
     pub fn build() -> Result<Self, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let program = root.join("target/peers/karpenter");
-        let module = root.join("benches/peers/karpenter");
-        let go = |arguments: &[&str]| -> Result<(), String> {
-            let output = Command::new("go")
-                .args(arguments)
-                .current_dir(&module)
-                .env("GOFLAGS", "-mod=readonly -buildvcs=false")
-                .env("CGO_ENABLED", "0")
-                .stdin(Stdio::null())
-                .output()
-                .map_err(|error| format!("Go 1.26.6 or newer is needed: {error}"))?;
-            let error = String::from_utf8_lossy(&output.stderr);
-            output
-                .status
-                .success()
-                .then_some(())
-                .ok_or_else(|| format!("go {arguments:?}: {error}"))
-        };
-        go(&["mod", "download"])?;
-        go(&["build", "-o", &program.to_string_lossy(), "."])?;
+        let program = go::build(".", "karpenter")?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         Ok(Self { program, folder })
     }
