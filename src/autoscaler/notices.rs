@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_solver::disruption::{Obstacle, Round};
-use berth_solver::lifecycle::{ClaimRef, Effect, RepairBlocked, Write};
+use berth_solver::lifecycle::{ClaimRef, Effect, MOST_UNHEALTHY_PERCENT, RepairBlocked, Write};
 use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
 
 use super::executor::Outcome;
@@ -119,7 +119,7 @@ pub(super) fn of_repairs(blocked: &[RepairBlocked]) -> Vec<Notice> {
         let RepairBlocked { node, pool, condition, unhealthy, nodes } = one;
         let message = format!(
             "{condition} has been wrong for too long, but {unhealthy} of {nodes} nodes of NodePool \
-             {pool} are unhealthy, more than 20 %: no node of it is repaired"
+             {pool} are unhealthy, more than {MOST_UNHEALTHY_PERCENT} %: no node of it is repaired"
         );
         warning(Subject::Node(node.clone()), "NodeRepairBlocked", "Repairing", message)
     };

@@ -52,6 +52,7 @@ impl Folder {
             error: text(output.stderr),
         }
     }
+
     /// A file of it.
     pub fn read(&self, file: &str) -> String {
         fs::read_to_string(self.0.path().join(file)).unwrap()

@@ -15,7 +15,7 @@ use super::steps::node_ref;
 
 /// If more percent than this of a pool's nodes (rounded up) are unhealthy, none is repaired: what
 /// is wrong is not the nodes. Karpenter's figure.
-const MOST_UNHEALTHY_PERCENT: usize = 20;
+pub const MOST_UNHEALTHY_PERCENT: usize = 20;
 
 /// A node of which this is true for so long is replaced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
