@@ -9,7 +9,7 @@
 mod domains;
 mod filters;
 mod queue;
-mod scores;
+pub(crate) mod scores;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -163,6 +163,15 @@ impl Scheduler {
             self.put_back(&pod, cluster);
         }
         None
+    }
+
+    /// The scheduler's own scores of an attempt's candidates, without an extender's.
+    pub fn scores(attempt: &Attempt, cluster: &Cluster) -> Vec<(Name, i64)> {
+        let nodes = &cluster.objects().nodes;
+        let states: Vec<Arc<NodeState>> =
+            attempt.candidates.iter().filter_map(|name| nodes.get(name).map(Arc::clone)).collect();
+        let scores = scores::score(&attempt.pod.shape, &states, cluster.objects());
+        states.iter().zip(scores).map(|(state, score)| (state.node.name.clone(), score)).collect()
     }
 
     /// Ends an attempt: of the candidates that passed the extender's filter takes the best by
