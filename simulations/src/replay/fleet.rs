@@ -6,8 +6,8 @@ use berth_solver::model::{CapacityType, Launch, Name, NodeFigures, Price, Resour
 use foldhash::fast::RandomState;
 
 use super::kinds::{GroupId, KindId, plain};
-use super::place::balance_of;
 use super::pods::PodId;
+use crate::scheduler::scores::balance_of;
 
 /// The number of a row. Rows of nodes that are gone are used again.
 pub(super) type NodeId = u32;

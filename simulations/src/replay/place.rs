@@ -13,6 +13,7 @@ use berth_solver::placement;
 
 use super::fleet::{Fleet, NodeId, Slot, Spread};
 use super::kinds::{Kind, Kinds, Rules, ShapeId};
+use crate::scheduler::scores::{balance_gained, balance_of};
 
 /// What one point of the extender's is worth: its weight of 10, stretched from 10 to 100 points.
 const EXTENDER_FACTOR: i64 = 100;
@@ -167,19 +168,6 @@ fn default_score(kind: &Kind, slot: &Slot) -> i64 {
     let (cpu, memory) = (left(0), left(1));
     let least = i64::midpoint((cpu * 100.0) as i64, (memory * 100.0) as i64);
     least + balance_gained(slot.balance, balance_of(1.0 - cpu, 1.0 - memory))
-}
-
-/// How alike the used shares of CPU and memory are: 50 to 100.
-#[expect(clippy::cast_possible_truncation, reason = "50 to 100")]
-pub(super) fn balance_of(cpu: f64, memory: f64) -> i64 {
-    let deviation = ((cpu.min(1.0) - memory.min(1.0)) / 2.0).abs();
-    ((1.0 - deviation) * 100.0) as i64
-}
-
-/// BalancedAllocation as of kube-scheduler 1.37, of how alike the used shares are before and
-/// after: 50 to 100.
-const fn balance_gained(before: i64, after: i64) -> i64 {
-    50 + (50 + after - before) / 2
 }
 
 /// SplitMix64's last step.
