@@ -4,6 +4,7 @@
 //! * [`api`]: the custom resources
 //! * [`appliance`]: all of it, put together
 //! * [`autoscaler`]: snapshot, plan, effects, each carried out against API server and cloud
+//! * [`background`]: work that may take its time
 //! * [`cache`]: the one cluster cache: one writer, immutable snapshots
 //! * [`catalog`]: what a cloud sells, read from files
 //! * [`claims`]: databases and machines that developers claim
@@ -25,6 +26,7 @@
 pub mod api;
 pub mod appliance;
 pub mod autoscaler;
+pub mod background;
 pub mod cache;
 pub mod catalog;
 pub mod claims;

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use berth::background;
 use berth::server::Handler;
 use bytes::Bytes;
 use hyper::{Request, Response, StatusCode};
@@ -102,7 +103,7 @@ fn main() {
     let stop = Arc::new(AtomicBool::new(false));
     let solving = std::thread::spawn({
         let (cache, stop) = (world.cache.clone(), Arc::clone(&stop));
-        move || world::solve_on_and_on(&cache, &stop)
+        move || background::run(|| world::solve_on_and_on(&cache, &stop))
     });
     let events = serving.spawn(world::events_on_and_on(world.sender.clone()));
 

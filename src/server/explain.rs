@@ -4,6 +4,7 @@ use hyper::{Request, Response, StatusCode};
 use super::answer::{json, text};
 use super::status::refuse_method;
 use super::{Handler, MetricsHandler, Reply};
+use crate::background;
 use crate::explain::{Explainer, Subject};
 
 const EXPLAIN: &str = "/explain/";
@@ -36,7 +37,8 @@ impl Handler for StatusHandler {
         };
         let explainer = self.explainer.clone();
         // It looks at all nodes, which may take some milliseconds.
-        let explaining = tokio::task::spawn_blocking(move || answer(&explainer, &subject));
+        let explaining =
+            tokio::task::spawn_blocking(move || background::run(|| answer(&explainer, &subject)));
         Reply::Later(Box::pin(async {
             explaining
                 .await

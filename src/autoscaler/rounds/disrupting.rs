@@ -14,6 +14,7 @@ use crate::autoscaler::figures;
 use crate::autoscaler::moves::claim_of;
 use crate::autoscaler::notices;
 use crate::autoscaler::round::{Carried, Tools, carry_out};
+use crate::background;
 use crate::metrics::ReasonLabels;
 
 /// A cluster that has not changed is looked at again after so long: time alone makes nodes old
@@ -141,12 +142,14 @@ impl Autoscaler {
         let (snapshot, inputs) = (self.memory.health.rested(snapshot, now), inputs.clone());
         let (settings, seed) = (settings.clone(), self.settings.seed);
         self.disrupting.spawn_blocking(move || {
-            let began = Instant::now();
-            let budget = settings.budget.max(Duration::from_millis(1));
-            let spent = Recorded::new(|| began.elapsed().as_secs_f64() / budget.as_secs_f64());
-            let round = next_round(&snapshot, &inputs, &settings.round, now, seed, &spent);
-            let (took, pace) = (began.elapsed(), spent.into_pace());
-            Disrupted::Planned(Box::new(Worked { snapshot, at: now, inputs, round, pace, took }))
+            Disrupted::Planned(Box::new(background::run(|| {
+                let began = Instant::now();
+                let budget = settings.budget.max(Duration::from_millis(1));
+                let spent = Recorded::new(|| began.elapsed().as_secs_f64() / budget.as_secs_f64());
+                let round = next_round(&snapshot, &inputs, &settings.round, now, seed, &spent);
+                let (took, pace) = (began.elapsed(), spent.into_pace());
+                Worked { snapshot, at: now, inputs, round, pace, took }
+            })))
         });
     }
 

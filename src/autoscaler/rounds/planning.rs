@@ -12,6 +12,7 @@ use super::{Autoscaler, Creating, LONGEST_WAIT};
 use crate::api::HASH_VERSION;
 use crate::autoscaler::planner::{self, Planned};
 use crate::autoscaler::{Settings, figures, notices};
+use crate::background;
 
 impl Autoscaler {
     /// Begins to plan, if it is time and nothing of the last plan is still on its way into the
@@ -30,7 +31,7 @@ impl Autoscaler {
                 let settings = self.settings.clone();
                 self.planning.spawn_blocking(move || {
                     let Settings { packing, seed, plan_budget, .. } = settings;
-                    planner::plan(snapshot, &packing, now, seed, plan_budget)
+                    background::run(|| planner::plan(snapshot, &packing, now, seed, plan_budget))
                 });
                 LONGEST_WAIT
             }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::kind::Kind;
 use super::{clients, secrets};
 use crate::api::{ClaimProvider, SizeMapping};
+use crate::background;
 use crate::claims::choice::{Candidate, Choice, NoChoice, Reason, Used, choose};
 use crate::claims::claim::Claim;
 use crate::claims::definition::Service;
@@ -220,7 +221,7 @@ impl Kind {
         let generation = snapshot.generation;
         let (packing, seed) = (self.shared.settings.packing.clone(), self.shared.settings.seed);
         let priced = tokio::task::spawn_blocking(move || {
-            demand::price(&snapshot, &pods, &packing, now, seed)
+            background::run(|| demand::price(&snapshot, &pods, &packing, now, seed))
         });
         let price = priced.await.map_err(|error| format!("planning broke down: {error}"))?;
         let shown = price.as_ref().map_or_else(Clone::clone, ToString::to_string);
