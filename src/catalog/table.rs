@@ -38,7 +38,13 @@ impl Problem {
 }
 
 pub(super) fn read(file: &str, input: impl BufRead) -> Result<Catalog, CatalogError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(input);
+    // Where rows end with a carriage return and a line feed, csv's own way to take both for an end
+    // names the line before. The carriage return is a blank that is trimmed off instead.
+    let mut reader = csv::ReaderBuilder::new()
+        .terminator(csv::Terminator::Any(b'\n'))
+        .trim(csv::Trim::All)
+        .flexible(true)
+        .from_reader(input);
     let headers = reader.headers().map_err(|error| unreadable(file, &error))?.clone();
     let columns = Columns::of(&headers)
         .map_err(|Problem(column, text)| CatalogError::at(file, 1, column.as_deref(), text))?;
@@ -48,6 +54,14 @@ pub(super) fn read(file: &str, input: impl BufRead) -> Result<Catalog, CatalogEr
         let line = record.position().map_or(0, csv::Position::line);
         let row = Row { columns: &columns, record: &record };
         let located = |Problem(column, text)| CatalogError::at(file, line, column.as_deref(), text);
+        let (expected, cells) = (headers.len(), record.len());
+        if cells == 1 && record[0].is_empty() {
+            continue; // A line of blanks.
+        }
+        if cells != expected {
+            let text = format!("has {cells} cells: expected {expected}, as many as the header");
+            return Err(located(Problem(None, text)));
+        }
         let (machine, offering) = row.read().map_err(located)?;
         add(&mut types, line, machine, offering).map_err(located)?;
     }
@@ -308,9 +322,6 @@ impl Row<'_> {
 fn unreadable(file: &str, error: &csv::Error) -> CatalogError {
     let line = error.position().map_or(1, csv::Position::line);
     let problem = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("has {len} cells: expected {expected_len}, as many as the header")
-        }
         csv::ErrorKind::Utf8 { .. } => "is not UTF-8: expected UTF-8 text".to_owned(),
         _ => format!("cannot be read as CSV: {error}"),
     };
@@ -391,6 +402,7 @@ mod tests {
         ] {
             let refused = refusal(&with(row));
             assert!(refused.starts_with(&format!("c.csv: {expected}")), "{row}: {refused}");
+            assert_eq!(refusal(&with(row).replace('\n', "\r\n")), refused, "{row}");
         }
     }
 
