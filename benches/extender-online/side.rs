@@ -73,6 +73,7 @@ impl Side {
             confirmed_at: Timestamp::default(),
             expires_at: Timestamp::from_seconds(i64::MAX / 1_000),
             targets: targets.collect(),
+            ..StandingPlan::default()
         };
         self.plan.store(Arc::new(plan));
     }

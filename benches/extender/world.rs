@@ -89,6 +89,7 @@ impl World {
             confirmed_at: Timestamp::default(),
             expires_at: Timestamp::from_seconds(i64::MAX / 1_000),
             targets,
+            ..StandingPlan::default()
         };
         Extender::new(ExtenderState {
             cache: self.cache.clone(),

@@ -8,20 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_solver::disruption::Round;
-use berth_solver::model::{Name, Owner, PodKey, PodShape, Snapshot, Target, Timestamp};
+use berth_solver::model::{
+    Name, NodeState, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp,
+};
+use berth_solver::placement::Kept;
 
 /// Once the pod that leaves is gone, its successor comes within this time, or nobody does: its
 /// workload may have become smaller.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
-/// A pod that is not bound so long after it was sent is planned for as any other.
+/// A pod that is not bound so long after it was sent is one as any other.
 const SENT_FOR: Duration = Duration::from_secs(30);
 
 /// Places that are kept, and pods that were sent to them.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
     waiting: BTreeMap<Owner, Vec<Waiting>>,
-    /// By the UIDs of the new pods.
-    sent: BTreeMap<Name, (Target, Timestamp)>,
+    /// The UIDs of new pods, and when they were sent to their places.
+    sent: BTreeMap<Name, Timestamp>,
+    /// UIDs of pods that take no place: they were there before, or have one.
+    known: BTreeSet<Name>,
 }
 
 #[derive(Debug)]
@@ -29,33 +34,63 @@ struct Waiting {
     shape: Arc<PodShape>,
     /// The pod that is evicted for it: while it runs, nobody else comes.
     leaving: (PodKey, Name),
+    /// Its node.
+    from: Name,
     to: Target,
     /// Since when it is gone.
     gone: Option<Timestamp>,
 }
 
+impl Waiting {
+    /// Whether a pod has come that the extender let have the place before it was sent there.
+    fn is_taken(&self, owner: &Owner, snapshot: &Snapshot, known: &mut BTreeSet<Name>) -> bool {
+        let Some(state) = node_of(snapshot, &self.to) else { return false };
+        let suits = |pod: &&Arc<Pod>| pod.owner == *owner && pod.shape == self.shape;
+        let new = state.pods.values().filter(suits).find(|pod| !known.contains(&pod.uid));
+        new.is_some_and(|pod| known.insert(pod.uid.clone()))
+    }
+}
+
 impl Moves {
-    /// Keeps the places of the pods of these nodes.
-    pub(super) fn expect(&mut self, snapshot: &Snapshot, round: &Round, nodes: &BTreeSet<Name>) {
-        for one in round.moves.iter().filter(|one| nodes.contains(&one.from)) {
+    /// Keeps the places of a round that begins.
+    pub(super) fn expect(&mut self, snapshot: &Snapshot, round: &Round) {
+        let owners: BTreeSet<&Owner> = round
+            .moves
+            .iter()
+            .filter_map(|one| snapshot.pods.get(&one.pod))
+            .map(|pod| &pod.owner)
+            .collect();
+        let others = snapshot.pods.values().filter(|pod| owners.contains(&pod.owner));
+        self.known.extend(others.map(|pod| pod.uid.clone()));
+        for one in &round.moves {
             let Some(pod) = snapshot.pods.get(&one.pod).filter(|pod| pod.uid == one.uid) else {
                 continue;
             };
             self.waiting.entry(pod.owner.clone()).or_default().push(Waiting {
                 shape: Arc::clone(&pod.shape),
                 leaving: (pod.key.clone(), pod.uid.clone()),
+                from: one.from.clone(),
                 to: one.to.clone(),
                 gone: None,
             });
         }
     }
 
-    /// Sends new pods to the places of those that left.
-    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Timestamp) {
+    /// Gives up the places of pods whose nodes stay after all: only these go.
+    pub(super) fn keep_only(&mut self, going: &BTreeSet<Name>) {
+        self.waiting.retain(|_, list| {
+            list.retain(|one| going.contains(&one.from));
+            !list.is_empty()
+        });
+    }
+
+    /// Sends new pods to the places of those that left: says which, by UID, and where.
+    pub(super) fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Vec<(Name, Target)> {
+        let mut new = Vec::new();
         let unbound: BTreeSet<&Name> =
             snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
-        self.sent.retain(|uid, (_, at)| unbound.contains(uid) && now.since(*at) < SENT_FOR);
-        self.waiting.retain(|_, list| {
+        self.sent.retain(|uid, at| unbound.contains(uid) && now.since(*at) < SENT_FOR);
+        self.waiting.retain(|owner, list| {
             list.retain_mut(|one| {
                 let (key, uid) = &one.leaving;
                 let there = snapshot.pods.get(key).is_some_and(|pod| pod.uid == *uid);
@@ -63,11 +98,13 @@ impl Moves {
                     one.gone.get_or_insert(now);
                 }
                 one.gone.is_none_or(|at| now.since(at) < COMES_WITHIN)
+                    && !one.is_taken(owner, snapshot, &mut self.known)
             });
             !list.is_empty()
         });
         if self.waiting.is_empty() {
-            return;
+            self.known.clear();
+            return new;
         }
         for pod in snapshot.unbound.values().filter(|pod| pod.needs_node()) {
             if self.sent.contains_key(&pod.uid) {
@@ -80,15 +117,48 @@ impl Moves {
             });
             if let Some(place) = place {
                 let to = list.remove(place).to;
-                self.sent.insert(pod.uid.clone(), (to, now));
+                self.known.insert(pod.uid.clone());
+                self.sent.insert(pod.uid.clone(), now);
+                new.push((pod.uid.clone(), to));
             }
         }
         self.waiting.retain(|_, list| !list.is_empty());
+        new
     }
 
-    /// Where pods were sent, by their UIDs.
-    pub(super) fn targets(&self) -> impl Iterator<Item = (&Name, &Target)> {
-        self.sent.iter().map(|(uid, (target, _))| (uid, target))
+    /// The places of pods that do not exist yet.
+    pub(super) fn kept(&self, snapshot: &Snapshot) -> Vec<Kept> {
+        let kept = |owner: &Owner, one: &Waiting| {
+            let node = node_of(snapshot, &one.to)?.node.name.clone();
+            Some(Kept { node, owner: owner.clone(), shape: Arc::clone(&one.shape) })
+        };
+        let all = self.waiting.iter();
+        all.flat_map(|(owner, list)| list.iter().filter_map(move |one| kept(owner, one))).collect()
+    }
+
+    /// The cluster as it is for everybody else: with pods in the places that are kept.
+    pub(super) fn overlay(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+        if self.waiting.is_empty() {
+            return snapshot;
+        }
+        let mut with = (*snapshot).clone();
+        let all = self.waiting.iter();
+        let all = all.flat_map(|(owner, list)| list.iter().map(move |one| (owner, one)));
+        for (owner, one) in all {
+            let Some(state) = node_of(&with, &one.to) else { continue };
+            let (key, uid) = &one.leaving;
+            let (uid, shape) = (Name::from(format!("kept/{uid}")), Arc::clone(&one.shape));
+            let pod = Pod {
+                node: Some(state.node.name.clone()),
+                owner: owner.clone(),
+                ..Pod::waiting(key.clone(), uid, shape, Timestamp::default())
+            };
+            let mut state = state.clone();
+            state.used += &pod.shape.requests;
+            state.pods.insert(pod.key.clone(), Arc::new(pod));
+            with.nodes.insert(state.node.name.clone(), Arc::new(state));
+        }
+        Arc::new(with)
     }
 
     /// Whether every place is taken, or nobody comes for it.
@@ -100,6 +170,16 @@ impl Moves {
     pub(super) fn awaited(&self, snapshot: &Snapshot) -> BTreeSet<Name> {
         let targets = self.waiting.values().flatten().map(|one| &one.to);
         targets.filter_map(|target| claim_of(snapshot, target)).collect()
+    }
+}
+
+/// The node that a target means, if it is there.
+fn node_of<'s>(snapshot: &'s Snapshot, target: &Target) -> Option<&'s NodeState> {
+    match target {
+        Target::Node(name) => snapshot.nodes.get(name).map(AsRef::as_ref),
+        Target::Claim(name) => {
+            snapshot.node_of_claim(snapshot.claims.get(name)?).map(AsRef::as_ref)
+        }
     }
 }
 
@@ -117,10 +197,19 @@ pub(super) fn claim_of(snapshot: &Snapshot, target: &Target) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_solver::disruption::{Move, consolidate};
-    use berth_solver::model::Pod;
+    use berth_solver::disruption::{Inputs, Move, consolidate};
     use berth_solver::packing::Never;
     use berth_solver::testing::{bound, cluster, node, pod, shape};
+
+    /// A round that moves the pod from the first node to another.
+    fn moving(snapshot: &Snapshot, pod: &str, to: &str) -> Round {
+        let (inputs, now) = (Inputs::default(), Timestamp::from_seconds(0));
+        let mut round = consolidate(snapshot, &inputs, &Default::default(), now, 1, &Never);
+        let pod = PodKey { namespace: "default".into(), name: pod.into() };
+        let uid = snapshot.pods[&pod].uid.clone();
+        round.moves = vec![Move { pod, uid, from: "n1".into(), to: Target::Node(to.into()) }];
+        round
+    }
 
     #[test]
     fn the_first_new_pod_of_the_same_kind_gets_the_place() {
@@ -129,35 +218,57 @@ mod tests {
         let world = || cluster().node(node("n1", 1_000, 1_024)).node(node("n2", 1_000, 1_024));
         let before = world().pod(old.clone()).snapshot();
         let at = Timestamp::from_seconds;
-        let inputs = berth_solver::disruption::Inputs::default();
-        let mut round = consolidate(&before, &inputs, &Default::default(), at(0), 1, &Never);
-        round.moves = vec![Move {
-            pod: PodKey { namespace: "default".into(), name: "old".into() },
-            uid: old.uid.clone(),
-            from: "n1".into(),
-            to: Target::Node("n2".into()),
-        }];
+        let round = moving(&before, "old", "n2");
         let mut moves = Moves::default();
-        moves.expect(&before, &round, &BTreeSet::from(["n1".into()]));
-        moves.look(&before, at(1));
-        assert_eq!(moves.targets().count(), 0, "nobody waits");
+        moves.expect(&before, &round);
+        let place = Kept { node: "n2".into(), owner: old.owner, shape: Arc::clone(&web) };
+        assert_eq!(moves.kept(&before), [place]);
+        let taken = |moves: &Moves| {
+            let with = moves.overlay(Arc::new(before.clone()));
+            with.nodes["n2"].used == web.requests
+        };
+        assert!(taken(&moves));
+        assert_eq!(moves.look(&before, at(1)), [], "nobody waits");
         let new = |name: &str| pod(name, &web);
         let stranger = Pod { owner: Owner::None, ..new("stranger") };
         let after = world().pod(pod("larger", &other)).pod(stranger).pod(new("a")).pod(new("b"));
         let after = after.snapshot();
-        moves.look(&after, at(2));
-        let sent: Vec<_> = moves.targets().collect();
-        assert_eq!(sent, [(&new("a").uid, &Target::Node("n2".into()))]);
-        moves.look(&after, at(31));
-        assert_eq!(moves.targets().count(), 1);
+        assert_eq!(moves.look(&after, at(2)), [(new("a").uid, Target::Node("n2".into()))]);
+        assert_eq!(moves.kept(&after), []);
+        assert!(!taken(&moves), "a pod that is there takes its room itself");
+        assert_eq!(moves.look(&after, at(31)), []);
+        assert!(!moves.is_empty());
         moves.look(&after, at(32));
         assert!(moves.is_empty(), "it was sent long ago");
-        moves.expect(&before, &round, &BTreeSet::from(["n1".into()]));
+
+        moves.expect(&before, &round);
         let nobody = world().snapshot();
         moves.look(&nobody, at(40));
         moves.look(&nobody, at(59));
         assert!(!moves.is_empty());
         moves.look(&nobody, at(60));
         assert!(moves.is_empty(), "nobody came for it");
+
+        moves.expect(&before, &round);
+        moves.keep_only(&BTreeSet::new());
+        assert!(moves.is_empty(), "its node stays");
+    }
+
+    #[test]
+    fn a_pod_that_took_the_place_before_it_was_sent_there_has_it() {
+        let web = shape(100, 64).build();
+        let on = |name: &str, node: &str| bound(pod(name, &web), node);
+        let world = || {
+            let nodes = cluster().node(node("n1", 1_000, 1_024)).node(node("n2", 1_000, 1_024));
+            nodes.pod(on("there before", "n2"))
+        };
+        let before = world().pod(on("old", "n1")).snapshot();
+        let at = Timestamp::from_seconds;
+        let mut moves = Moves::default();
+        moves.expect(&before, &moving(&before, "old", "n2"));
+        moves.look(&world().snapshot(), at(1));
+        assert!(!moves.is_empty(), "the one that was there before is none that came");
+        moves.look(&world().pod(on("new", "n2")).snapshot(), at(2));
+        assert!(moves.is_empty());
     }
 }

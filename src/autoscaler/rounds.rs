@@ -253,9 +253,10 @@ impl Autoscaler {
         self.forget(&snapshot, now);
         self.list_machines(&snapshot, now);
         self.advance_claims(&snapshot, now);
-        self.memory.moves.look(&snapshot, now);
+        let sent = self.memory.moves.look(&snapshot, now);
+        self.memory.queue.redirect(sent, now);
         let wait = self.plan_if_due(&snapshot, now);
-        self.publish(now);
+        self.publish(&snapshot, now);
         // A pod to come cannot be nominated yet.
         self.steer(&seen);
         let landed = self.memory.landings.look(&snapshot, &self.parts.plan.load().targets);
@@ -370,14 +371,10 @@ impl Autoscaler {
     }
 
     fn inputs(&self, snapshot: &Snapshot, now: Timestamp) -> Inputs {
-        let mut targets = self.memory.queue.targets();
-        for (uid, target) in self.memory.moves.targets() {
-            targets.entry(uid.clone()).or_insert_with(|| target.clone());
-        }
         let mut awaited = self.memory.moves.awaited(snapshot);
         awaited.extend(self.memory.disrupting.awaited().cloned());
         Inputs {
-            targets,
+            targets: self.memory.queue.targets(),
             pod_events: self.memory.pod_events.times(),
             under_way: self.memory.under_way.uids().clone(),
             closed_budgets: windows::closed_budgets(snapshot, now),

@@ -150,6 +150,7 @@ fn a_planned_pod_says_what_it_waits_for() {
         confirmed_at: NOW,
         expires_at: NOW + Duration::from_secs(10),
         targets: [(lonely.uid.clone(), target)].into(),
+        ..StandingPlan::default()
     };
     let said = |standing| {
         explain_with(&snapshot, &Latest::default(), &standing, "pod/default/lonely").unwrap()

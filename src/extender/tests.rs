@@ -36,6 +36,7 @@ fn plan() -> StandingPlan {
         confirmed_at: Timestamp::from_seconds(100),
         expires_at: Timestamp::from_seconds(200),
         targets: targets.into(),
+        ..StandingPlan::default()
     }
 }
 

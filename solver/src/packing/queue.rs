@@ -4,15 +4,15 @@
 //!   kube-scheduler says Unschedulable         no new pod for a second, or ten seconds in all
 //!   --------------------------------> waiting ---------------------------------------------+
 //!                                        ^                                                 v
-//!                                        |  a while after, if the pod still waits      planned
-//!                                        +---- and the place is open (or there was none) --+
+//!                                        |  a while after its place opened (or there was  planned
+//!                                        +--- none) and the last of the plan's pods came ---+
 //!                                                                       pod bound or gone -+-> forgotten
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
+use crate::model::{Name, Plan, Snapshot, Target, Timestamp};
 use crate::placement::StandingPlan;
 
 /// How patient the queue is.
@@ -22,8 +22,10 @@ pub struct QueueSettings {
     pub batch_idle: Duration,
     /// ...and at the latest so long after the first.
     pub batch_longest: Duration,
-    /// Pods that no place was found for, and pods that did not come where they were planned, are
-    /// planned for again after this time.
+    /// Pods that no place was found for are planned for again after this time. So are pods that
+    /// did not come to their place, counted from when that was open and the last of those that
+    /// were planned with them came: kube-scheduler takes one pod at a time, and a spread may keep
+    /// one waiting for others.
     pub retry_after: Duration,
     /// For so long the standing plan is followed, unless it is confirmed before.
     pub plan_lifetime: Duration,
@@ -57,8 +59,11 @@ pub enum Due {
 struct Planned {
     /// Its place, if there is one.
     target: Option<Target>,
-    /// When it was planned for.
-    at: Timestamp,
+    /// The number of the plan.
+    plan: u64,
+    /// Since when it could have come: when it was planned for, when its place opened, or when the
+    /// last of the plan's pods came.
+    since: Timestamp,
 }
 
 /// The pods that wait to be planned for, and those that were and are not bound yet.
@@ -75,6 +80,8 @@ pub struct Queue {
     last: Timestamp,
     /// When there was a plan last, or should have been.
     planned_at: Option<Timestamp>,
+    /// How many plans there were.
+    plans: u64,
 }
 
 impl Queue {
@@ -88,7 +95,7 @@ impl Queue {
         for claim in snapshot.claims.values().filter(|claim| claim.deleted.is_none()) {
             for uid in &claim.planned_pods {
                 let target = Some(Target::Claim(claim.name.clone()));
-                self.planned.insert(uid.clone(), Planned { target, at: now });
+                self.insert(uid.clone(), target, now);
             }
         }
         self.forget_and_retry(snapshot, now);
@@ -131,14 +138,17 @@ impl Queue {
 
     /// Takes note of a plan that is going to be carried out.
     pub fn record(&mut self, plan: &Plan, now: Timestamp) {
+        self.plans += 1;
         let placed = plan.placements.iter().map(|one| (&one.uid, Some(&one.target)));
         let unplaced = plan.unschedulable.iter().map(|one| (&one.uid, None));
         for (uid, target) in placed.chain(unplaced) {
-            self.planned.insert(uid.clone(), Planned { target: target.cloned(), at: now });
+            self.insert(uid.clone(), target.cloned(), now);
         }
         // Those that the plan does not speak of are others' to place: they need no plan each second.
         for uid in std::mem::take(&mut self.waiting) {
-            self.planned.entry(uid).or_insert(Planned { target: None, at: now });
+            if !self.planned.contains_key(&uid) {
+                self.insert(uid, None, now);
+            }
         }
         self.planned_at = Some(now);
     }
@@ -146,7 +156,7 @@ impl Queue {
     /// There was no plan that can be carried out: whoever is pending waits for the next try.
     pub fn record_failure(&mut self, snapshot: &Snapshot, now: Timestamp) {
         for uid in pending(snapshot) {
-            self.planned.insert(uid.clone(), Planned { target: None, at: now });
+            self.insert(uid.clone(), None, now);
         }
         self.planned_at = Some(now);
         self.waiting.clear();
@@ -161,10 +171,15 @@ impl Queue {
 
     /// Pods that were planned for go elsewhere after all.
     pub fn redirect(&mut self, targets: impl IntoIterator<Item = (Name, Target)>, now: Timestamp) {
+        self.plans += 1;
         for (uid, target) in targets {
             self.waiting.remove(&uid);
-            self.planned.insert(uid, Planned { target: Some(target), at: now });
+            self.insert(uid, Some(target), now);
         }
+    }
+
+    fn insert(&mut self, uid: Name, target: Option<Target>, now: Timestamp) {
+        self.planned.insert(uid, Planned { target, plan: self.plans, since: now });
     }
 
     /// Where pods that are not bound yet should go, by UID.
@@ -180,6 +195,7 @@ impl Queue {
             confirmed_at: now,
             expires_at: now + self.settings.plan_lifetime,
             targets: self.targets(),
+            kept: Vec::new(),
         }
     }
 
@@ -190,24 +206,26 @@ impl Queue {
 
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
         let retry_after = self.settings.retry_after;
-        let unbound: BTreeSet<&Name> = without_node(snapshot).map(|pod| &pod.uid).collect();
+        let unbound: BTreeSet<&Name> =
+            snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
+        let came = self.planned.iter().filter(|(uid, _)| !unbound.contains(uid));
+        let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
         self.planned.retain(|uid, planned| {
-            let open = planned.target.as_ref().is_none_or(|target| is_open(snapshot, target));
-            unbound.contains(uid) && !(open && now.since(planned.at) >= retry_after)
+            if let Some(target) = &planned.target
+                && (coming.contains(&planned.plan) || !is_open(snapshot, target))
+            {
+                planned.since = now;
+            }
+            unbound.contains(uid) && now.since(planned.since) < retry_after
         });
     }
 }
 
-/// The pods that kube-scheduler found no node for when it last tried.
-fn without_node(snapshot: &Snapshot) -> impl Iterator<Item = &Pod> {
-    let pods = snapshot.unbound.values().map(|pod| &**pod);
-    pods.filter(|pod| pod.needs_node() && pod.unschedulable)
-}
-
-/// The UIDs of those for which a node has to be found: not of pods that are nominated for one.
+/// The UIDs of the pods that kube-scheduler found no node for when it last tried, and for which
+/// one has to be found: not of those that are nominated for one.
 fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
-    let pods = without_node(snapshot).filter(|pod| !snapshot.is_nominated(pod));
-    pods.map(|pod| &pod.uid).collect()
+    let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
+    pods.filter(|pod| !snapshot.is_nominated(pod)).map(|pod| &pod.uid).collect()
 }
 
 /// Whether pods could go there now, so that they should not be waited for any longer.
@@ -318,8 +336,28 @@ mod tests {
         assert_eq!(queue.look(&snapshot, at(10_000)), Due::At(at(11_000)));
         assert_eq!(queue.waiting(), 1);
         let snapshot = base().node(node_of_claim(&coming)).snapshot();
-        queue.look(&snapshot, at(10_000));
+        queue.look(&snapshot, at(19_999));
+        assert_eq!(queue.waiting(), 1, "its node was not there 10 s ago");
+        queue.look(&snapshot, at(20_000));
         assert_eq!(queue.waiting(), 2, "its node is there, and it is not on it");
+    }
+
+    #[test]
+    fn a_pod_goes_on_waiting_for_its_place_while_others_of_its_plan_come_to_theirs() {
+        let mut queue = Queue::default();
+        let names = ["a", "b", "c"];
+        let mut plan = empty_plan();
+        plan.placements = names.map(|name| place_on_node(&waiting_pod(name), "n1")).into();
+        queue.record(&plan, at(0));
+        let mut later = empty_plan();
+        later.placements = vec![place_on_node(&waiting_pod("d"), "n1")];
+        queue.record(&later, at(1_000));
+        // `a` comes after 9 s, `d`, which was planned for later, after 18: that says nothing of `b`.
+        queue.look(&with(&["b", "c", "d"]), at(9_000));
+        assert_eq!(queue.look(&with(&["b", "c"]), at(18_000)), Due::Never);
+        assert_eq!(queue.targets().len(), 2);
+        assert!(matches!(queue.look(&with(&["b", "c"]), at(19_000)), Due::At(_)));
+        assert_eq!(queue.waiting(), 2);
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum Outcome {
     Exempt,
     /// The plan doesn't speak of the pod: every node passes that stays.
     Unplanned,
+    /// Nor of this one, but it keeps places for its like: these pass.
+    Successor,
     /// The pod goes to its planned node, this one.
     Planned(Name),
     /// The pod waits for the node of this claim.
@@ -69,6 +71,7 @@ impl Outcome {
             Self::Bound => "bound",
             Self::Exempt => "exempt",
             Self::Unplanned => "unplanned",
+            Self::Successor => "successor",
             Self::Planned(_) => "planned",
             Self::Waiting(_) => "waiting",
             Self::FellOpen(_) => "fell_open",
@@ -83,7 +86,12 @@ impl Outcome {
             | Self::Waiting(name)
             | Self::FellOpen(name)
             | Self::Overtaken(name) => Some(name),
-            Self::Unsynced | Self::Stale | Self::Bound | Self::Exempt | Self::Unplanned => None,
+            Self::Unsynced
+            | Self::Stale
+            | Self::Bound
+            | Self::Exempt
+            | Self::Unplanned
+            | Self::Successor => None,
         }
     }
 }
@@ -126,6 +134,11 @@ impl Placer<'_> {
             return pass_all(Outcome::Stale);
         }
         let outcome = self.outcome(snapshot, pod, candidates);
+        if outcome == Outcome::Unplanned
+            && let Some(verdicts) = self.successor(snapshot, pod, candidates)
+        {
+            return Filtered { outcome: Outcome::Successor, verdicts };
+        }
         let verdicts = match &outcome {
             Outcome::Planned(node) => candidates
                 .iter()
@@ -181,6 +194,32 @@ impl Placer<'_> {
             return candidates.iter().map(|_| None).collect();
         }
         verdicts
+    }
+
+    /// The verdicts on a pod for whose like places are kept, if it can have one: rule 6.
+    fn successor(
+        &self,
+        snapshot: &Snapshot,
+        pod: &PodInQuestion<'_>,
+        candidates: &[&str],
+    ) -> Option<Vec<Option<Refusal>>> {
+        if self.plan.kept.is_empty() {
+            return None;
+        }
+        let known = pod.known(snapshot)?;
+        let places: Vec<&str> = self
+            .plan
+            .kept
+            .iter()
+            .filter(|kept| kept.suits(known))
+            .map(|kept| kept.node.as_str())
+            .collect();
+        let elsewhere =
+            |candidate: &&str| (!places.contains(candidate)).then_some(Refusal::PlannedElsewhere);
+        let free = self.free(snapshot, pod, candidates).into_iter().zip(candidates);
+        let verdicts: Vec<Option<Refusal>> =
+            free.map(|(refused, candidate)| refused.or_else(|| elsewhere(candidate))).collect();
+        verdicts.iter().any(Option::is_none).then_some(verdicts)
     }
 
     /// Where the plan wants the pod.

@@ -6,7 +6,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
-use super::{Placer, StandingPlan};
+use super::{Kept, Placer, StandingPlan};
 use crate::model::{Name, NodeClaim, NodeState, Pod, PodKey, Resources, Snapshot, Target};
 
 /// A standing plan the other way round: which pods go to a place.
@@ -189,6 +189,10 @@ pub(super) struct Held<'a> {
     expected: &'a Expected,
     /// Places of claims that do not say which node is theirs, by the node that has their machine.
     unsettled: HashMap<&'a str, Vec<&'a Place>, RandomState>,
+    /// Places of pods that do not exist yet, by node.
+    kept: HashMap<&'a str, Vec<&'a Kept>, RandomState>,
+    /// Whether one of them may be the pod's own.
+    successor: bool,
     pod: &'a Pod,
 }
 
@@ -209,7 +213,12 @@ impl<'a> Placer<'a> {
                 unsettled.entry(&*node.node.name).or_default().push(&**place);
             }
         }
-        Some(Held { expected, unsettled, pod })
+        let mut kept: HashMap<_, Vec<_>, RandomState> = HashMap::default();
+        for one in &self.plan.kept {
+            kept.entry(one.node.as_str()).or_default().push(one);
+        }
+        let successor = !self.plan.targets.contains_key(&pod.uid);
+        Some(Held { expected, unsettled, kept, successor, pod })
     }
 }
 
@@ -222,7 +231,8 @@ impl Held<'_> {
     ) -> Option<(&'b NodeState, Resources)> {
         let homes = self.expected.by_node.get(node);
         let unsettled = self.unsettled.get(node);
-        if homes.is_none() && unsettled.is_none() {
+        let kept = self.kept.get(node);
+        if homes.is_none() && unsettled.is_none() && kept.is_none() {
             return None;
         }
         let state = snapshot.nodes.get(node)?;
@@ -238,6 +248,14 @@ impl Held<'_> {
         }
         for place in unsettled.into_iter().flatten() {
             taken += &place.taken_from(self.pod);
+        }
+        let mut own = self.successor;
+        for one in kept.into_iter().flatten() {
+            if own && one.suits(self.pod) {
+                own = false;
+            } else if one.shape.priority >= self.pod.shape.priority {
+                taken += &one.shape.requests;
+            }
         }
         (taken != Resources::default()).then_some((&**state, taken))
     }

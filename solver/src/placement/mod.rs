@@ -18,6 +18,9 @@
 //!
 //! 5. Nor does it take room that other pods need, which the plan sends to that node and which are
 //!    not bound yet, unless it has a higher priority.
+//! 6. A pod that the plan doesn't speak of may be the successor of one that was evicted:
+//!    kube-scheduler often asks about it within the millisecond that its controller made it. If
+//!    places are kept for its like, it goes to one of them while rule 5 leaves one to it.
 //!
 //! When kube-scheduler would evict pods for another one, [`Placer::preempt`] takes those of its
 //! proposals away that would lead nowhere.
@@ -37,7 +40,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Name, Pod, PodKey, Snapshot, Target, Timestamp};
+use crate::model::{Name, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp};
 
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
@@ -61,6 +64,28 @@ pub struct StandingPlan {
     pub expires_at: Timestamp,
     /// Pods' UIDs and their places.
     pub targets: BTreeMap<Name, Target>,
+    /// Places of pods that do not exist yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
+}
+
+/// A place that is kept for a pod that does not exist yet: its controller makes it once a pod is
+/// evicted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The node.
+    pub node: Name,
+    /// Who will make the pod.
+    pub owner: Owner,
+    /// What it will be like.
+    pub shape: Arc<PodShape>,
+}
+
+impl Kept {
+    /// Whether that pod may have it.
+    pub fn suits(&self, pod: &Pod) -> bool {
+        self.owner == pod.owner && (Arc::ptr_eq(&self.shape, &pod.shape) || self.shape == pod.shape)
+    }
 }
 
 impl StandingPlan {
@@ -87,7 +112,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { claim_deadline: Duration::from_mins(15), settle: Duration::from_secs(15) }
+        Self { claim_deadline: Duration::from_mins(15), settle: Duration::from_secs(30) }
     }
 }
 

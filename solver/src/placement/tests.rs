@@ -112,7 +112,7 @@ fn initialized() -> Box<[Condition]> {
         kind: name(well_known::condition::INITIALIZED),
         status: ConditionStatus::True,
         reason: Name::default(),
-        since: Timestamp::from_seconds(9_985),
+        since: Timestamp::from_seconds(9_970),
     }])
 }
 
@@ -150,6 +150,7 @@ fn plan(targets: impl IntoIterator<Item = (&'static str, Target)>) -> StandingPl
         confirmed_at: Timestamp::from_seconds(9_999),
         expires_at: Timestamp::from_seconds(10_060),
         targets: targets.into_iter().map(|(uid, target)| (name(uid), target)).collect(),
+        kept: Vec::new(),
     }
 }
 
@@ -292,7 +293,7 @@ fn a_claim_whose_condition_says_initialized_is_not_waited_for() {
 }
 
 #[test]
-fn kube_scheduler_gets_fifteen_seconds_to_offer_a_node_that_is_up() {
+fn kube_scheduler_gets_thirty_seconds_to_offer_a_node_that_is_up() {
     let mut up = joined("default-x");
     up.conditions = initialized();
     let picture = snapshot(vec![node("a"), node("default-x")], vec![up], vec![]);
@@ -384,6 +385,43 @@ fn a_pod_that_kube_scheduler_kept_off_its_node_holds_nothing_against_itself() {
         placer.filter(&POD, &["a", "b"]),
         filtered(Outcome::Planned(name("a")), &[PASS, ELSEWHERE])
     );
+}
+
+#[test]
+fn a_place_that_is_kept_for_an_evicted_pods_successor_goes_to_no_other() {
+    let owner = |of: &str| Owner::Controller(name("ReplicaSet"), name(of));
+    let of = |pod_name: &str, of: &str| Pod {
+        owner: owner(of),
+        ..pod(pod_name, None, resources(3_000, 1))
+    };
+    let picture = snapshot(
+        vec![node("a"), node("b"), node("c")],
+        vec![],
+        vec![of("web-1", "web"), of("db-1", "db")],
+    );
+    let kept = |on: &str| Kept {
+        node: name(on),
+        owner: owner("web"),
+        shape: Arc::clone(&of("", "web").shape),
+    };
+    let ask = |kept: Vec<Kept>, pod: &str, candidates: &[&str]| {
+        let plan = StandingPlan { kept, ..plan([]) };
+        let expected = Expected::of(&plan, &picture);
+        let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
+        let uid = format!("uid-{pod}");
+        placer.filter(&PodInQuestion { name: pod, uid: &uid, ..POD }, candidates)
+    };
+    // Each has room for one such pod.
+    let successor = filtered(Outcome::Successor, &[ELSEWHERE, PASS]);
+    assert_eq!(ask(vec![kept("b")], "web-1", &["a", "b"]), successor);
+    let other = filtered(Outcome::Unplanned, &[PASS, Some(Refusal::Held)]);
+    assert_eq!(ask(vec![kept("b")], "db-1", &["a", "b"]), other);
+    // Two places, each good for one of them: whichever comes first.
+    let either = filtered(Outcome::Successor, &[PASS, ELSEWHERE, PASS]);
+    assert_eq!(ask(vec![kept("a"), kept("c")], "web-1", &["a", "b", "c"]), either);
+    // kube-scheduler does not offer the place: the pod is as free as any other.
+    let free = filtered(Outcome::Unplanned, &[PASS]);
+    assert_eq!(ask(vec![kept("b")], "web-1", &["a"]), free);
 }
 
 #[test]
@@ -559,6 +597,7 @@ fn preemption_proposals_stand_save_those_on_nodes_that_leave() {
 }
 
 static DEFAULT_PLAN: StandingPlan = StandingPlan {
+    kept: Vec::new(),
     confirmed_at: Timestamp::from_seconds(0),
     expires_at: Timestamp::from_seconds(0),
     targets: std::collections::BTreeMap::new(),

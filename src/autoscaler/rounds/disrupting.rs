@@ -161,6 +161,7 @@ impl Autoscaler {
             Err(error) if error.is_cancelled() => {}
             Err(error) => {
                 tracing::error!(%error, "a round of disruption broke down");
+                self.memory.moves.keep_only(&BTreeSet::new());
                 self.forget_round(&BTreeSet::new());
             }
         }
@@ -198,6 +199,7 @@ impl Autoscaler {
         let targets = round.moves.iter().map(|one| &one.to);
         self.memory.disrupting.awaited =
             targets.filter_map(|target| claim_of(&snapshot, target)).collect();
+        self.memory.moves.expect(&snapshot, &round);
         let tools = Tools {
             hands: Arc::clone(&self.hands),
             cache: self.parts.cache.clone(),
@@ -209,7 +211,6 @@ impl Autoscaler {
     }
 
     fn end_round(&mut self, carried: &Carried) {
-        let snapshot = self.parts.cache.snapshot();
         let removals = carried.round.plan.removals.iter();
         let going: BTreeSet<Name> = removals
             .clone()
@@ -218,7 +219,7 @@ impl Autoscaler {
             })
             .map(|removal| removal.claim_uid.clone())
             .collect();
-        self.memory.moves.expect(&snapshot, &carried.round, &carried.going);
+        self.memory.moves.keep_only(&carried.going);
         let labels = ReasonLabels { reason: carried.round.reason.as_str() };
         for (claim, why) in &carried.dropped {
             let failed = &self.parts.metrics.disruption_failed_validations;

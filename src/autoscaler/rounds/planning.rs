@@ -28,6 +28,7 @@ impl Autoscaler {
             Due::Now if !has_catalogs(snapshot) => LONGEST_WAIT,
             Due::Now => {
                 let snapshot = self.memory.health.rested(snapshot, now);
+                let snapshot = self.memory.moves.overlay(snapshot);
                 let settings = self.settings.clone();
                 self.planning.spawn_blocking(move || {
                     let Settings { packing, seed, plan_budget, .. } = settings;
@@ -75,14 +76,12 @@ impl Autoscaler {
         self.parts.journal.record(snapshot, &Arc::new(decision));
     }
 
-    pub(super) fn publish(&self, now: Timestamp) {
+    pub(super) fn publish(&self, snapshot: &Snapshot, now: Timestamp) {
         let latest = self.parts.plan.load();
         let mut standing = self.memory.queue.standing_plan(now);
-        for (uid, target) in self.memory.moves.targets() {
-            standing.targets.entry(uid.clone()).or_insert_with(|| target.clone());
-        }
         let fresh = now.since(latest.confirmed_at) < LONGEST_WAIT && latest.is_good_at(now);
-        if fresh && latest.targets == standing.targets {
+        standing.kept = self.memory.moves.kept(snapshot);
+        if fresh && latest.targets == standing.targets && latest.kept == standing.kept {
             return;
         }
         let pods = i64::try_from(standing.targets.len()).unwrap_or(i64::MAX);

@@ -39,7 +39,7 @@ impl Autoscaler {
                 "empty nodes take pods that waited for others"
             );
             self.memory.queue.redirect(reused, now);
-            self.publish(now);
+            self.publish(snapshot, now);
         }
         let goes = |removal: &Removal| {
             removal.node.as_ref().is_none_or(|node| !stays.contains(&Target::Node(node.clone())))
