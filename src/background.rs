@@ -7,6 +7,9 @@
 /// How much less urgent than the rest of the process: the nice value that `nice` adds by default.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+/// The highest nice value there is.
+#[cfg(target_os = "linux")]
+const LEAST_URGENT: i32 = 19;
 
 /// Does the work on a thread of its own that gives way to others, and waits for it. To be called
 /// where waiting is allowed (`spawn_blocking`), for the thread's priority cannot be raised again.
@@ -29,8 +32,13 @@ pub fn run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 /// whole processes.
 fn give_way() {
     #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the planning thread keeps its priority");
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        let lowered = getpriority_process(None)
+            .and_then(|now| setpriority_process(None, (now + NICE).min(LEAST_URGENT)));
+        if let Err(error) = lowered {
+            tracing::debug!(%error, "the planning thread keeps its priority");
+        }
     }
 }
 
@@ -43,7 +51,7 @@ mod tests {
     fn the_work_gives_way_and_its_caller_does_not() {
         let priority = || rustix::process::getpriority_process(None).unwrap();
         let before = priority();
-        assert_eq!(run(priority), (before + NICE).min(19));
+        assert_eq!(run(priority), (before + NICE).min(LEAST_URGENT));
         assert_eq!(priority(), before);
     }
 

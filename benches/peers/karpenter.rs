@@ -8,6 +8,7 @@ use berth_solver::baselines::{PeerNode, PeerPlan};
 use berth_solver::model::{CapacityType, Method, Name, Plan, PodKey, Snapshot, Timestamp};
 use berth_solver::packing::Settings;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 #[path = "../shared/go.rs"]
 mod go;
@@ -29,6 +30,18 @@ pub struct Document {
     pub elapsed_ms: f64,
     pub solve_ms: f64,
     pub peak_rss_mib: f64,
+    pub method: String,
+}
+
+/// What its consolidation came to.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Consolidated {
+    pub commands: Vec<serde_json::Value>,
+    pub price_per_hour_before: f64,
+    pub price_per_hour_after: f64,
+    pub evictions: usize,
+    pub elapsed_ms: f64,
     pub method: String,
 }
 
@@ -73,6 +86,21 @@ impl Karpenter {
 
     /// Has it plan what waits in the snapshot, on the catalog in the file.
     pub fn plan(&self, catalog: &Path, snapshot: &Snapshot, run: Run) -> Result<Document, String> {
+        let (workers, times) = (run.workers.to_string(), run.times.to_string());
+        self.run(catalog, snapshot, &["-workers", &workers, "-runs", &times])
+    }
+
+    /// Has it consolidate the nodes of the snapshot until it finds nothing more to do.
+    pub fn consolidate(&self, catalog: &Path, snapshot: &Snapshot) -> Result<Consolidated, String> {
+        self.run(catalog, snapshot, &["-consolidate"])
+    }
+
+    fn run<T: DeserializeOwned>(
+        &self,
+        catalog: &Path,
+        snapshot: &Snapshot,
+        arguments: &[&str],
+    ) -> Result<T, String> {
         let manifests = self.folder.path().join("problem.json");
         std::fs::write(&manifests, export::list(snapshot).to_string())
             .map_err(|error| error.to_string())?;
@@ -81,7 +109,7 @@ impl Karpenter {
             .arg(catalog)
             .arg("-manifests")
             .arg(&manifests)
-            .args(["-workers", &run.workers.to_string(), "-runs", &run.times.to_string()])
+            .args(arguments)
             .stdin(Stdio::null())
             .output()
             .map_err(|error| error.to_string())?;

@@ -4,13 +4,16 @@
 //!   once with a NodePool that allows everything, once with the NodePools that people have.
 //! * **benchmark**: Karpenter's own scheduling benchmark, its 400 types and five kinds of pods.
 //! * **policy**: random problems, the policy `karpenter` beside Karpenter itself.
+//! * **consolidation**: clusters that were scaled down, until nothing more is to be saved.
 //!
 //! `make bench-peers` writes `target/bench/peers.md` and `.json`. `BERTH_BENCH_SNAPSHOTS` says how
 //! many snapshots of each trace (4), `BERTH_BENCH_PROBLEMS` how many random problems (200),
-//! `BERTH_BENCH_SUITE` which suite alone, `BERTH_BENCH_MOST_PODS` leaves out larger cases.
+//! `BERTH_BENCH_SUITE` which suite alone, `BERTH_BENCH_MOST_PODS` leaves out larger cases,
+//! `BERTH_BENCH_NODES` says how many nodes are consolidated (60).
 
 #![allow(missing_docs, dead_code, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+mod consolidation;
 mod karpenter;
 #[path = "../shared/machine.rs"]
 mod machine;
@@ -46,5 +49,14 @@ fn main() {
     if wanted("traces") {
         suites::traces(&karpenter, &mut report);
     }
+    if wanted("consolidation") {
+        consolidation::consolidation(&karpenter, &mut report);
+    }
     report.write();
+}
+
+/// A setting of the environment.
+fn number(name: &str, otherwise: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| text.parse().expect("a whole number"))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::consolidation::{self, Settled};
 use crate::machine::machine;
 
 pub const SEED: u64 = 1;
@@ -42,6 +43,7 @@ pub struct Case {
 #[derive(Default)]
 pub struct Report {
     cases: Vec<Case>,
+    settled: Vec<Settled>,
     notes: Vec<(String, Value)>,
 }
 
@@ -93,6 +95,11 @@ impl Report {
         self.cases.push(case);
     }
 
+    pub fn settled(&mut self, one: Settled) {
+        println!("{}", one.row());
+        self.settled.push(one);
+    }
+
     pub fn note(&mut self, text: &str, row: Value) {
         println!("{text}");
         self.notes.push((text.to_owned(), row));
@@ -105,6 +112,7 @@ impl Report {
         println!("\n{text}");
         std::fs::write(folder.join("peers.md"), text).expect("peers.md");
         let rows = self.cases.iter().flat_map(Case::rows);
+        let rows = rows.chain(self.settled.iter().map(Settled::row));
         let rows: Vec<Value> = rows.chain(self.notes.iter().map(|(_, row)| row.clone())).collect();
         let all = json!({ "machine": machine(), "seed": SEED, "rows": rows });
         let text = serde_json::to_string_pretty(&all).expect("JSON");
@@ -117,6 +125,10 @@ impl Report {
             let _ = writeln!(text, "\n{note}");
         }
         self.summary(&mut text);
+        consolidation::table(&self.settled, &mut text);
+        if self.cases.is_empty() {
+            return text;
+        }
         let _ = writeln!(
             text,
             "\nPrice and bound per hour; time from the picture of the cluster to the plan; pods a \

@@ -12,6 +12,7 @@ use berth_solver::verify::verify;
 use serde_json::json;
 
 use crate::karpenter::{Karpenter, Run};
+use crate::number;
 use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same, pools};
 use crate::records::records;
 use crate::report::{Case, Report, SEED, System};
@@ -20,11 +21,6 @@ const TRACES: [(&str, &str); 2] = [("azure", "azure-v1/v1.dev.txt"), ("openb", "
 const SIZES: [usize; 3] = [500, 5_000, 20_000];
 /// How often short things are timed.
 const TIMES: usize = 3;
-
-fn number(name: &str, otherwise: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |text| text.parse().expect("a whole number"))
-}
 
 fn now() -> Timestamp {
     Timestamp::from_seconds(1)
