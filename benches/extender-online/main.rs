@@ -12,6 +12,7 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+#[path = "../shared/churn.rs"]
 mod churn;
 #[path = "../shared/data.rs"]
 mod data;

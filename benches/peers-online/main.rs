@@ -2,8 +2,8 @@
 //! etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok.
 //!
 //! The same instance types, the same NodePool, the same workload: those of Karpenter's own
-//! performance suites (`test/suites/performance`), in a size that this machine bears. An observer
-//! that knows neither of them watches nodes and pods: time until all pods run, price per hour over
+//! performance suites (`test/suites/performance`), in a size that this machine bears, and a slice of
+//! a recorded trace. An observer that knows neither of them watches nodes and pods: time until all pods run, price per hour over
 //! time and after settling, nodes, utilisation, evictions, and the processor time, memory and API
 //! calls of the controller.
 //!
@@ -13,13 +13,18 @@
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+#[path = "../shared/churn.rs"]
+mod churn;
 mod controller;
+#[path = "../shared/data.rs"]
+mod data;
 #[path = "../shared/go.rs"]
 mod go;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod observer;
 mod report;
+mod slice;
 mod suites;
 #[path = "../shared/ticks.rs"]
 mod ticks;

@@ -7,13 +7,21 @@ use serde_json::{Value, json};
 
 use crate::controller::{Controller, Karpenter, World, node_pool};
 use crate::observer::Observer;
+use crate::slice;
 
 const NAMESPACE: &str = "work";
 
-/// A suite: phases one after the other in one cluster.
+/// A suite: what happens in one cluster.
 pub struct Suite {
     pub name: &'static str,
-    phases: Vec<Phase>,
+    work: Work,
+}
+
+enum Work {
+    /// One after the other.
+    Phases(Vec<Phase>),
+    /// A slice of a trace.
+    Slice,
 }
 
 /// What is changed, and which pods there are from then on.
@@ -38,6 +46,8 @@ enum Size {
     Small,
     /// 3,500m, 28 GiB.
     Large,
+    /// So many thousandths of a processor, and mebibytes.
+    Of(i64, i64),
 }
 
 /// What the pods of a Deployment ask of each other.
@@ -57,6 +67,13 @@ enum Rule {
 fn workload(name: &str, replicas: usize, size: Size, rule: Rule) -> Workload {
     let replicas = (replicas / crate::number("BERTH_BENCH_SHARE", 1)).max(1);
     Workload { name: name.to_owned(), replicas, size, rule }
+}
+
+/// The Deployment of a slice of a trace whose pods take so much.
+pub fn sized(cpu_milli: i64, memory_mib: i64, replicas: usize) -> Value {
+    let name = format!("m{cpu_milli}-{memory_mib}");
+    let size = Size::Of(cpu_milli, memory_mib);
+    Workload { name, replicas, size, rule: Rule::None }.deployment()
 }
 
 fn phase(name: &'static str, workloads: Vec<Workload>) -> Phase {
@@ -93,37 +110,38 @@ pub fn all() -> Vec<Suite> {
     vec![
         Suite {
             name: "basic",
-            phases: vec![
+            work: Work::Phases(vec![
                 phase("500 + 500", two((500, plain), 500)),
                 phase("350 + 350", two((350, plain), 350)),
-            ],
+            ]),
         },
         Suite {
             name: "hostname spread",
-            phases: vec![
+            work: Work::Phases(vec![
                 phase("500 + 500", two((500, spread), 500)),
                 phase("350 + 350", two((350, spread), 350)),
-            ],
+            ]),
         },
         Suite {
             name: "wide",
-            phases: vec![phase("990 in 30", wide(990)), phase("690 in 30", wide(690))],
+            work: Work::Phases(vec![phase("990 in 30", wide(990)), phase("690 in 30", wide(690))]),
         },
         Suite {
             name: "self anti-affinity",
-            phases: vec![
+            work: Work::Phases(vec![
                 phase("500 + 0", vec![workload("small", 500, Size::Small, apart)]),
                 phase("250 + 500", two((250, apart), 500)),
                 phase("400 + 200", two((400, apart), 200)),
-            ],
+            ]),
         },
         Suite {
             name: "drift",
-            phases: vec![
+            work: Work::Phases(vec![
                 phase("300 + 300", two((300, plain), 300)),
                 Phase { drift: true, ..phase("all drifted", two((300, plain), 300)) },
-            ],
+            ]),
         },
+        Suite { name: "trace", work: Work::Slice },
     ]
 }
 
@@ -134,11 +152,17 @@ impl Suite {
         world.plane.create_namespace(NAMESPACE).await?;
         let observer = Observer::start(&world.plane.client(), &karpenter.catalog())?;
         let mut rows = Vec::new();
-        for phase in &self.phases {
-            let mut row = phase.run(&world, &observer).await?;
+        match &self.work {
+            Work::Phases(phases) => {
+                for phase in phases {
+                    rows.push(phase.run(&world, &observer).await?);
+                }
+            }
+            Work::Slice => rows.extend(slice::follow(&world, &observer).await?),
+        }
+        for row in &mut rows {
             row["suite"] = json!(self.name);
             row["controller"] = json!(controller.name());
-            rows.push(row);
         }
         Ok(rows)
     }
@@ -147,9 +171,7 @@ impl Suite {
 impl Phase {
     async fn run(&self, world: &World, observer: &Observer) -> Result<Value> {
         let expected: usize = self.workloads.iter().map(|workload| workload.replicas).sum();
-        let requests = world.requests().await?;
-        let (processor, _) = world.usage()?;
-        observer.begin();
+        let measure = Measure::begin(world, observer).await?;
         let mut objects: Vec<Value> = self.workloads.iter().map(Workload::deployment).collect();
         if self.drift {
             let mut pool = node_pool();
@@ -157,11 +179,35 @@ impl Phase {
             objects.push(pool);
         }
         world.apply(&objects).await?;
+        measure.end(self.name, expected).await
+    }
+}
+
+/// What is measured of a phase.
+pub struct Measure<'w> {
+    world: &'w World,
+    observer: &'w Observer,
+    requests: f64,
+    processor: f64,
+}
+
+impl<'w> Measure<'w> {
+    /// Begins.
+    pub async fn begin(world: &'w World, observer: &'w Observer) -> Result<Self> {
+        let requests = world.requests().await?;
+        let (processor, _) = world.usage()?;
+        observer.begin();
+        Ok(Self { world, observer, requests, processor })
+    }
+
+    /// Waits until so many pods run and nothing changes any more; the row.
+    pub async fn end(self, name: &str, expected: usize) -> Result<Value> {
+        let Self { world, observer, requests, processor } = self;
         let running = observer.until_running(expected).await?;
         let settled = observer.until_quiet(expected).await?;
         let (processor_now, memory) = world.usage()?;
         let mut row = observer.row();
-        row["phase"] = json!(self.name);
+        row["phase"] = json!(name);
         row["pods"] = json!(expected);
         row["allRunningSeconds"] = json!(running.as_secs_f64());
         row["settledSeconds"] = json!(settled.as_secs_f64());
@@ -177,9 +223,11 @@ impl Workload {
         let labels = json!({ "app": self.name });
         let selector = json!({ "matchLabels": labels });
         let (cpu, memory) = match self.size {
-            Size::Small => ("900m", "3100Mi"),
-            Size::Large => ("3500m", "28Gi"),
+            Size::Small => (900, 3_100),
+            Size::Large => (3_500, 28 << 10),
+            Size::Of(cpu_milli, memory_mib) => (cpu_milli, memory_mib),
         };
+        let (cpu, memory) = (format!("{cpu}m"), format!("{memory}Mi"));
         let spread = |key: &str| {
             json!({ "maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule",
                     "labelSelector": selector })

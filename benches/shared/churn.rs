@@ -1,4 +1,4 @@
-//! Arrivals and departures: two hours of Azure's virtual machines, a sample of them, faster.
+//! A slice of a trace, as arrivals and departures: two hours of Azure's virtual machines, a sample of them, faster.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn since(second: i64) -> Duration {
 pub fn stays() -> Option<Vec<Stay>> {
     let file = data().join("traces/azure-v1/v1.dev.txt");
     if !file.exists() {
-        println!("SKIPPED quality: there is no {}; set BERTH_DATA", file.display());
+        println!("SKIPPED: there is no {}; set BERTH_DATA", file.display());
         return None;
     }
     let records = Reader::open(&file, SEED).expect("a trace");
