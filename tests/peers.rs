@@ -20,10 +20,8 @@ use problems::{AGAIN, Sold, is_same};
 
 /// How many problems are looked at.
 const PROBLEMS: u64 = 60;
-/// How many of a hundred must have the same price. Of those with one zone nearly all have, of those
-/// with more 52 of 60. Why is not known for sure; the policy does settle the zone of a pod that
-/// somebody's spread counts, which Karpenter leaves open.
-const SHARE: usize = 80;
+/// How many of a hundred must have the same price.
+const SHARE: usize = 95;
 
 #[test]
 fn the_policy_costs_what_karpenter_itself_costs() {

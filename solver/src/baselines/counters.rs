@@ -126,8 +126,6 @@ pub(super) struct KindRules {
     pub shared: Rules,
     /// The counters that count its pods.
     pub counted: Vec<usize>,
-    /// Others' spread over shared domains that count its pods, as though it were its own.
-    pub courtesy: Vec<SpreadRule>,
 }
 
 /// All questions, and the domains that they are about.
@@ -157,23 +155,6 @@ impl Counters {
             rules.counted = counters.counting(snapshot, &kind.shape);
         }
         (counters, rules)
-    }
-
-    /// Lets every kind know whose spread over shared domains counts it. `actual` says which kinds
-    /// are what pods are in truth.
-    pub fn be_courteous(rules: &mut [KindRules], actual: &[usize]) {
-        let mut strictest: BTreeMap<usize, SpreadRule> = BTreeMap::new();
-        for rule in actual.iter().flat_map(|kind| &rules[*kind].shared.spread) {
-            let known = strictest.entry(rule.counter).or_insert_with(|| rule.clone());
-            known.own = true;
-            let (known, other) = (&mut known.constraint, &rule.constraint);
-            known.max_skew = known.max_skew.min(other.max_skew);
-            known.min_domains = known.min_domains.max(other.min_domains);
-        }
-        for kind in rules {
-            let counted = kind.counted.iter().filter_map(|counter| strictest.get(counter));
-            kind.courtesy = counted.cloned().collect();
-        }
     }
 
     fn rules_of(

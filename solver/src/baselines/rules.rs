@@ -150,22 +150,6 @@ pub(super) fn spread_room(tally: &Tally, rule: &SpreadRule, domain: u32, possibl
     topology_spread::room(&rule.constraint, rule.own, count, emptiest, there().count())
 }
 
-/// Whether one more pod in these domains breaks nobody's spread.
-pub(super) fn is_courteous(
-    world: &World<'_>,
-    tally: &Tally,
-    kind: &KindData,
-    domains: &[u32],
-) -> bool {
-    kind.rules.courtesy.iter().all(|rule| match world.counters.scope(rule.counter) {
-        Scope::Host(_) => true,
-        Scope::Shared(key) => {
-            let possible = &world.possible[rule.counter];
-            spread_room(tally, rule, domains[key], possible) > 0
-        }
-    })
-}
-
 /// Puts `count` pods on a host: its ports, and the counters of hosts.
 pub(super) fn put_on_host(world: &World<'_>, kind: &KindData, host: &mut Host, count: u32) {
     host.ports.extend(kind.shape.host_ports.iter().cloned());

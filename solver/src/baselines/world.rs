@@ -176,9 +176,7 @@ impl<'a> World<'a> {
         }
         let (kinds, groups) = kinds(&mut pending.groups, relax);
         let actual = groups.iter().map(|group| &kinds[group.actual].shape);
-        let (mut counters, mut rules) = Counters::of(snapshot, &kinds, actual);
-        let actual: Vec<usize> = groups.iter().map(|group| group.actual).collect();
-        Counters::be_courteous(&mut rules, &actual);
+        let (mut counters, rules) = Counters::of(snapshot, &kinds, actual);
         let daemons = snapshot.daemon_sets.values().map(|daemon| &*daemon.shape);
         let dimensions = Dimensions::of(kinds.iter().map(|kind| &*kind.shape).chain(daemons));
         let pools = inventory::pools(snapshot);

@@ -35,8 +35,6 @@ pub(super) struct Trial<'w> {
     pub kind: &'w KindData,
     /// What it is in truth.
     pub actual: &'w KindData,
-    /// Whether it stays out of domains where it would break the spread of others.
-    pub courteous: bool,
 }
 
 /// What a claim becomes with one more pod.
@@ -67,7 +65,7 @@ impl Claim {
         tally: &Tally,
         trial: Trial<'_>,
     ) -> Result<Grown, Refusal> {
-        let Trial { kind, actual, courteous } = trial;
+        let kind = trial.kind;
         let mut used = self.used.clone();
         dimensions::give(&mut used, &kind.demand, 1);
         let fits = |room: &[i64]| {
@@ -80,14 +78,6 @@ impl Claim {
         let mut rows = self.rows.intersection(&kind.rows);
         if rows.is_empty() {
             return Err(Refusal::Requirements);
-        }
-        if courteous && !actual.rules.courtesy.is_empty() {
-            let mut tuples = tuples(world, &rows);
-            tuples.retain(|tuple| rules::is_courteous(world, tally, actual, &world.tuples[*tuple]));
-            keep(world, &tuples, &mut rows);
-            if rows.is_empty() {
-                return Err(Refusal::Spread);
-            }
         }
         narrow(world, tally, kind, &mut rows)?;
         let mut last = (usize::MAX, false);
@@ -106,7 +96,6 @@ impl Claim {
         if rows.is_empty() {
             return Err(Refusal::Resources);
         }
-        pin(world, tally, actual, &mut rows);
         if !enough_values(world, self.pool, &rows) {
             return Err(Refusal::MinValues);
         }
@@ -216,31 +205,6 @@ fn narrow(
     }
     keep(world, &tuples, rows);
     Ok(())
-}
-
-/// Settles the domain of a pod that counts for somebody's spread or affinity.
-///
-/// Karpenter leaves it open and does not count the pod then; a later pod's spread or affinity
-/// would be decided by a count that turns out wrong, and a plan must hold at its end. For the same
-/// reason a pod is tried in domains where it breaks nobody's spread first.
-fn pin(world: &World<'_>, tally: &Tally, actual: &KindData, rows: &mut Bits) {
-    for counter in actual.rules.counted.iter().copied().filter(|counter| world.pinning[*counter]) {
-        let Scope::Shared(key) = world.counters.scope(counter) else { continue };
-        let mut tuples = tuples(world, rows);
-        let open = domains(world, &tuples, key);
-        if open.len() <= 1 {
-            continue;
-        }
-        let spread = world.counters.is_spread(counter);
-        let best = open
-            .into_iter()
-            .filter(|domain| *domain != NO_DOMAIN)
-            .min_by_key(|domain| if spread { tally.count(counter, *domain) } else { 0 });
-        if let Some(best) = best {
-            tuples.retain(|tuple| world.tuples[*tuple][key] == best);
-            keep(world, &tuples, rows);
-        }
-    }
 }
 
 fn keep(world: &World<'_>, tuples: &[usize], rows: &mut Bits) {

@@ -8,8 +8,10 @@
 //! would like is required of a node until nothing takes it (see [`relax`]).
 //!
 //! Where this departs from Karpenter: ties between domains go by the order in which domains are
-//! met (there, by a hash map's order), and the domain of a pod that somebody's spread or affinity
-//! counts is settled at once (see [`claim`]).
+//! met (there, by a hash map's order). The zone of a claim whose pods are counted by the spread or
+//! affinity of others, but have none themselves, stays open until the cloud chooses; such pods are
+//! not counted, and what was decided without them may turn out not to hold. kube-scheduler would
+//! then refuse to bind a pod: it has no place in the plan.
 
 mod claim;
 pub mod consolidation;
@@ -122,31 +124,29 @@ impl<'w, 'a> Scheduler<'w, 'a> {
         let world = self.world;
         let actual = &world.kinds[world.groups[member.group].actual];
         let steps = world.groups[member.group].steps.clone();
-        let manners: &[bool] =
-            if actual.rules.courtesy.is_empty() { &[false] } else { &[true, false] };
         steps.into_iter().any(|step| {
-            manners.iter().any(|courteous| {
-                let trial = Trial { kind: &world.kinds[step], actual, courteous: *courteous };
-                self.add_to_bin(member, trial)
-                    || self.add_to_claim(member, trial)
-                    || self.add_new_claim(member, trial)
-            })
+            let trial = Trial { kind: &world.kinds[step], actual };
+            self.add_to_bin(member, trial)
+                || self.add_to_claim(member, trial)
+                || self.add_new_claim(member, trial)
         })
     }
 
     fn add_to_bin(&mut self, member: &Member, trial: Trial<'w>) -> bool {
         let world = self.world;
-        let Trial { kind, actual, courteous } = trial;
+        let Trial { kind, actual } = trial;
         let takes = |bin: usize| {
             kind.bins.contains(bin)
                 && dimensions::room(&kind.demand, &self.free[bin]) > 0
                 && rules::host_room(world, Some(&self.tally), kind, &self.hosts[bin]).is_ok()
-                && {
-                    let domains = world.bin_site(bin).domains;
-                    (!courteous || rules::is_courteous(world, &self.tally, actual, domains))
-                        && rules::shared_room(world, &self.tally, kind, domains, &world.possible)
-                            .is_ok()
-                }
+                && rules::shared_room(
+                    world,
+                    &self.tally,
+                    kind,
+                    world.bin_site(bin).domains,
+                    &world.possible,
+                )
+                .is_ok()
         };
         let Some(bin) = self.bins.iter().copied().find(|bin| takes(*bin)) else { return false };
         dimensions::take(&mut self.free[bin], &kind.demand, 1);
@@ -254,7 +254,7 @@ impl<'w, 'a> Scheduler<'w, 'a> {
         let (_, rows) = self.pools.iter().find(|(other, _)| *other == pool)?;
         let kind = &self.world.kinds[data.steps.end.saturating_sub(1)];
         let actual = &self.world.kinds[data.actual];
-        let trial = Trial { kind, actual, courteous: false };
+        let trial = Trial { kind, actual };
         self.new_claim(pool, rows)
             .and_then(|claim| claim.try_add(self.world, &self.tally, trial))
             .err()
