@@ -22,9 +22,9 @@ pub struct QueueSettings {
     pub batch_idle: Duration,
     /// ...and at the latest so long after the first.
     pub batch_longest: Duration,
-    /// Pods that no place was found for are planned for again after this time. So are pods that
-    /// did not come to their place, counted from when that was open and the last of those that
-    /// were planned with them came: kube-scheduler takes one pod at a time, and a spread may keep
+    /// Pods that no place was found for, or whose place is gone, are planned for again after this
+    /// time. So are pods that did not come to their place, counted from when that was open and the
+    /// last of those that were planned with them came: kube-scheduler takes one pod at a time, and a spread may keep
     /// one waiting for others.
     pub retry_after: Duration,
     /// For so long the standing plan is followed, unless it is confirmed before.
@@ -61,8 +61,9 @@ struct Planned {
     target: Option<Target>,
     /// The number of the plan.
     plan: u64,
-    /// Since when it could have come: when it was planned for, when its place opened, or when the
-    /// last of the plan's pods came.
+    /// When it was planned for.
+    at: Timestamp,
+    /// Since when nothing keeps it: its place opened, and the last of the plan's pods came.
     since: Timestamp,
 }
 
@@ -179,7 +180,7 @@ impl Queue {
     }
 
     fn insert(&mut self, uid: Name, target: Option<Target>, now: Timestamp) {
-        self.planned.insert(uid, Planned { target, plan: self.plans, since: now });
+        self.planned.insert(uid, Planned { target, plan: self.plans, at: now, since: now });
     }
 
     /// Where pods that are not bound yet should go, by UID.
@@ -211,12 +212,18 @@ impl Queue {
         let came = self.planned.iter().filter(|(uid, _)| !unbound.contains(uid));
         let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
         self.planned.retain(|uid, planned| {
-            if let Some(target) = &planned.target
-                && (coming.contains(&planned.plan) || !is_open(snapshot, target))
-            {
-                planned.since = now;
-            }
-            unbound.contains(uid) && now.since(planned.since) < retry_after
+            let counts_from = match &planned.target {
+                None => planned.at,
+                Some(target) => match place(snapshot, target) {
+                    Place::Gone => planned.at,
+                    Place::Open if !coming.contains(&planned.plan) => planned.since,
+                    Place::Open | Place::Coming => {
+                        planned.since = now;
+                        now
+                    }
+                },
+            };
+            unbound.contains(uid) && now.since(counts_from) < retry_after
         });
     }
 }
@@ -228,14 +235,22 @@ fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
     pods.filter(|pod| !snapshot.is_nominated(pod)).map(|pod| &pod.uid).collect()
 }
 
-/// Whether pods could go there now, so that they should not be waited for any longer.
-fn is_open(snapshot: &Snapshot, target: &Target) -> bool {
-    match target {
-        Target::Node(_) => true,
-        Target::Claim(name) => snapshot
-            .claims
-            .get(name)
-            .is_none_or(|claim| claim.deleted.is_some() || snapshot.node_of_claim(claim).is_some()),
+/// What became of the place of a pod that was planned for.
+enum Place {
+    /// Its node is on its way.
+    Coming,
+    /// Pods could go there now.
+    Open,
+    /// There is no such place, or not for long.
+    Gone,
+}
+
+fn place(snapshot: &Snapshot, target: &Target) -> Place {
+    let Target::Claim(name) = target else { return Place::Open };
+    match snapshot.claims.get(name).filter(|claim| claim.deleted.is_none()) {
+        None => Place::Gone,
+        Some(claim) if snapshot.node_of_claim(claim).is_some() => Place::Open,
+        Some(_) => Place::Coming,
     }
 }
 
