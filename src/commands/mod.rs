@@ -6,6 +6,7 @@ pub mod crds;
 pub mod demo;
 pub mod explain;
 mod output;
+mod packing;
 pub mod pareto;
 pub mod plan;
 mod progress;

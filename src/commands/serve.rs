@@ -25,6 +25,7 @@ use self::exoscale::ExoscaleArguments;
 use self::extender::ExtenderArguments;
 use super::Failure;
 use super::cluster::client;
+use super::packing::PackingArguments;
 use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
 use crate::autoscaler::{self, Disruption, KubeWriter};
 use crate::catalog;
@@ -83,6 +84,8 @@ pub struct Arguments {
         default_values = ["default-scheduler", "berth-scheduler"]
     )]
     scheduler_names: Vec<String>,
+    #[command(flatten)]
+    packing: PackingArguments,
     /// Planning begins when no new pod has come for so long...
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
     batch_idle: Duration,
@@ -340,7 +343,8 @@ fn parts(
 fn packing_settings(arguments: &Arguments) -> packing::Settings {
     let scheduler_names =
         arguments.scheduler_names.iter().map(|name| Name::from(name.as_str())).collect();
-    packing::Settings { scheduler_names, ..packing::Settings::default() }
+    let min_values = arguments.packing.min_values_policy;
+    packing::Settings { scheduler_names, min_values, ..packing::Settings::default() }
 }
 
 /// Unique among all processes that ever take part.

@@ -73,6 +73,33 @@ fn a_selector_that_nothing_matches_leaves_the_pod_without_a_place_and_says_why()
 }
 
 #[test]
+fn min_values_are_kept_or_given_up_as_the_policy_says() {
+    let pool = "apiVersion: karpenter.sh/v1
+kind: NodePool
+metadata: { name: wide }
+spec:
+  template:
+    spec:
+      nodeClassRef: { group: g, kind: K, name: n }
+      requirements:
+      - { key: node.kubernetes.io/instance-type, operator: Exists, minValues: 2 }
+";
+    // Only the large type holds it.
+    let pod = "apiVersion: v1
+kind: Pod
+metadata: { name: big }
+spec: { containers: [{ name: m, resources: { requests: { cpu: \"6\" } } }] }
+";
+    let folder = Folder::with(&[("pool.yaml", pool), ("pod.yaml", pod)]);
+    let strict = folder.json(&["--manifests", "."]);
+    assert_eq!(strict["unschedulable"][0]["pod"], "default/big", "{strict}");
+    let policy = ["--min-values-policy", "BestEffort"];
+    let relaxed = folder.json(&[&["--manifests", "."], &policy[..]].concat());
+    assert_eq!(relaxed["nodes"][0]["minValuesRelaxed"], true, "{relaxed}");
+    assert_eq!(relaxed["nodes"][0]["pods"][0], "default/big", "{relaxed}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_but_for_the_time_it_took() {
     let folder = shop();
     let bytes = || {

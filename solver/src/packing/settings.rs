@@ -1,3 +1,6 @@
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Price};
@@ -10,6 +13,35 @@ pub enum MinValuesPolicy {
     Strict,
     /// It is, and marked.
     BestEffort,
+}
+
+impl MinValuesPolicy {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Strict, Self::BestEffort];
+
+    /// Karpenter's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::BestEffort => "BestEffort",
+        }
+    }
+}
+
+impl fmt::Display for MinValuesPolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+impl FromStr for MinValuesPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or_else(|| {
+            format!("{text:?} is no policy for minValues: expected Strict or BestEffort")
+        })
+    }
 }
 
 /// What the packer goes by, beside the snapshot.

@@ -33,6 +33,9 @@ struct Node<'a> {
     zone: &'a str,
     capacity_type: &'a str,
     price_per_hour: Price,
+    /// The pool's `minValues` had to be given up for it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    min_values_relaxed: bool,
     pods: Vec<String>,
 }
 
@@ -62,6 +65,7 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
         zone: &launch.zone,
         capacity_type: launch.capacity_type.as_str(),
         price_per_hour: launch.price,
+        min_values_relaxed: launch.min_values_relaxed,
         pods: pods.remove(&launch.name).unwrap_or_default(),
     });
     let nodes = nodes.collect();

@@ -20,6 +20,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
 use super::output::Output;
+use super::packing::PackingArguments;
 use super::progress::Progress;
 use input::Input;
 use policy::Policy;
@@ -61,6 +62,8 @@ pub struct Arguments {
             .try_map(|text| text.parse::<Policy>())
     )]
     policy: Policy,
+    #[command(flatten)]
+    packing: PackingArguments,
     /// Say which of the nodes that are there could go, instead of placing pods
     #[arg(long, conflicts_with = "policy")]
     consolidate: bool,
@@ -92,7 +95,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
     let mut made = make(arguments.policy, &input, arguments)?;
     if arguments.policy != Policy::Berth {
         progress.say("looking for a bound");
-        let settings = settings(&input);
+        let settings = settings(&input, arguments);
         let over = budget(arguments);
         policy::bound(&mut made.plan, &input, &settings, arguments.seed, &over);
     }
@@ -116,9 +119,10 @@ struct Made {
     took: Duration,
 }
 
-fn settings(input: &Input) -> packing::Settings {
+fn settings(input: &Input, arguments: &Arguments) -> packing::Settings {
     let scheduler_names = input.schedulers.clone();
-    packing::Settings { scheduler_names, ..packing::Settings::default() }
+    let min_values = arguments.packing.min_values_policy;
+    packing::Settings { scheduler_names, min_values, ..packing::Settings::default() }
 }
 
 /// The time from now on that `--budget` leaves.
@@ -129,7 +133,7 @@ fn budget(arguments: &Arguments) -> packing::Budget<impl Fn() -> f64> {
 
 /// Has a policy plan, and its plan checked.
 fn make(policy: Policy, input: &Input, arguments: &Arguments) -> Result<Made, Failure> {
-    let settings = settings(input);
+    let settings = settings(input, arguments);
     let started = Instant::now();
     let over = budget(arguments);
     let plan = policy::plan(policy, input, &settings, arguments.seed, &over);
