@@ -3,7 +3,8 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::{
-    ClaimDefinition, ClaimProvider, ExoscaleNodeClass, KwokNodeClass, NodeClaim, NodePool,
+    CapacityBuffer, ClaimDefinition, ClaimProvider, ExoscaleNodeClass, KwokNodeClass, NodeClaim,
+    NodePool,
 };
 
 /// A CustomResourceDefinition, ready to be installed.
@@ -51,6 +52,7 @@ pub fn crd_value(definition: &CustomResourceDefinition) -> serde_json::Result<Va
 /// If one of them cannot be written as JSON.
 pub fn crds() -> serde_json::Result<Vec<CrdFile>> {
     let definitions = [
+        CapacityBuffer::crd(),
         ClaimDefinition::crd(),
         ClaimProvider::crd(),
         ExoscaleNodeClass::crd(),

@@ -1,11 +1,12 @@
 //! The Kubernetes resources that Berth works with: NodePool and NodeClaim of `karpenter.sh/v1`,
-//! so that the YAML of Karpenter's users goes on working, the node classes of Exoscale and kwok, and the
-//! kinds and providers of claims.
+//! so that the YAML of Karpenter's users goes on working, CapacityBuffer, the node classes of Exoscale
+//! and kwok, and the kinds and providers of claims.
 //!
 //! Enumerated values (operators, taint effects, policies) are plain strings here: the schema
 //! allows only the known ones, but an object that got past an older schema must still decode, so
 //! that what is wrong with it can be said. The module `watch` reduces these types to the model.
 
+mod capacity_buffer;
 mod claims;
 mod common;
 pub mod conditions;
@@ -19,6 +20,10 @@ mod nodepool;
 mod schedule;
 mod validation;
 
+pub use capacity_buffer::{
+    ACTIVE_CAPACITY, CapacityBuffer, CapacityBufferSpec, CapacityBufferStatus, LocalReference,
+    ScalableReference,
+};
 pub use claims::{
     Adoptable, ClaimDefinition, ClaimDefinitionSpec, ClaimDefinitionStatus, ClaimNames,
     ClaimParameter, ClaimProvider, ClaimProviderSpec, ClaimSize, ClaimStatus, MachineSettings,

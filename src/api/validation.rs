@@ -66,6 +66,17 @@ pub(super) const STATIC_WEIGHT: Rule = Rule {
     rule: "!(has(self.replicas) && has(self.weight))",
 };
 
+/// A PodTemplate has no replicas to take a percentage of.
+pub(super) const BUFFER_HAS_SIZE: Rule = Rule {
+    message: "with podTemplateRef, replicas or limits must be set",
+    rule: "!has(self.podTemplateRef) || has(self.replicas) || has(self.limits)",
+};
+/// What one place is for is said once.
+pub(super) const BUFFER_HAS_ONE_REFERENCE: Rule = Rule {
+    message: "podTemplateRef and scalableRef exclude each other",
+    rule: "!(has(self.podTemplateRef) && has(self.scalableRef))",
+};
+
 /// `group` of a node class reference.
 pub(super) const GROUP_NOT_EMPTY: Rule =
     Rule { message: "group may not be empty", rule: "self != ''" };

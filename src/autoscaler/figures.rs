@@ -5,8 +5,8 @@ use std::time::Duration;
 use berth_solver::disruption::{Inputs, Round, allowed};
 use berth_solver::lifecycle::{Effect, Write, node_capacity};
 use berth_solver::model::{
-    DisruptionReason, NodeClaim, NodePool, Plan, Price, RemovalReason, Resources, Snapshot,
-    Timestamp, well_known,
+    DisruptionReason, Headroom, NodeClaim, NodePool, Plan, Price, RemovalReason, Resources,
+    Snapshot, Target, Timestamp, well_known,
 };
 
 use super::landings::Landed;
@@ -110,6 +110,22 @@ fn of_utilization(metrics: &Metrics, snapshot: &Snapshot) {
     for (resource_type, used, offered) in pairs {
         let share = if offered > 0 { 100.0 * used as f64 / offered as f64 } else { 0.0 };
         metrics.cluster_utilization.get_or_create(&ResourceLabels { resource_type }).set(share);
+    }
+}
+
+/// Counts the places of buffers, by where the last plan found room for them.
+pub(super) fn of_headroom(metrics: &Metrics, headroom: &[Headroom]) {
+    let places = |is_there: fn(&Option<Target>) -> bool| {
+        let found = headroom.iter().filter(|found| is_there(&found.target));
+        found.map(|found| i64::from(found.places)).sum()
+    };
+    let all = [
+        ("node", places(|target| matches!(target, Some(Target::Node(_))))),
+        ("coming", places(|target| matches!(target, Some(Target::Claim(_))))),
+        ("nowhere", places(Option::is_none)),
+    ];
+    for (place, places) in all {
+        metrics.buffer_places.get_or_create(&PlaceLabels { place }).set(places);
     }
 }
 

@@ -17,6 +17,7 @@
 //! synced and this replica leads. What it remembers it could ask for again: a restart begins with
 //! the claims that are there.
 
+mod buffer_status;
 mod executor;
 mod figures;
 mod hands;

@@ -140,6 +140,7 @@ const fn word_of(obstacle: &Obstacle) -> Option<&'static str> {
         | Obstacle::TooLittleSaved
         | Obstacle::Unbalanced
         | Obstacle::Bound(_)
+        | Obstacle::Headroom(_)
         | Obstacle::NoPrice => Some("Unconsolidatable"),
         _ => None,
     }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::buffer_status::BufferStatuses;
 use super::executor::{Executor, Outcome};
 use super::hands::{Failure, Hands};
 use super::landings::Landings;
@@ -82,6 +83,7 @@ struct Memory {
     moves: Moves,
     pod_events: PodEvents,
     pool_statuses: PoolStatuses,
+    buffer_statuses: BufferStatuses,
     nominated: Nominated,
     health: PoolHealth,
     landings: Landings,
@@ -265,7 +267,9 @@ impl Autoscaler {
         self.keep_static_pools(&snapshot, now);
         self.remove_empty_nodes(&snapshot, &inputs, now);
         self.disrupt_if_due(&snapshot, &inputs, now);
-        for write in self.memory.pool_statuses.look(&snapshot, &self.memory.health) {
+        let mut statuses = self.memory.pool_statuses.look(&snapshot, &self.memory.health);
+        statuses.extend(self.memory.buffer_statuses.look(&snapshot));
+        for write in statuses {
             self.executor.start(write.into());
         }
         self.tell(notices::of_defects(&snapshot), now);
@@ -273,6 +277,7 @@ impl Autoscaler {
         if !self.memory.figured_at.is_some_and(fresh) {
             self.memory.figured_at = Some(now);
             figures::of_cluster(&self.parts.metrics, &snapshot, &inputs);
+            figures::of_headroom(&self.parts.metrics, self.memory.buffer_statuses.headroom());
             self.repair_nodes(&snapshot, now);
             for write in disruption::conditions(&snapshot, &inputs, now) {
                 self.executor.start(write.into());
@@ -312,6 +317,7 @@ impl Autoscaler {
         self.memory.machines.keep_known(snapshot);
         self.memory.under_way.keep_unseen(snapshot);
         self.memory.pool_statuses.keep_known(snapshot);
+        self.memory.buffer_statuses.keep_known(snapshot);
         self.memory.health.keep_known(snapshot);
         self.memory.nominated.keep_unbound(snapshot);
         self.memory.disrupting.keep_known(snapshot);

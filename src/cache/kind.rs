@@ -27,11 +27,21 @@ pub enum Kind {
     CsiNode,
     /// `storage.k8s.io/v1` VolumeAttachment.
     VolumeAttachment,
+    /// `autoscaling.x-k8s.io/v1beta1` CapacityBuffer.
+    CapacityBuffer,
+    /// `v1` PodTemplate.
+    PodTemplate,
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `apps/v1` StatefulSet.
+    StatefulSet,
+    /// `apps/v1` ReplicaSet.
+    ReplicaSet,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Pod,
         Self::Node,
         Self::NodeClaim,
@@ -44,6 +54,11 @@ impl Kind {
         Self::StorageClass,
         Self::CsiNode,
         Self::VolumeAttachment,
+        Self::CapacityBuffer,
+        Self::PodTemplate,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::ReplicaSet,
     ];
 
     /// The name that Kubernetes gives it.
@@ -61,10 +76,15 @@ impl Kind {
             Self::StorageClass => "StorageClass",
             Self::CsiNode => "CSINode",
             Self::VolumeAttachment => "VolumeAttachment",
+            Self::CapacityBuffer => "CapacityBuffer",
+            Self::PodTemplate => "PodTemplate",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::ReplicaSet => "ReplicaSet",
         }
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << self as u8
     }
 }
@@ -77,7 +97,7 @@ impl fmt::Display for Kind {
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Kinds(u16);
+pub(super) struct Kinds(u32);
 
 impl Kinds {
     pub(super) fn remove(&mut self, kind: Kind) {

@@ -1,7 +1,7 @@
 //! Why a node is there, and why it stays or goes.
 
 use berth_solver::decisions::{Answer, Question};
-use berth_solver::disruption::{Inputs, Purpose, Round, Settings, candidates, emptiness};
+use berth_solver::disruption::{Inputs, Obstacle, Purpose, Round, Settings, candidates, emptiness};
 use berth_solver::model::{
     Name, NodeClaim, NodeState, Removal, Target, Timestamp, well_known::condition,
 };
@@ -175,6 +175,10 @@ impl Picture<'_> {
         let empty = emptiness(self.snapshot, &inputs, self.now);
         if let Some(removal) = empty.removals.iter().find(|one| one.claim_uid == claim.uid) {
             return vec![format!("it is about to go: {}", removal.explanation)];
+        }
+        let kept = empty.kept.iter().find(|kept| kept.claim == claim.name);
+        if let Some(obstacle @ Obstacle::Headroom(_)) = kept.map(|kept| &kept.obstacle) {
+            reasons.push(obstacle.to_string());
         }
         let purposes = [
             ("to replace it", Purpose::Drift),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use berth_solver::decisions::{Answer, Decision, Question, Recorded};
 use berth_solver::disruption::{Inputs, Settings, next_round};
-use berth_solver::model::{Catalog, NodePool, Owner, Pod, Unschedulable};
+use berth_solver::model::{Catalog, ConsolidationPolicy, NodePool, Owner, Pod, Unschedulable};
 use berth_solver::testing::*;
 
 use super::*;
@@ -97,6 +97,19 @@ fn a_node_that_stays_says_what_the_last_round_made_of_it() {
     assert_eq!(said.reasons, [expected]);
     let said = explain(&snapshot, &Latest::default(), "nodeclaim/n1").unwrap();
     assert!(said.reasons[0].contains("no round has looked"), "{:?}", said.reasons);
+}
+
+#[test]
+fn an_empty_node_whose_room_is_kept_says_for_which_buffer() {
+    let pool = NodePool { consolidation_policy: ConsolidationPolicy::WhenEmpty, ..general() };
+    let claim = up(claim("n1", &pool, type_of(&catalog(), "standard.huge")));
+    let empty = cluster().pool(pool, catalog()).node(node_of_claim(&claim)).claim(claim);
+    let reasons = |cluster: &ClusterBuilder| {
+        explain(&cluster.snapshot(), &Latest::default(), "node/n1").unwrap().reasons
+    };
+    assert!(reasons(&empty)[0].starts_with("it is about to go: "), "{:?}", reasons(&empty));
+    let kept = empty.buffer("spare", &shape(500, 512).build(), 1);
+    assert_eq!(reasons(&kept)[0], "its room is kept for buffer default/spare");
 }
 
 #[test]

@@ -31,7 +31,15 @@ pub(super) fn identity(object: &mut Object) -> Result<(), ManifestError> {
 const fn is_namespaced(class: Class) -> bool {
     match class {
         Class::Watched(
-            Kind::Pod | Kind::DaemonSet | Kind::PodDisruptionBudget | Kind::PersistentVolumeClaim,
+            Kind::Pod
+            | Kind::DaemonSet
+            | Kind::PodDisruptionBudget
+            | Kind::PersistentVolumeClaim
+            | Kind::CapacityBuffer
+            | Kind::PodTemplate
+            | Kind::Deployment
+            | Kind::StatefulSet
+            | Kind::ReplicaSet,
         )
         | Class::Workload(_) => true,
         Class::Watched(

@@ -17,6 +17,7 @@
 //! Objects of other kinds are skipped and counted. Whatever else makes no sense is an error that
 //! names file, line, object and field: here, unlike in a cluster, somebody can put it right.
 
+mod buffers;
 mod documents;
 mod error;
 pub mod export;

@@ -57,6 +57,18 @@ pub(super) enum Workload {
     Job,
 }
 
+impl Workload {
+    /// The kind that a watch would bring, for CapacityBuffers to refer to.
+    pub(super) const fn watched(self) -> Option<Kind> {
+        match self {
+            Self::StatefulSet => Some(Kind::StatefulSet),
+            Self::Deployment => Some(Kind::Deployment),
+            Self::ReplicaSet => Some(Kind::ReplicaSet),
+            Self::Job => None,
+        }
+    }
+}
+
 impl Object {
     pub(super) fn new(value: Value, origin: Origin) -> Result<Self, ManifestError> {
         let text = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -132,10 +144,10 @@ impl Object {
             .into_iter()
             .find(|known| known.as_str() == kind && watch::group_of(*known) == group);
         match (watched, group, kind) {
+            (Some(Kind::Deployment), ..) => Class::Workload(Workload::Deployment),
+            (Some(Kind::StatefulSet), ..) => Class::Workload(Workload::StatefulSet),
+            (Some(Kind::ReplicaSet), ..) => Class::Workload(Workload::ReplicaSet),
             (Some(known), ..) => Class::Watched(known),
-            (None, "apps", "Deployment") => Class::Workload(Workload::Deployment),
-            (None, "apps", "StatefulSet") => Class::Workload(Workload::StatefulSet),
-            (None, "apps", "ReplicaSet") => Class::Workload(Workload::ReplicaSet),
             (None, "batch", "Job") => Class::Workload(Workload::Job),
             (None, "scheduling.k8s.io", "PriorityClass") => Class::Priority,
             _ => Class::Unknown,

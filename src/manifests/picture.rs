@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use berth_solver::model::{Change, ClusterEvent, NodePool};
+use berth_solver::model::{Change, ClusterEvent, NodePool, TemplateKind};
 use serde_json::{Value, json};
 
 use super::object::{Class, Object, Origin, Workload};
 use super::priorities::Priorities;
 use super::workloads::{self, Controlled};
-use super::{ManifestError, Manifests, fill, nodes};
+use super::{ManifestError, Manifests, buffers, fill, nodes};
 use crate::api;
 use crate::cache::Kind;
 use crate::watch::{self, Interner, reduce};
@@ -21,7 +21,12 @@ pub(super) fn of(objects: Vec<Object>, interner: &Interner) -> Result<Manifests,
     let mut manifests = Manifests::default();
     let sorted = Sorted::of(objects, &mut manifests)?;
     let priorities = Priorities::of(&sorted.priority_classes)?;
+    // The files hold all that there is.
+    for kind in TemplateKind::ALL {
+        manifests.cluster.apply(ClusterEvent::Template(kind, Change::Replaced(Vec::new())));
+    }
     let mut controlled = Controlled::new();
+    let mut buffers = Vec::new();
     for (kind, mut object) in sorted.watched {
         prepare(kind, &mut object, &priorities)?;
         if kind == Kind::Pod
@@ -36,8 +41,12 @@ pub(super) fn of(objects: Vec<Object>, interner: &Interner) -> Result<Manifests,
             return Err(object.error(defect));
         }
         manifests.cluster.apply(event);
+        if kind == Kind::CapacityBuffer {
+            buffers.push(object);
+        }
     }
     let cluster = &mut manifests.cluster;
+    buffers::resolve(&buffers, &sorted.workloads, interner, cluster)?;
     workloads::expand(sorted.workloads, &controlled, &priorities, interner, cluster)?;
     name_namespaces(&mut manifests, interner)?;
     let picture = manifests.cluster.picture();
@@ -98,14 +107,18 @@ fn prepare(kind: Kind, object: &mut Object, priorities: &Priorities) -> Result<(
             priorities.resolve(object.map("spec")?).map_err(|problem| object.error(problem))
         }
         Kind::Node => nodes::fill(object),
-        Kind::DaemonSet => {
-            let template = object.value.pointer("/spec/template/spec");
-            match fill::missing_containers(template.unwrap_or(&Value::Null)) {
-                Some(problem) => Err(object.error(format!("spec.template.{problem}"))),
-                None => Ok(()),
-            }
-        }
+        Kind::DaemonSet => has_containers(object, "spec.template"),
+        Kind::PodTemplate => has_containers(object, "template"),
         _ => Ok(()),
+    }
+}
+
+/// Refuses a template, which is at that place in the object, that makes pods of nothing.
+fn has_containers(object: &Object, place: &str) -> Result<(), ManifestError> {
+    let spec = object.value.pointer(&format!("/{}/spec", place.replace('.', "/")));
+    match fill::missing_containers(spec.unwrap_or(&Value::Null)) {
+        Some(problem) => Err(object.error(format!("{place}.{problem}"))),
+        None => Ok(()),
     }
 }
 

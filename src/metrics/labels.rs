@@ -9,10 +9,10 @@ pub struct PoolLabels {
     pub nodepool: String,
 }
 
-/// Where a pod was bound.
+/// Where a pod was bound, or room is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct PlaceLabels {
-    /// `planned` or `elsewhere`.
+    /// A pod: `planned` or `elsewhere`. Room: `node`, `coming` (on nodes to come) or `nowhere`.
     pub place: &'static str,
 }
 

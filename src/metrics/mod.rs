@@ -111,6 +111,8 @@ pub struct Metrics {
     pub standing_plan_pods: Gauge,
     /// `berth_planned_pods_bound_total`: Pods that the plan had a node for, by where they were bound.
     pub planned_pods_bound: Family<PlaceLabels, Counter>,
+    /// `berth_buffer_places`: Places that are kept for CapacityBuffers, by where the last plan has them.
+    pub buffer_places: Family<PlaceLabels, Gauge>,
     /// `berth_effects_total`: External writes, by name and outcome.
     pub effects: Family<EffectLabels, Counter>,
     /// `berth_leader`: 1 while this replica acts.
@@ -368,6 +370,12 @@ impl Metrics {
                 r,
                 "berth_planned_pods_bound",
                 "Pods that the plan had a node for, by where they were bound",
+                Default::default(),
+            ),
+            buffer_places: add(
+                r,
+                "berth_buffer_places",
+                "Places that are kept for CapacityBuffers, by where the last plan has them",
                 Default::default(),
             ),
             effects: add(

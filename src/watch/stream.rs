@@ -1,23 +1,28 @@
 //! The watch streams themselves.
 
+mod referred;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_solver::model::Change;
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-use super::staging::{Staging, Step};
-use super::watched::{Decoded, Watched};
+use super::staging::{Output, Staging, Step};
+use super::watched::{Decoded, Deployment, PodTemplate, ReplicaSet, StatefulSet, Watched};
 use super::{Interner, objects};
 use crate::api;
 use crate::cache::{CacheSender, Kind, Stopped};
+use referred::Referred;
 
 /// The kinds that [`spawn_all`] watches: what the cache has to wait for.
-pub const KINDS: [Kind; 12] = Kind::ALL;
+pub const KINDS: [Kind; 17] = Kind::ALL;
 
 /// The longest wait before a missing resource definition is looked for again: somebody may be
 /// applying it right now.
@@ -112,11 +117,7 @@ pub fn spawn_pods(
     interner: &Arc<Interner>,
     observer: &Arc<dyn Observer>,
 ) -> JoinSet<()> {
-    let feed = Feed {
-        sender: sender.clone(),
-        interner: Arc::clone(interner),
-        observer: Arc::clone(observer),
-    };
+    let feed = Feed::new(sender, interner, observer);
     let backoff = watcher::DefaultBackoff::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(watch::<objects::Pod>(client.clone(), feed, backoff));
@@ -132,11 +133,8 @@ fn spawn_with<B: Iterator<Item = Duration> + Send + 'static>(
     backoff: impl Fn() -> B,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let feed = || Feed {
-        sender: sender.clone(),
-        interner: Arc::clone(interner),
-        observer: Arc::clone(observer),
-    };
+    let shared = Feed::new(sender, interner, observer);
+    let feed = || shared.clone();
     tasks.spawn(watch::<objects::Pod>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<objects::Node>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<api::NodeClaim>(client.clone(), feed(), backoff()));
@@ -149,14 +147,41 @@ fn spawn_with<B: Iterator<Item = Duration> + Send + 'static>(
     tasks.spawn(watch::<objects::StorageClass>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<objects::CsiNode>(client.clone(), feed(), backoff()));
     tasks.spawn(watch::<objects::VolumeAttachment>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch::<api::CapacityBuffer>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch_once_referred_to::<PodTemplate>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch_once_referred_to::<Deployment>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch_once_referred_to::<StatefulSet>(client.clone(), feed(), backoff()));
+    tasks.spawn(watch_once_referred_to::<ReplicaSet>(client.clone(), feed(), backoff()));
     tasks
 }
 
 /// Where what a stream brings goes.
+#[derive(Clone)]
 struct Feed {
     sender: CacheSender,
     interner: Arc<Interner>,
     observer: Arc<dyn Observer>,
+    referred: Arc<Referred>,
+}
+
+impl Feed {
+    fn new(sender: &CacheSender, interner: &Arc<Interner>, observer: &Arc<dyn Observer>) -> Self {
+        Self {
+            sender: sender.clone(),
+            interner: Arc::clone(interner),
+            observer: Arc::clone(observer),
+            referred: Arc::default(),
+        }
+    }
+}
+
+async fn watch_once_referred_to<T: Watched>(
+    client: Client,
+    feed: Feed,
+    backoff: impl Iterator<Item = Duration> + Send,
+) {
+    feed.referred.wait_for(T::KIND).await;
+    watch::<T>(client, feed, backoff).await;
 }
 
 async fn watch<T: Watched>(
@@ -212,6 +237,10 @@ async fn follow<T: Watched, const GUARDED: bool>(
                 let begin_anew = progress.failed(&error, feed);
                 let wait = backoff.next().unwrap_or(LONGEST_WAIT_FOR_DEFINITION);
                 let wait = match progress.last_cause {
+                    Some(Cause::NotInstalled) if T::IS_OPTIONAL => {
+                        progress.take_none(feed).await?;
+                        wait
+                    }
                     Some(Cause::NotInstalled) => wait.min(LONGEST_WAIT_FOR_DEFINITION),
                     _ => wait,
                 };
@@ -238,9 +267,11 @@ impl<T: Watched> Progress<T> {
     /// Notes a failure; returns whether the stream has to be begun anew.
     fn failed(&mut self, error: &watcher::Error, feed: &Feed) -> bool {
         let cause = Cause::of(error);
-        feed.observer.failed(T::KIND, cause);
+        if !(T::IS_OPTIONAL && cause == Cause::NotInstalled) {
+            feed.observer.failed(T::KIND, cause);
+        }
         let was_listing = self.staging.is_listing();
-        let _: Option<super::Output<T::Key, T::Record>> = self.staging.step(Step::Failed);
+        let _: Option<Output<T::Key, T::Record>> = self.staging.step(Step::Failed);
         if self.last_cause != Some(cause) {
             self.last_cause = Some(cause);
             report::<T>(cause, error);
@@ -278,18 +309,45 @@ impl<T: Watched> Progress<T> {
         if works && let Some(cause) = self.last_cause.take() {
             info!(kind = %T::KIND, after = %cause, "watch works again");
         }
-        let Some(output) = self.staging.step(step) else { return Ok(()) };
-        feed.observer.event(T::KIND);
-        if let berth_solver::model::Change::Replaced(list) = &output.change {
-            feed.observer.listed(T::KIND, list.len());
-            debug!(kind = %T::KIND, objects = list.len(), "complete list");
+        match self.staging.step(step) {
+            Some(output) => tell::<T>(output, feed).await,
+            None => Ok(()),
         }
-        feed.sender.send(T::event(output.change)).await?;
-        if output.first_list {
-            feed.sender.synced(T::KIND).await?;
+    }
+
+    /// The kind is not installed: there are no objects of it.
+    async fn take_none(&mut self, feed: &Feed) -> Result<(), Stopped> {
+        for step in [Step::Begun, Step::Completed] {
+            if let Some(output) = self.staging.step(step) {
+                tell::<T>(output, feed).await?;
+            }
         }
         Ok(())
     }
+}
+
+/// Tells the cache.
+async fn tell<T: Watched>(output: Output<T::Key, T::Record>, feed: &Feed) -> Result<(), Stopped> {
+    feed.observer.event(T::KIND);
+    let referred: BTreeSet<Kind> = match &output.change {
+        Change::Replaced(list) => {
+            feed.observer.listed(T::KIND, list.len());
+            debug!(kind = %T::KIND, objects = list.len(), "complete list");
+            list.iter().filter_map(|record| T::refers_to(record)).collect()
+        }
+        Change::Applied(record) => T::refers_to(record).into_iter().collect(),
+        Change::Deleted(_) => BTreeSet::new(),
+    };
+    feed.referred.add(referred);
+    feed.sender.send(T::event(output.change)).await?;
+    if output.first_list {
+        feed.sender.synced(T::KIND).await?;
+        // What nothing refers to is not waited for.
+        for kind in T::MAY_REFER_TO.iter().filter(|kind| !feed.referred.contains(**kind)) {
+            feed.sender.synced(*kind).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The picture's own copy of a record if it is equal: a list that repeats what is known is held
@@ -325,6 +383,12 @@ fn report<T: Watched>(cause: Cause, error: &watcher::Error) {
     let error = error as &dyn std::error::Error;
     match cause {
         Cause::Expired => info!(%kind, "watch is too old: a new list follows"),
+        Cause::NotInstalled if T::IS_OPTIONAL => info!(
+            %kind,
+            "the API server has no {}.{}, so there are none; looking for it again",
+            T::RESOURCE.plural,
+            T::RESOURCE.group
+        ),
         Cause::NotInstalled => warn!(
             %kind,
             "the API server has no {}.{}: install the definitions with \

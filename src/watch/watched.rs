@@ -1,5 +1,7 @@
 //! What each kind is called, decoded into, and reduced to.
 
+mod buffers;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use berth_solver::model::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 
+pub(super) use self::buffers::{Deployment, PodTemplate, ReplicaSet, StatefulSet};
 use super::objects::{self, Meta};
 use super::{Interner, reduce};
 use crate::api;
@@ -32,6 +35,10 @@ pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static
 
     const KIND: Kind;
     const RESOURCE: Resource;
+    /// Whether clusters may do without the kind's definition. Then there are no such objects.
+    const IS_OPTIONAL: bool = false;
+    /// Kinds that are watched only where an object of this one refers to them.
+    const MAY_REFER_TO: &'static [Kind] = &[];
 
     /// Namespace (empty if there is none), name and resource version.
     fn identity(&self) -> Identity<'_>;
@@ -43,6 +50,11 @@ pub(super) trait Watched: DeserializeOwned + Clone + fmt::Debug + Send + 'static
     fn reduce(&self, interner: &Interner) -> Result<Self::Record, String>;
 
     fn event(change: Change<Self::Key, Self::Record>) -> ClusterEvent;
+
+    /// Which of [`Self::MAY_REFER_TO`] it refers to.
+    fn refers_to(_record: &Self::Record) -> Option<Kind> {
+        None
+    }
 
     /// What the picture holds under the record's key. Only for kinds of which there are so many
     /// that a second copy of them matters.
@@ -221,6 +233,11 @@ pub const fn group_of(kind: Kind) -> &'static str {
         Kind::StorageClass => objects::StorageClass::RESOURCE.group,
         Kind::CsiNode => objects::CsiNode::RESOURCE.group,
         Kind::VolumeAttachment => objects::VolumeAttachment::RESOURCE.group,
+        Kind::CapacityBuffer => api::CapacityBuffer::RESOURCE.group,
+        Kind::PodTemplate => PodTemplate::RESOURCE.group,
+        Kind::Deployment => Deployment::RESOURCE.group,
+        Kind::StatefulSet => StatefulSet::RESOURCE.group,
+        Kind::ReplicaSet => ReplicaSet::RESOURCE.group,
     }
 }
 
@@ -248,6 +265,11 @@ pub fn applied(
         Kind::StorageClass => applied_as::<objects::StorageClass>(object, interner),
         Kind::CsiNode => applied_as::<objects::CsiNode>(object, interner),
         Kind::VolumeAttachment => applied_as::<objects::VolumeAttachment>(object, interner),
+        Kind::CapacityBuffer => applied_as::<api::CapacityBuffer>(object, interner),
+        Kind::PodTemplate => applied_as::<PodTemplate>(object, interner),
+        Kind::Deployment => applied_as::<Deployment>(object, interner),
+        Kind::StatefulSet => applied_as::<StatefulSet>(object, interner),
+        Kind::ReplicaSet => applied_as::<ReplicaSet>(object, interner),
     }
 }
 

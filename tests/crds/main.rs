@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "a test that is skipped says so")]
 
+mod buffers;
 mod cases;
 mod claims;
 mod exoscale;
@@ -34,7 +35,7 @@ fn the_stored_definitions_are_what_berth_crds_prints() -> Result<()> {
     assert!(status.success(), "berth crds: {status}");
     let stored = contents(&repository().join("deploy/crds"))?;
     let printed = contents(folder.path())?;
-    assert_eq!(stored.len(), 6);
+    assert_eq!(stored.len(), 7);
     let stale = "deploy/crds is stale: run `make crds`";
     assert!(stored == printed, "{stale}");
     let all = std::process::Command::new(env!("CARGO_BIN_EXE_berth")).arg("crds").output()?;
@@ -63,7 +64,7 @@ fn a_folder_that_cannot_be_written_is_named_and_the_exit_status_is_one() -> Resu
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr)?;
     assert!(
-        message.starts_with("berth: cannot write /nowhere/at/all/claims.berth.sh"),
+        message.starts_with("berth: cannot write /nowhere/at/all/autoscaling.x-k8s.io"),
         "{message}"
     );
     Ok(())
@@ -79,6 +80,7 @@ async fn an_api_server_takes_the_right_and_refuses_the_wrong() -> Result<()> {
     install(&plane).await?;
     rules::are_kept(&plane).await?;
     rules::transitions_are_kept(&plane).await?;
+    buffers::defaults_columns_and_versions_are_upstreams(&plane).await?;
     absent_fields_get_the_defaults_of_the_types(&plane).await?;
     manifests_are_taken_whole::<NodePool>(&plane, "manifests", 6).await?;
     manifests_are_taken_whole::<ExoscaleNodeClass>(&plane, "node-classes", 4).await?;

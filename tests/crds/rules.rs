@@ -10,7 +10,7 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::cases::{self, Case};
-use crate::{api, claims, exoscale, object};
+use crate::{api, buffers, claims, exoscale, object};
 
 /// Every case is taken or refused as it says, all of them before the test fails.
 pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
@@ -21,7 +21,9 @@ pub(super) async fn are_kept(plane: &ControlPlane) -> Result<()> {
     let exoscale_classes = api::<ExoscaleNodeClass>(plane);
     let definitions = api::<ClaimDefinition>(plane);
     let providers = api::<ClaimProvider>(plane);
+    let capacity_buffers = buffers::api(plane);
     for (kind, base, api, list) in [
+        ("CapacityBuffer", buffers::buffer(), &capacity_buffers, buffers::of_buffers()),
         ("NodePool", cases::node_pool(), &pools, cases::of_node_pools()),
         ("NodeClaim", cases::node_claim(), &claims, cases::of_node_claims()),
         ("KWOKNodeClass", cases::node_class(), &classes, cases::of_node_classes()),

@@ -12,6 +12,7 @@
 mod appliance;
 mod bad_input;
 mod bad_objects;
+mod buffers;
 mod claims;
 mod consolidation;
 mod http;

@@ -20,13 +20,20 @@ async fn json_of(arguments: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What the daemon says of a subject.
+pub async fn explain(world: &World, subject: &str) -> Value {
+    json_of(&["explain", subject, "--address", &address(world)]).await
+}
+
+fn address(world: &World) -> String {
+    format!("127.0.0.1:{}", world.daemon.ports.metrics)
+}
+
 /// Asks about every node, a pod and things that are not there, and has a round worked out from
 /// outside.
 pub async fn assert_it_can_be_asked(world: &World) {
-    let address = format!("127.0.0.1:{}", world.daemon.ports.metrics);
-    let explain = async |subject: &str| json_of(&["explain", subject, "--address", &address]).await;
     for name in world.nodes().await.unwrap().into_keys() {
-        let explained = explain(&format!("node/{name}")).await;
+        let explained = explain(world, &format!("node/{name}")).await;
         let verdict = explained["verdict"].as_str().unwrap();
         if name == UNMANAGED {
             assert_eq!(verdict, "it stays: Berth never touches it");
@@ -41,11 +48,11 @@ pub async fn assert_it_can_be_asked(world: &World) {
     let bound = pods.iter().find(|pod| crate::workload::runs(pod)).unwrap();
     let (namespace, name) =
         (bound.metadata.namespace.as_ref().unwrap(), bound.metadata.name.as_ref().unwrap());
-    let explained = explain(&format!("pod/{namespace}/{name}")).await;
+    let explained = explain(world, &format!("pod/{namespace}/{name}")).await;
     let node = bound.spec.as_ref().unwrap().node_name.as_ref().unwrap();
     assert_eq!(explained["verdict"], format!("it runs on node {node}"));
 
-    let missing = berth(&["explain", "node/moon", "--address", &address]).await;
+    let missing = berth(&["explain", "node/moon", "--address", &address(world)]).await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("node/moon is not in the cluster"));
 

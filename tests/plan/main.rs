@@ -4,6 +4,7 @@
 mod bad_input;
 #[path = "../shared/binary.rs"]
 mod binary;
+mod buffers;
 mod consolidate;
 mod json;
 mod table;

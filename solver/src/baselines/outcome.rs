@@ -7,9 +7,9 @@ use crate::constraints::{pool_requirements, topology_spread};
 use crate::model::{
     Launch, Method, Placement, Plan, Pod, Resources, Snapshot, Target, Timestamp, Unschedulable,
 };
-use crate::packing::assemble;
 use crate::packing::bins::Place;
 use crate::packing::names::Names;
+use crate::packing::{assemble, headroom};
 
 use super::counters::{Scope, Tally};
 use super::rules::{self, Part, Site};
@@ -83,6 +83,7 @@ impl Outcome {
             uid: one.pod.uid.clone(),
             reason,
         }));
+        headroom::separate(world.snapshot, &mut plan);
         plan.placements.sort_unstable();
         plan.unschedulable.sort_by(|left, right| left.pod.cmp(&right.pod));
         plan

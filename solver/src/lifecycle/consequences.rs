@@ -96,7 +96,7 @@ pub fn consequences(
         }
         // Whose rolling is a Deployment's work: what comes of it is not the API server's doing.
         Write::ReplacePod { pod, .. } => find_pod(snapshot, pod).map(|_| Vec::new()),
-        Write::RecordPoolStatus(_) => Ok(Vec::new()),
+        Write::RecordPoolStatus(_) | Write::RecordBufferStatus(_) => Ok(Vec::new()),
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::BufferStatus;
 use crate::model::{
     CapacityType, ExpireAfter, Labels, Name, NodeClaim, NodeClassReference, PodKey, Price, Removal,
     RemovalReason, Requirements, Resources, Taint, Timestamp,
@@ -232,6 +233,8 @@ pub enum Write {
     },
     /// Status of a NodePool.
     RecordPoolStatus(Box<PoolStatus>),
+    /// Status of a CapacityBuffer.
+    RecordBufferStatus(Box<BufferStatus>),
 }
 
 /// Why a claim is deleted.
@@ -476,6 +479,7 @@ impl Write {
             Self::ReleaseNode { .. } => "ReleaseNode",
             Self::ReleaseClaim { .. } => "ReleaseClaim",
             Self::RecordPoolStatus(_) => "RecordPoolStatus",
+            Self::RecordBufferStatus(_) => "RecordBufferStatus",
         }
     }
 
@@ -511,6 +515,7 @@ impl Write {
             | Self::DeletePod { pod, .. }
             | Self::NominatePod { pod, .. } => format!("pod/{}", pod.key),
             Self::RecordPoolStatus(status) => format!("nodepool/{}", status.pool),
+            Self::RecordBufferStatus(status) => format!("capacitybuffer/{}", status.buffer),
         }
     }
 }

@@ -40,6 +40,7 @@
 //! * A node that is unhealthy for too long is repaired: its claim is to be gone at once
 //!   (SetTerminationTime, then DeleteClaim).
 
+mod buffer_status;
 mod consequences;
 mod effect;
 mod health;
@@ -50,6 +51,7 @@ mod steps;
 mod termination;
 mod volumes;
 
+pub use buffer_status::{BufferStatus, Verdict, buffer_status};
 pub use consequences::{Refused, consequences};
 pub use effect::{
     Cause, ClaimRef, Effect, Instance, LaunchRequest, NewClaim, NodeRef, Observation, PodRef,

@@ -22,7 +22,10 @@ mod time;
 mod volume;
 pub mod well_known;
 
-pub use buffer::{Buffer, Headroom};
+pub use buffer::{
+    Buffer, BufferDefect, BufferDefectReason, CapacityBuffer, Headroom, Template, TemplateKind,
+    TemplateRef,
+};
 pub use claim::{Condition, ConditionStatus, NodeClaim};
 pub use cluster::{Change, ClusterEvent, ClusterState, NodeFigures, NodeState, Snapshot};
 pub use labels::{LabelSelector, Labels, SelectorOperator, SelectorRequirement};

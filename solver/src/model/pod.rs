@@ -104,7 +104,7 @@ pub enum DoNotDisrupt {
 }
 
 /// Everything about a pod that scheduling looks at. Pods of equal shape are interchangeable.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PodShape {
     /// Its namespace: selectors of affinity and spread are bound to it.
     pub namespace: Name,

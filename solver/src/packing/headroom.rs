@@ -14,9 +14,6 @@ use crate::model::{
 
 use super::groups::Group;
 
-/// More places than this of one buffer are not kept.
-const MOST_PLACES: u32 = 10_000;
-
 /// The buffers' places, a group each.
 pub fn groups(snapshot: &Snapshot) -> Vec<Group> {
     let wanted = snapshot.buffers.values().filter(|buffer| buffer.replicas > 0);
@@ -26,7 +23,7 @@ pub fn groups(snapshot: &Snapshot) -> Vec<Group> {
 fn group(buffer: &Buffer) -> Group {
     let shape = Arc::new(place_shape(&buffer.shape));
     let place = Arc::new(place(buffer, &shape));
-    let count = buffer.replicas.min(MOST_PLACES) as usize;
+    let count = buffer.replicas.min(Buffer::MOST_PLACES) as usize;
     Group { pods: vec![place; count], ..Group::new(shape, None) }
 }
 

@@ -128,7 +128,7 @@ impl Queue {
 
     /// Room to keep free is looked after every so often, though nobody waits.
     fn look_at_headroom(&self, snapshot: &Snapshot, now: Timestamp) -> Due {
-        if snapshot.buffers.is_empty() {
+        if snapshot.buffers.values().all(|buffer| buffer.replicas == 0) {
             return Due::Never;
         }
         match self.planned_at.map(|at| at + self.settings.retry_after) {
@@ -256,9 +256,7 @@ fn place(snapshot: &Snapshot, target: &Target) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{
-        Buffer, Change, ClusterEvent, ClusterState, NodeClaim, Pod, Unschedulable, well_known,
-    };
+    use crate::model::{ClusterState, NodeClaim, Pod, Unschedulable, well_known};
     use crate::testing::*;
 
     use super::*;
@@ -377,19 +375,14 @@ mod tests {
 
     #[test]
     fn room_to_keep_free_is_looked_after_though_nobody_waits() {
-        let spare = Buffer {
-            key: waiting_pod("spare").key,
-            uid: "uid-spare".into(),
-            shape: shape(100, 64).build(),
-            replicas: 1,
-        };
-        let event = ClusterEvent::Buffer(Change::Applied(spare));
-        let snapshot = cluster().event(event).snapshot();
+        let snapshot = cluster().buffer("spare", &shape(100, 64).build(), 1).snapshot();
         let mut queue = Queue::default();
         assert_eq!(queue.look(&snapshot, at(0)), Due::Now);
         queue.record(&empty_plan(), at(0));
         assert_eq!(queue.look(&snapshot, at(1)), Due::At(at(10_000)));
         assert_eq!(queue.look(&snapshot, at(10_000)), Due::Now);
+        let nothing = cluster().buffer("spare", &shape(100, 64).build(), 0).snapshot();
+        assert_eq!(queue.look(&nothing, at(10_000)), Due::Never);
     }
 
     #[test]

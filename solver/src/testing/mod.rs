@@ -44,9 +44,9 @@ pub use storage::{storage_class, volume, volume_claim};
 pub use workloads::Workload;
 
 use crate::model::{
-    Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, Node, NodeClaim,
-    NodePool, Operator, Pod, PodDisruptionBudget, Requirements, Snapshot, Taint, TaintEffect,
-    ValueSet,
+    Buffer, Catalog, Change, ClusterEvent, ClusterState, DaemonSet, Labels, Name, Node, NodeClaim,
+    NodePool, Operator, Pod, PodDisruptionBudget, PodShape, Requirements, Snapshot, Taint,
+    TaintEffect, ValueSet,
 };
 
 /// Labels from pairs.
@@ -136,6 +136,14 @@ impl ClusterBuilder {
     #[must_use]
     pub fn pod_disruption_budget(self, budget: PodDisruptionBudget) -> Self {
         self.event(ClusterEvent::PodDisruptionBudget(Change::Applied(budget)))
+    }
+
+    /// Adds room to keep free in the namespace `default`, for so many pods of this shape.
+    #[must_use]
+    pub fn buffer(self, name: &str, shape: &Arc<PodShape>, replicas: u32) -> Self {
+        let Pod { key, uid, .. } = pod(name, shape);
+        let buffer = Buffer::new(key, uid, Arc::clone(shape), replicas);
+        self.event(ClusterEvent::Buffer(Change::Applied(buffer)))
     }
 
     /// Lets any event happen.

@@ -55,19 +55,13 @@ pub(super) fn check(
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{Buffer, Change, ClusterEvent, Headroom, Plan, Target};
+    use crate::model::{Headroom, Plan, Target};
     use crate::testing::{ClusterBuilder, cluster, node, pod, shape, taint};
     use crate::verify::Code;
     use crate::verify::testing::{codes, on_nodes};
 
     fn with_buffer(replicas: u32) -> ClusterBuilder {
-        let buffer = Buffer {
-            key: pod("spare", &shape(1, 1).build()).key,
-            uid: "uid-spare".into(),
-            shape: shape(1_000, 100).build(),
-            replicas,
-        };
-        cluster().event(ClusterEvent::Buffer(Change::Applied(buffer)))
+        cluster().buffer("spare", &shape(1_000, 100).build(), replicas)
     }
 
     #[test]

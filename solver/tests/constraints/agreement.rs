@@ -94,10 +94,7 @@ impl Dice {
         }
         if self.often(40) {
             let shape = self.of(&shapes);
-            let key = pod("spare", &shape).key;
-            let replicas = self.0.random_range(1..6);
-            let buffer = Buffer { key, uid: "uid-spare".into(), shape, replicas };
-            cluster = cluster.event(ClusterEvent::Buffer(Change::Applied(buffer)));
+            cluster = cluster.buffer("spare", &shape, self.0.random_range(1..6));
         }
         for index in 0..self.0.random_range(1..20) {
             let base = pod(&format!("p{index:02}"), &self.of(&shapes));

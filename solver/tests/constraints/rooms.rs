@@ -1,7 +1,5 @@
 //! Who comes first, what is kept free, what is on its way.
 
-use std::sync::Arc;
-
 use berth_solver::model::*;
 use berth_solver::testing::*;
 
@@ -34,19 +32,10 @@ fn a_pod_that_others_were_evicted_for_is_not_planned_for_and_keeps_its_room() {
     assert_eq!(outcome(&planned(&base().pod(gone))), ["large in a"]);
 }
 
-fn buffer(replicas: u32, shape: &Arc<PodShape>) -> ClusterEvent {
-    ClusterEvent::Buffer(Change::Applied(Buffer {
-        key: pod("spare", shape).key,
-        uid: "uid-spare".into(),
-        shape: Arc::clone(shape),
-        replicas,
-    }))
-}
-
 #[test]
 fn room_is_kept_beside_what_waits_and_nobody_is_placed_there() {
     let place = shape(1_000, 100).build();
-    let cluster = base().event(buffer(3, &place)).node(in_zone("n", "a", 1_500));
+    let cluster = base().buffer("spare", &place, 3).node(in_zone("n", "a", 1_500));
     let plan = planned(&cluster);
     assert!(plan.placements.is_empty() && plan.unschedulable.is_empty());
     let kept: Vec<(Option<&Target>, u32)> =
@@ -66,7 +55,7 @@ fn room_that_there_is_none_for_is_told_and_costs_no_pod_its_place() {
     let (mut general, catalog) = shop();
     general.limits.nodes = Some(1);
     let place = shape(1_500, 100).build();
-    let cluster = cluster().pool(general, catalog).event(buffer(9, &place)).pod(pod("p", &place));
+    let cluster = cluster().pool(general, catalog).buffer("spare", &place, 9).pod(pod("p", &place));
     let plan = planned(&cluster);
     assert!(plan.unschedulable.is_empty());
     let none = plan.headroom.iter().find(|one| one.target.is_none()).unwrap();

@@ -1,6 +1,8 @@
 //! What writes change in objects, as JSON: pure, and idempotent.
 
-use berth_solver::lifecycle::{Instance, PoolStatus, Registration, Write, disrupted_taint};
+use berth_solver::lifecycle::{
+    BufferStatus, Instance, PoolStatus, Registration, Verdict, Write, disrupted_taint,
+};
 use berth_solver::model::{Labels, Name, Taint, Timestamp, well_known, well_known::condition};
 use serde_json::{Map, Value, json};
 
@@ -279,6 +281,25 @@ pub(super) fn pool_status(object: &mut Value, status: &PoolStatus, now: Timestam
     }
 }
 
+/// The status of a CapacityBuffer.
+pub(super) fn buffer_status(object: &mut Value, status: &BufferStatus, now: Timestamp) {
+    let strategy = object["spec"]["provisioningStrategy"].clone();
+    object["status"]["provisioningStrategy"] = strategy;
+    object["status"]["replicas"] = json!(status.replicas);
+    if let Some((name, generation)) = &status.template {
+        object["status"]["podTemplateRef"] = json!({ "name": name.as_str() });
+        object["status"]["podTemplateGeneration"] = json!(generation);
+    } else if let Some(said) = object["status"].as_object_mut() {
+        said.remove("podTemplateRef");
+        said.remove("podTemplateGeneration");
+    }
+    let provisioning = status.provisioning.as_ref().map(|verdict| ("Provisioning", verdict));
+    let ready = ("ReadyForProvisioning", &status.ready);
+    for (kind, Verdict { holds, reason, message }) in [ready].into_iter().chain(provisioning) {
+        set_condition(object, &Said { kind, holds: *holds, reason, message }, now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,5 +420,38 @@ mod tests {
         pool_status(&mut object, &status, Timestamp::from_seconds(2));
         assert_eq!(of(&object, 0), (json!("True"), json!("")));
         assert_eq!(of(&object, 2), (json!("True"), json!("")));
+    }
+
+    #[test]
+    fn a_buffers_status_names_its_template_only_where_it_has_one() {
+        let verdict = |holds: bool, reason: &str| Verdict {
+            holds,
+            reason: reason.into(),
+            message: berth_solver::model::Name::default(),
+        };
+        let buffer = berth_solver::model::PodKey { namespace: "shop".into(), name: "spare".into() };
+        let mut status = BufferStatus {
+            buffer,
+            uid: "u".into(),
+            replicas: 3,
+            template: Some(("web".into(), 7)),
+            ready: verdict(true, "Resolved"),
+            provisioning: None,
+        };
+        let mut object = json!({ "spec": { "provisioningStrategy": "s" } });
+        buffer_status(&mut object, &status, Timestamp::from_seconds(1));
+        let said = &object["status"];
+        assert_eq!((&said["replicas"], &said["provisioningStrategy"]), (&json!(3), &json!("s")));
+        assert_eq!(said["podTemplateRef"], json!({ "name": "web" }));
+        assert_eq!(said["podTemplateGeneration"], json!(7));
+        assert_eq!(said["conditions"].as_array().unwrap().len(), 1, "no plan has looked yet");
+        status.template = None;
+        status.provisioning = Some(verdict(false, "RequiresNewCapacity"));
+        buffer_status(&mut object, &status, Timestamp::from_seconds(2));
+        let said = &object["status"];
+        assert!(
+            said.get("podTemplateRef").is_none() && said.get("podTemplateGeneration").is_none()
+        );
+        assert_eq!(said["conditions"][1]["reason"], "RequiresNewCapacity");
     }
 }

@@ -83,6 +83,11 @@ impl KubeWriter {
         self.of_kind("karpenter.sh", "NodePool")
     }
 
+    fn buffers(&self, namespace: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<api::CapacityBuffer>(&());
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
     fn pods(&self, namespace: &str) -> Api<k8s_openapi::api::core::v1::Pod> {
         Api::namespaced(self.client.clone(), namespace)
     }
@@ -232,6 +237,12 @@ impl KubeWriter {
             Write::RecordPoolStatus(status) => {
                 let record = |object: &mut Value| changes::pool_status(object, status, now);
                 self.change(&self.pools(), &status.pool, None, Part::Status, &record).await
+            }
+            Write::RecordBufferStatus(status) => {
+                let record = |object: &mut Value| changes::buffer_status(object, status, now);
+                let buffers = self.buffers(&status.buffer.namespace);
+                let (name, uid) = (&status.buffer.name, Some(status.uid.as_str()));
+                gone_is_done(self.change(&buffers, name, uid, Part::Status, &record).await)
             }
             Write::RecordRegistered { claim, .. }
             | Write::RecordInitialized { claim }

@@ -67,6 +67,9 @@ impl Autoscaler {
             (Effect::Write(Write::RecordPoolStatus(status)), Ok(_)) => {
                 self.memory.pool_statuses.written(&snapshot, status);
             }
+            (Effect::Write(Write::RecordBufferStatus(status)), Ok(_)) => {
+                self.memory.buffer_statuses.written(status);
+            }
             _ => {}
         }
     }

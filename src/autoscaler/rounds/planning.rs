@@ -60,6 +60,7 @@ impl Autoscaler {
         log_plan(&plan, planned.took);
         self.create(&planned.snapshot, &plan);
         self.memory.queue.record(&plan, now);
+        self.memory.buffer_statuses.planned(&plan);
         self.tell(notices::of_plan(&plan), now);
     }
 

@@ -15,6 +15,8 @@ struct Document<'a> {
     nodes: Vec<Node<'a>>,
     existing: Vec<Existing<'a>>,
     unschedulable: Vec<Unschedulable<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headroom: Vec<Room<'a>>,
     price_per_hour: Price,
     lower_bound_per_hour: Price,
     /// `null` if the bound is nothing but the price is not.
@@ -52,6 +54,18 @@ struct Unschedulable<'a> {
     reason: &'a str,
 }
 
+/// Room that is kept free for a CapacityBuffer.
+#[derive(Serialize)]
+struct Room<'a> {
+    buffer: String,
+    places: u32,
+    /// A launch's, a node's, or a NodeClaim's; none if there is no place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+}
+
 /// Why a pod that the plan does not speak of has no place.
 pub(super) const GATED: &str = "its schedulingGates hold it back";
 
@@ -85,6 +99,16 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
             .into_iter()
             .map(|(pod, reason)| Unschedulable { pod: pod.to_string(), reason })
             .collect(),
+        headroom: plan
+            .headroom
+            .iter()
+            .map(|room| Room {
+                buffer: room.buffer.to_string(),
+                places: room.places,
+                node: room.target.as_ref().map(|target| host(&input.snapshot, target).as_str()),
+                reason: &room.reason,
+            })
+            .collect(),
         price_per_hour: plan.price,
         lower_bound_per_hour: plan.lower_bound,
         gap: plan.gap(),
@@ -103,15 +127,20 @@ pub(super) fn pods_by_target<'a>(
 ) -> BTreeMap<&'a Name, Vec<String>> {
     let mut pods: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
     for placement in &made.plan.placements {
-        let name = match &placement.target {
-            Target::Node(name) => name,
-            Target::Claim(name) => {
-                let claim = snapshot.claims.get(name);
-                let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
-                node.map_or(name, |state| &state.node.name)
-            }
-        };
+        let name = host(snapshot, &placement.target);
         pods.entry(name).or_default().push(placement.pod.to_string());
     }
     pods
+}
+
+/// What a target is called.
+fn host<'a>(snapshot: &'a Snapshot, target: &'a Target) -> &'a Name {
+    match target {
+        Target::Node(name) => name,
+        Target::Claim(name) => {
+            let claim = snapshot.claims.get(name);
+            let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
+            node.map_or(name, |state| &state.node.name)
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use berth_solver::model::{CapacityType, Launch, Name, Plan, Price, Resources};
+use berth_solver::model::{CapacityType, Launch, Name, Plan, PodKey, Price, Resources};
 
 use super::document::{GATED, pods_by_target};
 use super::input::Input;
@@ -20,6 +20,7 @@ pub(super) fn text(input: &Input, made: &Made, others: &[Compared]) -> String {
     let mut text = launches(&made.plan, count);
     text.push_str(&existing::table_of(&input.snapshot, &pods));
     text.push_str(&without_place(input, &made.plan));
+    text.push_str(&headroom(&made.plan));
     text.push_str(&summary(made, others));
     text
 }
@@ -123,6 +124,32 @@ fn without_place(input: &Input, plan: &Plan) -> String {
         let _ = writeln!(text, "  and {} more reasons", ranked.len() - MOST_REASONS);
     }
     text
+}
+
+/// How much room is kept free, buffer by buffer.
+fn headroom(plan: &Plan) -> String {
+    #[derive(Default)]
+    struct Room<'a> {
+        kept: u32,
+        missing: u32,
+        why: &'a str,
+    }
+    let mut rooms: BTreeMap<&PodKey, Room<'_>> = BTreeMap::new();
+    for found in &plan.headroom {
+        let room = rooms.entry(&found.buffer).or_default();
+        match &found.target {
+            Some(_) => room.kept += found.places,
+            None => (room.missing, room.why) = (room.missing + found.places, &found.reason),
+        }
+    }
+    rooms.iter().fold(String::new(), |mut text, (buffer, Room { kept, missing, why })| {
+        let _ = write!(text, "room for {kept} more of buffer {buffer}");
+        if *missing > 0 {
+            let _ = write!(text, ", none for {missing}: {why}");
+        }
+        text.push('\n');
+        text
+    })
 }
 
 fn summary(made: &Made, others: &[Compared]) -> String {

@@ -24,7 +24,9 @@ pub use storage::{
     CsiNode, PersistentVolume, PersistentVolumeClaim, StorageClass, TopologySelectorTerm,
     VolumeAttachment, VolumeNodeAffinity,
 };
-pub use workload::{DaemonSet, Node, NodeSpec, NodeStatus, PodTemplate, Taint};
+pub use workload::{
+    DaemonSet, Node, NodeSpec, NodeStatus, PodTemplate, StoredTemplate, Taint, Workload,
+};
 
 /// Decodes one object out of a JSON or YAML value.
 ///

@@ -15,7 +15,31 @@ compact! {
         template: PodTemplate,
     }
 
-    /// `spec.template` of a workload.
+    /// `apps/v1` Deployment, StatefulSet or ReplicaSet.
+    struct Workload {
+        /// `metadata`.
+        metadata: Meta,
+        /// `spec`.
+        spec: WorkloadSpec,
+    }
+
+    /// `spec`.
+    struct WorkloadSpec {
+        /// `replicas`.
+        replicas: Option<i64>,
+        /// `template`.
+        template: PodTemplate,
+    }
+
+    /// `v1` PodTemplate.
+    struct StoredTemplate {
+        /// `metadata`.
+        metadata: Meta,
+        /// `template`.
+        template: PodTemplate,
+    }
+
+    /// What a workload's pods are made from.
     struct PodTemplate {
         /// `metadata`.
         metadata: Meta,

@@ -4,7 +4,9 @@
 //! as what a watch brings.
 
 mod affinity;
+mod buffer;
 mod daemonset;
+mod limits;
 mod namespace;
 mod node;
 mod nodeclaim;
@@ -17,6 +19,7 @@ mod storage;
 
 use berth_solver::model::{ConditionStatus, Name, Taint, TaintEffect, Timestamp};
 
+pub use buffer::{capacity_buffer, pod_template, workload};
 pub use daemonset::daemon_set;
 pub use namespace::namespace;
 pub use node::node;

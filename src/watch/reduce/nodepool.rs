@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use berth_solver::model::{
     ConsolidateAfter, ConsolidationPolicy, DisruptionBudget, DisruptionReason, ExpireAfter, Limits,
-    Name, NodeClassReference, NodePool, NodesLimit, Price, well_known,
+    Name, NodeClassReference, NodePool, NodesLimit,
 };
 
 use super::Defects;
+use super::limits::{limits, price_limit};
 use super::requirement::{api_taints, labels, moment, optional, requirements};
 use crate::api::{self, parse_duration, parse_never, parse_schedule, template_hash};
 use crate::watch::Interner;
-use crate::watch::quantity::Quantity;
 
 const TEMPLATE: &str = "spec.template.spec";
 const DISRUPTION: &str = "spec.disruption";
@@ -112,65 +112,6 @@ fn grace_period(text: Option<&str>, place: &str, defects: &mut Defects) -> Optio
     parse_duration(text?).map_err(|error| defects.add(|| format!("{place}: {error}"))).ok()
 }
 
-fn limits(
-    list: Option<&BTreeMap<String, api::Quantity>>,
-    interner: &Interner,
-    defects: &mut Defects,
-) -> Limits {
-    let mut limits = Limits::default();
-    let mut extended = Vec::new();
-    for (name, quantity) in list.into_iter().flatten() {
-        let amount = match Quantity::parse(&quantity.0) {
-            Ok(amount) if !amount.is_negative() => amount,
-            Ok(_) => {
-                defects.add(|| {
-                    format!("spec.limits.{name}: {} is negative: expected 0 or more", quantity.0)
-                });
-                Quantity::default()
-            }
-            Err(error) => {
-                defects.add(|| format!("spec.limits.{name}: {error}"));
-                Quantity::default()
-            }
-        };
-        match name.as_str() {
-            "cpu" => limits.cpu = Some(amount.milli()),
-            "memory" => limits.memory = Some(amount.units()),
-            "ephemeral-storage" => limits.ephemeral_storage = Some(amount.units()),
-            "pods" => limits.pods = Some(amount.units()),
-            "nodes" => limits.nodes = Some(amount.units()),
-            "price" => limits.price = Some(price(amount)),
-            _ => extended.push((interner.name(name), amount.units())),
-        }
-    }
-    limits.extended = extended.into();
-    limits
-}
-
-/// The most that the pool's nodes may cost together in an hour, from its annotation.
-fn price_limit(
-    annotations: Option<&BTreeMap<String, String>>,
-    defects: &mut Defects,
-) -> Option<Price> {
-    let text = annotations?.get(well_known::PRICE_LIMIT_ANNOTATION)?;
-    let limit = text.trim().parse::<f64>().ok().and_then(|limit| Price::per_hour(limit).ok());
-    if limit.is_none() {
-        defects.add(|| {
-            format!(
-                "metadata.annotations.{}: {text:?} is no price per hour: expected a number such as \
-                 1.25, 0 or more",
-                well_known::PRICE_LIMIT_ANNOTATION
-            )
-        });
-    }
-    limit
-}
-
-fn price(amount: Quantity) -> Price {
-    let milli = u64::try_from(amount.milli()).unwrap_or_default();
-    Price::from_nanos(milli.saturating_mul(1_000_000))
-}
-
 fn policy(text: &str, defects: &mut Defects) -> ConsolidationPolicy {
     match text {
         "WhenEmpty" => ConsolidationPolicy::WhenEmpty,
@@ -261,7 +202,7 @@ fn number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_solver::model::{Operator, Taint, TaintEffect, ValueSet};
+    use berth_solver::model::{Operator, Price, Taint, TaintEffect, ValueSet};
 
     fn reduced(yaml: &str) -> NodePool {
         let pool: api::NodePool = serde_saphyr::from_str(yaml).unwrap();

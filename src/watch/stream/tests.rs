@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cache::{self, Cache, Settings};
 
+mod buffers;
 mod follower;
 mod hazards;
 mod orders;
@@ -33,7 +34,7 @@ impl Observer for Notes {
     }
 }
 
-/// A cache that waits for one kind, and what a stream of it brings.
+/// A cache that waits for one kind and those that it may refer to, and what a stream of it brings.
 struct Rig<T: Watched> {
     feed: Feed,
     cache: Cache,
@@ -43,12 +44,13 @@ struct Rig<T: Watched> {
 
 impl<T: Watched> Rig<T> {
     fn new() -> Self {
-        let (writer, sender, cache) = cache::channel(Settings::default(), [T::KIND]);
+        let kinds = [T::KIND].into_iter().chain(T::MAY_REFER_TO.iter().copied());
+        let (writer, sender, cache) = cache::channel(Settings::default(), kinds);
         tokio::spawn(writer.run());
         let notes = Arc::new(Notes::default());
         let interner = Arc::new(Interner::new());
         let observer: Arc<dyn Observer> = Arc::clone(&notes) as _;
-        let feed = Feed { sender, interner, observer };
+        let feed = Feed::new(&sender, &interner, &observer);
         Self { feed, cache, progress: Progress::new(), notes }
     }
 
@@ -230,6 +232,10 @@ fn the_resources_are_where_the_api_server_has_them() {
     assert_eq!(path::<objects::Pod>(), "/api/v1/pods");
     assert_eq!(path::<objects::DaemonSet>(), "/apis/apps/v1/daemonsets");
     assert_eq!(path::<objects::PodDisruptionBudget>(), "/apis/policy/v1/poddisruptionbudgets");
+    let buffers = "/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers";
+    assert_eq!(path::<api::CapacityBuffer>(), buffers);
+    assert_eq!(path::<PodTemplate>(), "/api/v1/podtemplates");
+    assert_eq!(path::<ReplicaSet>(), "/apis/apps/v1/replicasets");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, StorageClass, Volume, VolumeAttachment, VolumeClaim,
+    Buffer, CapacityBuffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool,
+    Pod, PodDisruptionBudget, PodKey, StorageClass, Template, TemplateKind, Volume,
+    VolumeAttachment, VolumeClaim,
 };
 
+mod buffers;
 mod figures;
 mod links;
 mod snapshot;
@@ -64,7 +66,12 @@ pub enum ClusterEvent {
     CsiNode(Change<Name, CsiNode>),
     /// VolumeAttachments, by name.
     VolumeAttachment(Change<Name, VolumeAttachment>),
-    /// Room to keep free, by namespace and name.
+    /// CapacityBuffers, by namespace and name.
+    CapacityBuffer(Change<PodKey, CapacityBuffer>),
+    /// What CapacityBuffers may refer to, one kind at a time, by namespace and name.
+    Template(TemplateKind, Change<PodKey, Template>),
+    /// Room to keep free, by namespace and name: worked out already, for those who have neither
+    /// CapacityBuffers nor templates.
     Buffer(Change<PodKey, Buffer>),
     /// What a NodePool's cloud sells: the pool's name and the catalog.
     Catalog(Change<Name, (Name, Arc<Catalog>)>),

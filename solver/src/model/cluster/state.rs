@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+use super::buffers::Buffers;
 use super::figures::NodeFigures;
 use super::{Change, ClusterEvent, NodeState, Snapshot};
-use crate::model::{Name, Node, NodeClaim, Pod, PodKey, Resources};
+use crate::model::{Buffer, Name, Node, NodeClaim, Pod, PodKey, Resources};
 
 /// The one mutable picture of the cluster. It has one writer, who feeds it events and hands out
 /// snapshots.
@@ -17,6 +18,8 @@ pub struct ClusterState {
     picture: Snapshot,
     /// Pods bound to nodes that are not known (yet), by node.
     stray: BTreeMap<Name, BTreeMap<PodKey, Arc<Pod>>>,
+    /// What the picture's buffers are worked out from.
+    buffers: Buffers,
 }
 
 impl ClusterState {
@@ -65,9 +68,13 @@ impl ClusterState {
             ClusterEvent::VolumeAttachment(change) => {
                 apply(&mut self.picture.volume_attachments, change, |one| one.name.clone())
             }
-            ClusterEvent::Buffer(change) => {
-                apply(&mut self.picture.buffers, change, |buffer| buffer.key.clone())
+            ClusterEvent::CapacityBuffer(change) => {
+                self.buffers.want(change) && self.resolve_buffers()
             }
+            ClusterEvent::Template(kind, change) => {
+                self.buffers.set_templates(kind, change) && self.resolve_buffers()
+            }
+            ClusterEvent::Buffer(change) => self.set_buffers(change),
             ClusterEvent::Namespace(change) => apply_pairs(&mut self.picture.namespaces, change),
             ClusterEvent::Catalog(change) => apply_pairs(&mut self.picture.catalogs, change),
         };
@@ -75,6 +82,15 @@ impl ClusterState {
             self.picture.generation += 1;
         }
         changed
+    }
+
+    fn resolve_buffers(&mut self) -> bool {
+        let resolved = self.buffers.resolved();
+        self.set_buffers(Change::Replaced(resolved))
+    }
+
+    fn set_buffers(&mut self, change: Change<PodKey, Buffer>) -> bool {
+        apply(&mut self.picture.buffers, change, |buffer| buffer.key.clone())
     }
 
     fn apply_pods(&mut self, change: Change<PodKey, Pod>) -> bool {
@@ -297,7 +313,7 @@ fn sorted<T, K: Ord>(mut list: Vec<Arc<T>>, key_of: impl Fn(&T) -> &K) -> Vec<Ar
     list
 }
 
-fn apply<K: Ord + Clone, T: PartialEq>(
+pub(super) fn apply<K: Ord + Clone, T: PartialEq>(
     map: &mut OrdMap<K, Arc<T>>,
     change: Change<K, T>,
     key_of: impl Fn(&T) -> K,

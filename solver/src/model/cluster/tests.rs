@@ -4,7 +4,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Bytes, MilliCpu, PodPhase, PodShape, Resources, Timestamp, well_known};
+use crate::model::{
+    Bytes, Limits, MilliCpu, PodPhase, PodShape, Resources, TemplateRef, Timestamp, well_known,
+};
 use crate::testing::{bound, exoscale_catalog, labels, pod, pool, shape, taint};
 
 fn pod_applied(pod: Pod) -> ClusterEvent {
@@ -399,4 +401,53 @@ proptest! {
             check_figures(state.picture());
         }
     }
+}
+
+#[test]
+fn buffers_are_worked_out_whatever_comes_first_and_follow_what_they_refer_to() {
+    let half_of = |name: &str| {
+        let PodKey { namespace, .. } = pod("x", &web()).key;
+        ClusterEvent::CapacityBuffer(Change::Applied(CapacityBuffer {
+            key: PodKey { namespace, name: "spare".into() },
+            uid: "uid-spare".into(),
+            generation: 1,
+            active: true,
+            template: Ok(TemplateRef { kind: TemplateKind::Deployment, name: name.into() }),
+            replicas: None,
+            percentage: Some(50),
+            limits: Limits::default(),
+        }))
+    };
+    let deployment = |name: &str, replicas: u32| Template {
+        key: pod(name, &web()).key,
+        generation: 1,
+        shape: web(),
+        replicas,
+        defect: None,
+    };
+    let applied = |template| ClusterEvent::Template(TemplateKind::Deployment, template);
+    let places = |state: &ClusterState| {
+        let mut buffers = state.picture().buffers.values();
+        buffers.next().map(|buffer| (buffer.replicas, buffer.defect.is_some()))
+    };
+
+    let mut state = after([half_of("web")]);
+    assert_eq!(places(&state), None, "nobody has said which Deployments there are");
+    assert!(state.apply(applied(Change::list([deployment("other", 9)]))));
+    assert_eq!(places(&state), Some((0, true)), "there is none of that name");
+    assert!(state.apply(applied(Change::Applied(deployment("web", 6)))));
+    assert_eq!(places(&state), Some((3, false)));
+    assert!(!state.apply(applied(Change::Applied(deployment("other", 8)))), "nobody asked");
+    assert!(state.apply(half_of("other")));
+    assert_eq!(places(&state), Some((4, false)));
+    let other = deployment("other", 8).key;
+    assert!(state.apply(applied(Change::Deleted(other))));
+    assert_eq!(places(&state), Some((0, true)));
+    assert!(state.apply(ClusterEvent::CapacityBuffer(Change::Replaced(Vec::new()))));
+    assert_eq!(places(&state), None);
+
+    let mut state = after([applied(Change::list([deployment("web", 6)]))]);
+    assert_eq!(state.picture().generation, 0, "no buffer, no change");
+    assert!(state.apply(half_of("web")));
+    assert_eq!(places(&state), Some((3, false)));
 }
