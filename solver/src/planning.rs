@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use crate::baselines::{self, Policy};
 use crate::constraints::topology_spread;
 use crate::model::{Plan, Price, Snapshot, Timestamp};
-use crate::packing::{self, Settings, Stop};
+use crate::packing::{self, Part, Settings, Stop};
 use crate::verify::{Violation, verify};
 
 /// Up to so many pending pods the baselines are asked, too.
@@ -46,7 +46,7 @@ pub fn plan(
 ) -> Planned {
     let ask_peers = snapshot.unbound.len() <= FEW_PODS
         && snapshot.claims.values().all(|claim| claim.planned_pods.is_empty());
-    let packers = Share { stop, share: if ask_peers { PACKERS_SHARE } else { 1.0 } };
+    let packers = Part::until(if ask_peers { PACKERS_SHARE } else { 1.0 }, stop);
     let mut planned = Planned::default();
     let greedy = Settings { column_rounds: 0, search_rounds: 0, ..settings.clone() };
     let simpler = [settings.clone(), greedy.clone(), Settings { keep_claims: false, ..greedy }];
@@ -122,20 +122,4 @@ fn has_wishes(snapshot: &Snapshot) -> bool {
         !pod.shape.preferred_node_affinity.is_empty()
             || spread.into_iter().any(|one| !topology_spread::is_hard(one))
     })
-}
-
-/// A share of somebody's time.
-struct Share<'s> {
-    stop: &'s dyn Stop,
-    share: f64,
-}
-
-impl Stop for Share<'_> {
-    fn should_stop(&self) -> bool {
-        self.spent() >= 1.0 || self.stop.should_stop()
-    }
-
-    fn spent(&self) -> f64 {
-        self.stop.spent() / self.share
-    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::dimensions;
 use super::duals;
 use super::fill::{self, Pattern, Waiting};
+use super::offerings::Candidate;
 use super::state::{Class, State};
 
 /// Places as many pods of the classes as possible; what is left stays in `remaining`.
@@ -26,7 +27,7 @@ fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class]) {
         return;
     }
     let all: Vec<usize> = (0..classes.len()).collect();
-    let values = values(state, classes, &all, None);
+    let (values, _) = values(state, classes, &all, None);
     let mut order: Vec<usize> = all;
     order.sort_by(|left, right| {
         let priority = |class: usize| problem.groups[classes[class].group].shape.priority;
@@ -63,7 +64,7 @@ pub fn values(
     classes: &[Class],
     which: &[usize],
     weight: Option<i32>,
-) -> Vec<f64> {
+) -> (Vec<f64>, Vec<f64>) {
     let problem = state.problem;
     type Kind<'k> = (usize, Option<&'k [bool]>, Vec<usize>);
     let mut kinds: Vec<Kind<'_>> = Vec::new();
@@ -76,6 +77,7 @@ pub fn values(
         }
     }
     let mut values = vec![0.0; classes.len()];
+    let mut dearest = vec![0.0_f64; problem.dimensions.len()];
     for (signature, tuples, members) in kinds {
         let mut demand = vec![0.0; problem.dimensions.len()];
         for class in &members {
@@ -101,18 +103,19 @@ pub fn values(
         let machines: Vec<(&[f64], f64)> =
             machines.iter().map(|(capacity, cost)| (capacity.as_slice(), *cost)).collect();
         let prices = duals::resource_prices(&demand, &machines);
+        dearest.iter_mut().zip(&prices).for_each(|(most, price)| *most = most.max(*price));
         for class in members {
             let wanted = &problem.groups[classes[class].group].demand;
             values[class] =
                 wanted.iter().zip(&prices).map(|(amount, price)| *amount as f64 * price).sum();
         }
     }
-    values
+    (values, dearest)
 }
 
 /// Launches nodes of pools of one weight for the waiting classes.
 pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usize], weight: i32) {
-    let values = values(state, classes, which, Some(weight));
+    let (values, dearest) = values(state, classes, which, Some(weight));
     let problem = state.problem;
     let mut waiting: Vec<Waiting> = which
         .iter()
@@ -127,12 +130,18 @@ pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usi
     waiting.sort_by(|left, right| {
         right.value.total_cmp(&left.value).then_with(|| left.class.cmp(&right.class))
     });
+    let mut demand = vec![0.0; problem.dimensions.len()];
+    for one in &waiting {
+        let each = &problem.groups[classes[one.class].group].demand;
+        let add = |(sum, amount): (&mut f64, &i64)| *sum += *amount as f64 * f64::from(one.count);
+        demand.iter_mut().zip(each).for_each(add);
+    }
     let mut open: Vec<(usize, f64)> = problem
         .candidates
         .iter()
         .enumerate()
         .filter(|(_, candidate)| problem.cells[candidate.cell].weight == weight)
-        .map(|(index, _)| (index, f64::INFINITY))
+        .map(|(index, candidate)| (index, most_for_money(candidate, &dearest, &demand)))
         .collect();
     while let Some(pattern) = best_pattern(state, classes, &waiting, &mut open) {
         let fits = repetitions(state, &pattern, &waiting);
@@ -158,6 +167,15 @@ pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usi
         }
         waiting.retain(|waiting| waiting.count > 0);
     }
+}
+
+/// The value for money that no content of a candidate can beat: as much of each resource as it has,
+/// and as waiting pods ask for, at the most that it is worth to any of them.
+fn most_for_money(candidate: &Candidate, dearest: &[f64], demand: &[f64]) -> f64 {
+    let usable = candidate.room.iter().zip(demand).map(|(has, asked)| (*has as f64).min(*asked));
+    let worth: f64 = usable.zip(dearest).map(|(amount, price)| amount.max(0.0) * price).sum();
+    // Even what is worth nothing counts a little, and sums are rounded.
+    (worth * (1.0 + 1e-9) + 1e-6) / candidate.cost
 }
 
 /// The pattern of the best value for money. `open` keeps for each candidate the value for money

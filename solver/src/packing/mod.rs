@@ -25,7 +25,7 @@ pub(crate) mod headroom;
 mod held;
 pub(crate) mod improve;
 pub(crate) mod inventory;
-mod knapsack;
+pub(crate) mod knapsack;
 mod master;
 mod min_values;
 mod models;
@@ -48,13 +48,14 @@ mod stages;
 pub(crate) mod state;
 mod static_pools;
 pub(crate) mod topology;
-mod values;
+pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
 
 pub use queue::{Due, Queue, QueueSettings};
 pub use repair::repaired;
+pub(crate) use settings::Part;
 pub use settings::{Budget, MinValuesPolicy, Never, Settings, Stop};
 pub use static_pools::{StaticPools, static_pools};
 pub use values::pod_values;

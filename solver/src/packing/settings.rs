@@ -112,6 +112,32 @@ impl<F: Fn() -> f64> Stop for Budget<F> {
     }
 }
 
+/// A part of somebody's time: from now until a share of it is over.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'s> {
+    stop: &'s dyn Stop,
+    from: f64,
+    until: f64,
+}
+
+impl<'s> Part<'s> {
+    /// Begins now.
+    pub(crate) fn until(until: f64, stop: &'s dyn Stop) -> Self {
+        Self { stop, from: stop.spent(), until }
+    }
+}
+
+impl Stop for Part<'_> {
+    fn should_stop(&self) -> bool {
+        self.spent() >= 1.0
+    }
+
+    fn spent(&self) -> f64 {
+        let left = self.until - self.from;
+        if left <= 0.0 { 1.0 } else { (self.stop.spent() - self.from) / left }
+    }
+}
+
 /// Lets the planner go on until its work limits are reached.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Never;

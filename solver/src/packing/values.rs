@@ -37,31 +37,43 @@ pub fn pod_values(
     let groups = counts.iter().map(|(shape, _)| Group::new(relaxed(shape), None)).collect();
     let pending = Pending { groups, ..Pending::default() };
     let problem = Problem::new(snapshot, settings, &pending);
+    let plenty = counts.iter().enumerate().filter(|(_, (_, count))| *count > 0);
+    let plenty = plenty.map(|(group, (_, count))| (group, (*count).min(MOST) * PLENTY)).collect();
+    let found = of_groups(&problem, &plenty, rounds, stop);
+    (0..counts.len()).map(|group| found.get(&group).copied().unwrap_or(0.0)).collect()
+}
+
+/// A value per hour for a pod of each group, such that no new node can hold pods of these counts
+/// that are worth more than it costs. Groups that fit on no new node have none; all have 0 where
+/// capacity is reserved.
+pub(crate) fn of_groups(
+    problem: &Problem<'_>,
+    counts: &BTreeMap<usize, u32>,
+    rounds: u32,
+    stop: &dyn Stop,
+) -> BTreeMap<usize, f64> {
     let mut placed: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    for (group, (_, count)) in counts.iter().enumerate().filter(|(_, (_, count))| *count > 0) {
-        let data = &problem.groups[group];
+    for (group, count) in counts {
+        let data = &problem.groups[*group];
         let fits = problem.candidates.iter().any(|candidate| {
-            candidate.reservation.is_none()
-                && problem.cells[candidate.cell].allowed[data.relaxed]
+            problem.cells[candidate.cell].allowed[data.relaxed]
                 && super::dimensions::room(&data.demand, &candidate.room) > 0
         });
         if fits {
-            placed.insert((data.relaxed, group), (*count).min(MOST) * PLENTY);
+            placed.insert((data.relaxed, *group), *count);
         }
     }
-    let mut values = vec![0.0; counts.len()];
+    let nothing = placed.keys().map(|(_, group)| (*group, 0.0)).collect();
     if problem.candidates.iter().any(|candidate| candidate.reservation.is_some()) {
-        return values;
+        return nothing;
     }
-    let relaxed = Relaxed::of_counts(&problem, &placed);
+    let relaxed = Relaxed::of_counts(problem, &placed);
     let Some(mut generation) = Generation::begin(&relaxed.model, Vec::new()) else {
-        return values;
+        return nothing;
     };
     generation.run(rounds, 1.0, stop);
-    for (group, value) in relaxed.by_group(&generation.values) {
-        values[group] = (value * SAFETY).max(0.0);
-    }
-    values
+    let values = relaxed.by_group(&generation.values).into_iter();
+    values.map(|(group, value)| (group, (value * SAFETY).max(0.0))).collect()
 }
 
 /// A shape without what only other pods' places can tell.

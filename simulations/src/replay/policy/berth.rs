@@ -58,6 +58,8 @@ impl Berth {
                 price_per_eviction: Price::per_hour(own.price_per_eviction).unwrap_or_default(),
                 orders: own.orders,
                 exchanges: own.exchanges,
+                // Thousands of rounds: the simplest bound has to do.
+                bound_steps: 0,
                 packing: packing::Settings {
                     column_rounds: 0,
                     search_rounds: 0,

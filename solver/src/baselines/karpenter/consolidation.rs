@@ -245,7 +245,7 @@ impl<'g, 'p, 'a> Peer<'g, 'p, 'a> {
         let mut work = self.work.clone();
         let leaving = set.iter().flat_map(|one| work.leaving(self.ground, *one));
         let evictions = leaving.map(|(_, count)| u64::from(count)).sum();
-        let left = work.drain(self.ground, set);
+        let (left, _) = work.drain(self.ground, set);
         let gone: Price = set.iter().map(|one| self.prices[*one]).sum();
         let candidate = if left.is_empty() { None } else { Some(self.replacement(&left)?) };
         let launched =

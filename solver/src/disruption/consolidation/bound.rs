@@ -121,6 +121,11 @@ impl Relaxed {
         Self { items, budgets: budgets.to_vec(), evictions, spare, demand, machines }
     }
 
+    /// Whether new nodes may take the place of old ones.
+    pub fn may_launch(&self) -> bool {
+        !self.machines.is_empty()
+    }
+
     /// What a round saves at most per hour, and the worths that prove it.
     pub fn solve(&self) -> (f64, Worth) {
         let dimensions = self.spare.len();

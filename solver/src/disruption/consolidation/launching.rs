@@ -19,7 +19,7 @@ pub fn launch(
         return Some(0.0);
     }
     let problem = ground.problem;
-    let before = repack::cost(problem, &work.state.nodes);
+    let before = work.state.nodes.len();
     let mut classes: Vec<Class> =
         left.iter().map(|(kind, count)| class(ground, *kind, *count)).collect();
     let weights: BTreeSet<i32> = problem.cells.iter().map(|cell| cell.weight).collect();
@@ -31,12 +31,12 @@ pub fn launch(
     if classes.iter().any(|class| class.remaining > 0) {
         return None;
     }
-    for node in 0..work.state.nodes.len() {
+    for node in before..work.state.nodes.len() {
         if let Some(smaller) = repack::smaller(&work.state, &work.state.nodes[node]) {
             work.state.nodes[node] = smaller;
         }
     }
-    Some(repack::cost(problem, &work.state.nodes) - before)
+    Some(repack::cost(problem, &work.state.nodes[before..]))
 }
 
 /// Packs the new nodes anew; returns how much cheaper they are now.

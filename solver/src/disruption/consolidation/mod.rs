@@ -1,8 +1,9 @@
 //! Fewer and cheaper nodes for the same pods: one joint plan a round.
 //!
 //! All pods that may move are lifted off their nodes ([`lift`]) and put back ([`work`]); then nodes
-//! are emptied onto others or exchanged for new ones ([`search`]), within all budgets ([`quota`]),
-//! and what could have been saved at most is worked out beside it ([`bound`]). The packer's own
+//! are emptied onto others or exchanged for new ones ([`search`], [`order`]), within all budgets
+//! ([`quota`]), and what could have been saved at most is worked out beside it ([`bound`],
+//! [`proof`]). The packer's own
 //! picture of nodes and rules is used, so that what it would refuse is not planned. The result
 //! must pass the checker: a node whose pods it blames stays, and the round is worked out anew.
 
@@ -10,6 +11,8 @@ mod balance;
 mod bound;
 mod launching;
 pub(crate) mod lift;
+mod order;
+mod proof;
 pub(crate) mod quota;
 pub(crate) mod result;
 mod round;
@@ -62,6 +65,9 @@ pub struct Settings {
     pub orders: u32,
     /// How many exchanges of a few nodes are tried.
     pub exchanges: u32,
+    /// How many steps are taken towards a closer bound, which also tells what is best to remove; 0
+    /// for none.
+    pub bound_steps: u32,
     /// What the packer goes by for new nodes.
     pub packing: packing::Settings,
 }
@@ -77,6 +83,7 @@ impl Default for Settings {
             most_evictions: u32::MAX,
             orders: 24,
             exchanges: 300,
+            bound_steps: 100,
             packing: packing::Settings::default(),
         }
     }

@@ -82,4 +82,18 @@ impl Quota {
             }
         }
     }
+
+    /// Gives back what a candidate has taken.
+    pub fn give(&mut self, candidate: &Candidate<'_>) {
+        let pool = self.pool(&candidate.pool.name);
+        if let Some((left, _)) = self.pools.get_mut(pool) {
+            *left = left.saturating_add(1);
+        }
+        self.evictions = self.evictions.saturating_add(candidate.pods.len());
+        for (budget, count) in &candidate.protected {
+            if let Some((_, taken)) = self.pods.get_mut(budget) {
+                *taken = taken.saturating_sub(*count);
+            }
+        }
+    }
 }

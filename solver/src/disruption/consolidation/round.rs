@@ -6,22 +6,27 @@ use super::super::candidates::{Candidate, Purpose};
 use super::super::emptiness::Inputs;
 use super::super::obstacle::{Kept, Obstacle};
 use super::balance::Balance;
-use super::bound::Relaxed;
-use super::launching;
+use super::bound::{Relaxed, dot};
 use super::lift::{Lifted, lift};
+use super::order::Turn;
 use super::quota::Quota;
 use super::result;
-use super::search::{Attempt, Search};
+use super::search::{Attempt, MOST_TRADES, Search};
 use super::work::{Ground, Work};
 use super::{Round, Settings};
+use super::{launching, proof};
 use crate::model::{Method, Name, Price, Snapshot, Timestamp};
 use crate::packing::problem::Problem;
-use crate::packing::{Stop, duals};
+use crate::packing::{Part, Stop, duals};
 
-/// The share of the time after which no further order of removal is tried...
-const ORDERS_UNTIL: f64 = 0.4;
+/// The share of the time after which the bound is as good as it gets...
+const PROVE_UNTIL: f64 = 0.3;
+/// ...after which no further order of removal is tried...
+const ORDERS_UNTIL: f64 = 0.5;
 /// ...after which no further exchange is...
 const TRADES_UNTIL: f64 = 0.7;
+/// ...and after which new nodes have been packed anew. The rest is for the plan and the checker.
+const PACK_UNTIL: f64 = 0.85;
 
 /// What a round is worked out for.
 #[derive(Debug)]
@@ -57,8 +62,8 @@ pub fn work_out(
     let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
     let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
     let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
-    let (most, worth) = if consolidates { relaxed.solve() } else { Default::default() };
-    let attempt = if consolidates {
+    let (attempt, most) = if consolidates {
+        let (most, worth) = relaxed.solve();
         let per_move = setting.settings.price_per_eviction.as_f64() / setting.settings.hours();
         let moves: Vec<f64> =
             lifted.candidates.iter().map(|one| one.pods.len() as f64 * per_move).collect();
@@ -73,15 +78,16 @@ pub fn work_out(
             balance: &Balance::of(setting.snapshot),
             may_launch,
         };
-        save(setting, &search, stop)
+        let (attempt, most) = save(setting, &search, most, stop);
+        (attempt, Some(most))
     } else {
         for bin in &ground.bin_of {
             ground.takes[*bin] = false;
         }
-        replace(setting, &ground, &lifted, &mut kept)
+        (replace(setting, &ground, &lifted, &mut kept), None)
     };
     let mut round = result::round(setting, &ground, &lifted, attempt, nothing);
-    if consolidates {
+    if let Some(most) = most {
         let most = Price::per_hour(most.clamp(0.0, 1e9)).unwrap_or_default();
         // What is saved is rounded to billionths, node by node.
         let slack = Price::from_nanos(round.plan.removals.len() as u64 + 1);
@@ -111,23 +117,45 @@ fn bind(ground: &mut Ground<'_, '_>, lifted: &Lifted<'_>, kept: &mut BTreeMap<Na
     }
 }
 
+/// The best round that is found, and what one could save at most; `known` is a bound for that.
 fn save<'p, 'a>(
     setting: &Setting<'_>,
     search: &Search<'_, 'p, 'a>,
+    known: f64,
     stop: &dyn Stop,
-) -> Attempt<'p, 'a> {
-    let settings = setting.settings;
+) -> (Attempt<'p, 'a>, f64) {
+    let (settings, quota, relaxed) = (setting.settings, setting.quota, search.relaxed);
+    let over = |share: f64| move || stop.spent() >= share;
+    let worths: Vec<f64> =
+        relaxed.items.iter().map(|item| dot(&search.worth.room, &item.room)).collect();
+    let toll = search.worth.eviction;
+    let (tight, shake, trades) = (false, None, MOST_TRADES);
+    let fluid = Turn { worths: &worths, share: 1.0, toll, tight, shake, trades };
+    let first = search.remove(quota, fluid, &over(PROVE_UNTIL));
+    let part = Part::until(PROVE_UNTIL, stop);
+    let known = (known, search.worth);
+    let (steps, gained) = (settings.bound_steps, search.saved(&first));
+    let proof = proof::prove(search.ground, relaxed, known, gained, steps, &part);
+    let proven = Turn { worths: &proof.worths, toll: proof.toll, ..fluid };
+    let mut turns = vec![proven];
+    turns.extend(
+        relaxed.tolls().flat_map(|toll| [1.0, 0.0].map(|share| Turn { toll, share, ..fluid })),
+    );
     let pods: usize = search.candidates.iter().map(|one| one.pods.len()).sum();
     // Large clusters have less to gain from another order, and each takes longer.
     let orders = if pods > 40_000 { settings.orders / 6 } else { settings.orders };
-    let mut best = search.best_removal(setting.quota, orders, setting.seed, stop, ORDERS_UNTIL);
+    let seed = setting.seed;
+    let mut best =
+        search.best_removal(quota, (first, fluid), &turns, orders, seed, &over(ORDERS_UNTIL));
     if settings.may_launch {
-        best = search.trades(best, settings.exchanges, setting.seed, stop, TRADES_UNTIL);
-        let packing = &settings.packing;
-        best.gain +=
-            launching::improve_new(search.ground, &mut best.work, packing, setting.seed, stop);
+        best = search.trades(best, settings.exchanges, seed, stop, TRADES_UNTIL);
+        let stop = Part::until(PACK_UNTIL, stop);
+        let new =
+            launching::improve_new(search.ground, &mut best.work, &settings.packing, seed, &stop);
+        best.gain += new;
     }
-    best
+    debug_assert!(search.saved(&best) <= proof.saved + 1e-6, "the bound does not hold");
+    (best, proof.saved)
 }
 
 /// Replaces drifted nodes, as many as budgets allow: a node whose pods have no place stays.
@@ -150,13 +178,12 @@ fn replace<'p, 'a>(
         if kept.contains_key(&candidate.claim.name) || !attempt.quota.allows(candidate) {
             continue;
         }
-        let mut trial = attempt.clone();
-        let left = trial.work.drain(ground, &[one]);
-        let placed = launching::launch(ground, &mut trial.work, &left).is_some();
-        if placed && (setting.purpose == Purpose::Drift || keeps_numbers(lifted, &trial)) {
-            trial.quota.take(candidate);
-            attempt = trial;
+        let (left, journal) = attempt.work.drain(ground, &[one]);
+        let placed = launching::launch(ground, &mut attempt.work, &left).is_some();
+        if placed && (setting.purpose == Purpose::Drift || keeps_numbers(lifted, &attempt)) {
+            attempt.quota.take(candidate);
         } else {
+            attempt.work.take_back(ground, journal);
             kept.insert(candidate.claim.name.clone(), Obstacle::NothingCheaper);
         }
     }

@@ -1,23 +1,20 @@
 //! Which nodes go: first those whose price exceeds most what their room is worth, each emptied
 //! onto what stays; then groups of nodes in exchange for cheaper new ones.
 
-use std::collections::BTreeMap;
-
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::super::candidates::Candidate;
 use super::balance::Balance;
-use super::bound::{Relaxed, Worth, dot};
+use super::bound::{Relaxed, Worth};
 use super::launching::launch;
+use super::order::Turn;
 use super::quota::Quota;
 use super::work::{Ground, Work};
 use crate::packing::Stop;
 
 /// How many nodes that cannot be emptied are tried with new nodes on the way.
-const MOST_TRADES: usize = 200;
-/// By how much the order of nodes is shaken at most, in parts of their price.
-const SHAKE: f64 = 0.3;
+pub const MOST_TRADES: usize = 200;
 /// A gain below this is rounding.
 const EPSILON: f64 = 1e-9;
 
@@ -44,20 +41,6 @@ pub struct Search<'s, 'p, 'a> {
     pub may_launch: bool,
 }
 
-/// In which order nodes are looked at.
-#[derive(Debug)]
-pub struct Turn<'r> {
-    /// Shakes the order.
-    pub random: Option<&'r mut SmallRng>,
-    /// What an eviction counts, in money an hour: where they are limited, nodes that save much for
-    /// few of them come first.
-    pub toll: f64,
-    /// How much of its worth room counts, from 0 to 1: where few pods move, there is room enough.
-    pub room: f64,
-    /// How many nodes that cannot be emptied onto others may be tried with new ones.
-    pub trades: usize,
-}
-
 /// A round that could be.
 #[derive(Clone, Debug)]
 pub struct Attempt<'p, 'a> {
@@ -72,135 +55,135 @@ pub struct Attempt<'p, 'a> {
 impl<'p, 'a> Search<'_, 'p, 'a> {
     /// Removes what can be emptied onto other nodes, in the order of falling scores. A node that
     /// cannot, and that saves more when new nodes take its pods than the last one that the budget
-    /// allows would save as a whole, is exchanged at once.
-    pub fn remove(&self, quota: &Quota, turn: Turn<'_>) -> Attempt<'p, 'a> {
-        let scores = self.scores(turn.random, turn.toll, turn.room);
+    /// allows would save as a whole, is exchanged at once, unless time is `over`.
+    pub fn remove(
+        &self,
+        quota: &Quota,
+        turn: Turn<'_>,
+        over: &dyn Fn() -> bool,
+    ) -> Attempt<'p, 'a> {
+        let falling = self.falling(turn);
         let mut trades = if self.may_launch { turn.trades } else { 0 };
-        let mut falling: Vec<usize> = (0..self.candidates.len()).collect();
-        falling.sort_by(|left, right| {
-            let (one, other) = (&self.candidates[*left], &self.candidates[*right]);
-            scores[*right]
-                .total_cmp(&scores[*left])
-                .then(one.disturbance.total_cmp(&other.disturbance))
-                .then_with(|| one.claim.name.cmp(&other.claim.name))
-        });
-        let ground = self.ground;
-        let stay = (0..ground.takes.len()).filter(|bin| ground.candidate_of[*bin].is_none());
-        let rest = falling.iter().rev().map(|candidate| ground.bin_of[*candidate]);
-        let order = stay.chain(rest).filter(|bin| ground.takes[*bin]).collect();
-        let floors = self.floors(quota, &falling);
-        let mut attempt =
-            Attempt { work: Work::new(ground, order), quota: quota.clone(), gain: 0.0 };
-        for candidate in falling {
-            let gain = self.prices[candidate] - self.moves[candidate];
+        let floors = self.floors(quota);
+        let mut attempt = self.begin(quota, turn, &falling);
+        for (_, candidate) in falling {
+            let gain = self.gain_of(candidate);
             let fits = gain > EPSILON
-                && !ground.pinned[candidate]
+                && !self.ground.pinned[candidate]
                 && attempt.quota.allows(&self.candidates[candidate])
                 && self.balance.allows(self.candidates, &[candidate], gain);
-            if fits && attempt.work.empty(ground, candidate) {
+            if fits && attempt.work.empty(self.ground, candidate) {
                 attempt.quota.take(&self.candidates[candidate]);
                 attempt.gain += gain;
-            } else if fits && trades > 0 && gain > floors[candidate] {
+            } else if fits && trades > 0 && gain > floors[candidate] && !over() {
                 trades -= 1;
-                let better = self.trade(&attempt, &[candidate]);
-                let floor = attempt.gain + floors[candidate];
-                if let Some(better) = better.filter(|better| better.gain > floor) {
-                    attempt = better;
-                }
+                self.trade(&mut attempt, &[candidate], floors[candidate]);
             }
         }
         attempt
     }
 
-    /// For each candidate, what the first node of its pool would save that the budget leaves no
-    /// room for: nothing where budgets do not bind.
-    fn floors(&self, quota: &Quota, falling: &[usize]) -> Vec<f64> {
-        let mut gains: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        for candidate in falling {
-            let gain = self.prices[*candidate] - self.moves[*candidate];
-            gains.entry(self.relaxed.items[*candidate].pool).or_default().push(gain);
+    /// Removes all that the budgets allow in the order of falling scores at once: their pods find
+    /// places together, large ones first, and new nodes are bought for all that is left.
+    fn remove_together(&self, quota: &Quota, turn: Turn<'_>) -> Attempt<'p, 'a> {
+        let falling = self.falling(turn);
+        let mut attempt = self.begin(quota, turn, &falling);
+        let mut left = quota.clone();
+        let mut set = Vec::new();
+        for (score, candidate) in falling {
+            let one = &self.candidates[candidate];
+            let fits = self.gain_of(candidate) > EPSILON && !self.ground.pinned[candidate];
+            if score > EPSILON && fits && left.allows(one) {
+                left.take(one);
+                set.push(candidate);
+            }
         }
-        let floor = |pool: usize, gains: &mut Vec<f64>| {
-            gains.sort_by(|left, right| right.total_cmp(left));
-            let left = quota.pools.get(pool).map_or(0, |(left, _)| *left);
-            gains.get(left).copied().unwrap_or(0.0).max(0.0)
-        };
-        let floors: BTreeMap<usize, f64> =
-            gains.iter_mut().map(|(pool, gains)| (*pool, floor(*pool, gains))).collect();
-        let of = |item: &super::bound::Item| floors.get(&item.pool).copied().unwrap_or(0.0);
-        self.relaxed.items.iter().map(of).collect()
+        self.trade(&mut attempt, &set, 0.0);
+        attempt
     }
 
-    fn scores(&self, random: Option<&mut SmallRng>, toll: f64, room: f64) -> Vec<f64> {
-        let mut noise: Box<dyn FnMut() -> f64> = match random {
-            None => Box::new(|| 0.0),
-            Some(random) => Box::new(|| random.random_range(-SHAKE..SHAKE)),
-        };
-        let items = self.relaxed.items.iter().zip(self.prices.iter().zip(self.moves));
-        items
-            .map(|(item, (price, moves))| {
-                let worth = room * dot(&self.worth.room, &item.room) + toll * item.pods;
-                price * (1.0 + noise()) - worth - moves
-            })
-            .collect()
+    fn begin(&self, quota: &Quota, turn: Turn<'_>, falling: &[(f64, usize)]) -> Attempt<'p, 'a> {
+        let order = self.filling(turn, quota, falling);
+        Attempt { work: Work::new(self.ground, order), quota: quota.clone(), gain: 0.0 }
     }
 
-    /// The best of several orders.
-    pub fn best_removal(
+    /// The best of several orders, and of ways to find places in them. `first` is what one order has
+    /// come to; `shakes` is how many times the best is shaken.
+    pub fn best_removal<'w>(
         &self,
         quota: &Quota,
-        rounds: u32,
+        first: (Attempt<'p, 'a>, Turn<'w>),
+        turns: &[Turn<'w>],
+        shakes: u32,
         seed: u64,
-        stop: &dyn Stop,
-        until: f64,
+        over: &dyn Fn() -> bool,
     ) -> Attempt<'p, 'a> {
-        let random = &mut SmallRng::seed_from_u64(seed);
-        let trades = MOST_TRADES;
-        let (mut toll, mut room) = (self.worth.eviction, 1.0);
-        let mut best = self.remove(quota, Turn { random: None, toll, room, trades });
-        let tolls = std::iter::once(toll).chain(self.relaxed.tolls());
-        let pairs = tolls.flat_map(|toll| [(toll, 1.0), (toll, 0.0)]);
-        // The first of them is what there is already; without a limit there are no others.
-        for pair in pairs.skip(1).take_while(|_| self.relaxed.evictions.is_some()) {
-            if stop.spent() >= until {
-                break;
+        let (mut best, mut turn) = first;
+        let mut together = false;
+        let carried_out = |turn: Turn<'_>, together: bool| match together {
+            true => self.remove_together(quota, turn),
+            false => self.remove(quota, turn, over),
+        };
+        let plain = turns.iter().map(|turn| (*turn, false));
+        let others = [(false, true), (true, true), (true, false)];
+        let closer = turns
+            .first()
+            .into_iter()
+            .flat_map(|turn| others.map(|(tight, together)| (Turn { tight, ..*turn }, together)));
+        for (other, at_once) in plain.chain(closer) {
+            if over() {
+                return best;
             }
-            let other =
-                self.remove(quota, Turn { random: None, toll: pair.0, room: pair.1, trades });
-            if other.gain > best.gain + EPSILON {
-                (best, toll, room) = (other, pair.0, pair.1);
+            let attempt = carried_out(other, at_once);
+            if attempt.gain > best.gain + EPSILON {
+                (best, turn, together) = (attempt, other, at_once);
             }
         }
-        for _ in 0..rounds {
-            if stop.spent() >= until {
+        for shake in 0..u64::from(shakes) {
+            if over() {
                 break;
             }
-            let turn = Turn { random: Some(random), toll, room, trades: 0 };
-            let other = self.remove(quota, turn);
-            if other.gain > best.gain + EPSILON {
-                best = other;
+            let shaken = Turn { shake: Some(seed.wrapping_add(shake)), ..turn };
+            let attempt = carried_out(shaken, together);
+            if attempt.gain > best.gain + EPSILON {
+                best = attempt;
             }
         }
         best
     }
 
+    /// What an attempt saves in an hour, as the plan counts it.
+    pub fn saved(&self, attempt: &Attempt<'p, 'a>) -> f64 {
+        let gone = self.relaxed.items.iter().zip(&attempt.work.removed).filter(|(_, gone)| **gone);
+        gone.map(|(item, _)| item.price).sum::<f64>() - attempt.work.state.price().as_f64()
+    }
+
     /// Takes a set of nodes away and launches what their pods need beyond the room there is, if
-    /// that gains anything.
-    pub fn trade(&self, attempt: &Attempt<'p, 'a>, set: &[usize]) -> Option<Attempt<'p, 'a>> {
-        let mut trial = attempt.clone();
-        for candidate in set {
+    /// that gains more than `least`. Whether it did.
+    fn trade(&self, attempt: &mut Attempt<'p, 'a>, set: &[usize], least: f64) -> bool {
+        let mut taken = 0;
+        let allowed = set.iter().all(|candidate| {
             let one = &self.candidates[*candidate];
-            if self.ground.pinned[*candidate] || !trial.quota.allows(one) {
-                return None;
+            let allowed = !self.ground.pinned[*candidate] && attempt.quota.allows(one);
+            if allowed {
+                attempt.quota.take(one);
+                taken += 1;
             }
-            trial.quota.take(one);
+            allowed
+        });
+        if allowed {
+            let (left, journal) = attempt.work.drain(self.ground, set);
+            let saved: f64 = set.iter().map(|one| self.gain_of(*one)).sum();
+            let spent = launch(self.ground, &mut attempt.work, &left);
+            let gain = spent.map_or(f64::NEG_INFINITY, |spent| saved - spent);
+            if gain > least.max(EPSILON) && self.balance.allows(self.candidates, set, gain) {
+                attempt.gain += gain;
+                return true;
+            }
+            attempt.work.take_back(self.ground, journal);
         }
-        let left = trial.work.drain(self.ground, set);
-        let spent = launch(self.ground, &mut trial.work, &left)?;
-        let saved: f64 = set.iter().map(|one| self.prices[*one] - self.moves[*one]).sum();
-        let gain = saved - spent;
-        trial.gain += gain;
-        (gain > EPSILON && self.balance.allows(self.candidates, set, gain)).then_some(trial)
+        set[..taken].iter().for_each(|one| attempt.quota.give(&self.candidates[*one]));
+        false
     }
 
     /// Trades nodes for cheaper ones: large sets first, then small ones around nodes that lose
@@ -217,18 +200,14 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         while size > 0 && stop.spent() < until {
             let losing = self.losing(&attempt);
             size = size.min(losing.len());
-            match losing.get(..size).and_then(|set| self.trade(&attempt, set)) {
-                Some(better) => attempt = better,
-                None => size /= 2,
+            if !self.trade(&mut attempt, &losing[..size], 0.0) {
+                size /= 2;
             }
         }
         let random = &mut SmallRng::seed_from_u64(seed ^ 0x7472_6164);
+        let mut losing = self.losing(&attempt);
         for _ in 0..rounds {
-            if stop.spent() >= until {
-                break;
-            }
-            let losing = self.losing(&attempt);
-            if losing.is_empty() {
+            if stop.spent() >= until || losing.is_empty() {
                 break;
             }
             let mut set: Vec<usize> = Vec::new();
@@ -243,8 +222,8 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
                 let at = (at * at * losing.len() as f64) as usize;
                 set.extend(losing.get(at).filter(|one| !set.contains(one)).copied());
             }
-            if let Some(better) = self.trade(&attempt, &set) {
-                attempt = better;
+            if self.trade(&mut attempt, &set, 0.0) {
+                losing = self.losing(&attempt);
             }
         }
         attempt
@@ -283,6 +262,6 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
             let one: f64 = demand.iter().zip(self.market).map(|(has, of)| *has as f64 * of).sum();
             one * f64::from(*count)
         });
-        self.prices[candidate] - self.moves[candidate] - worth.sum::<f64>()
+        self.gain_of(candidate) - worth.sum::<f64>()
     }
 }

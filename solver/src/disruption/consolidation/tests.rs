@@ -9,7 +9,7 @@ use crate::model::{
     NodeClaim, NodePool, NodesLimit, Owner, Pod, PodDisruptionBudget, PodKey, PodShape, Price,
     RemovalReason, Snapshot, Target, Timestamp, well_known,
 };
-use crate::packing::Never;
+use crate::packing::{Budget, Never};
 use crate::testing::{
     ClusterBuilder, Workload, after_round, bound, claim, cluster, exoscale_catalog,
     half_empty_cluster, mixed_catalog, node_of_claim, percent, pod, pool, price, shape, type_of,
@@ -467,4 +467,48 @@ fn i11_a_pod_that_the_eviction_api_fails_on_keeps_its_node_and_no_other() {
     let key = PodKey { namespace: "default".into(), name: "b-0".into() };
     assert_eq!(why(&found, "b"), Obstacle::Quarantined(key));
     assert!(!found.is_empty());
+}
+
+#[test]
+fn the_bound_knows_that_pods_stay_whole() {
+    // A pod of more than half a node on each of three: none can go, although more than one node's
+    // worth is free.
+    let big = shape(2_500, 4_096).build();
+    let names = ["a", "b", "c"];
+    let snapshot = names.iter().fold(cluster().pool(general(), catalog()), |world, name| {
+        let claim = of(name, "standard.large");
+        world.node(node_of_claim(&claim)).claim(claim).pod(bound(pod(name, &big), name))
+    });
+    let snapshot = snapshot.snapshot();
+    let with = |bound_steps| {
+        let settings = Settings { may_launch: false, bound_steps, ..Settings::default() };
+        let found = consolidate(&snapshot, &inputs(), &settings, LATER, 7, &Never);
+        assert!(found.is_empty());
+        (found.price_before - found.lower_bound).as_f64() / found.price_before.as_f64()
+    };
+    let (fluid, whole) = (with(0), with(Settings::default().bound_steps));
+    assert!(fluid > 0.1 && whole < 1e-6, "{fluid} {whole}");
+}
+
+#[test]
+fn a_round_whose_time_is_over_is_whole_and_passes_the_checker() {
+    let catalog = mixed_catalog();
+    let snapshot = half_empty_cluster(&catalog, 40, 0.6, 50, Workload::Diverse, 3);
+    let best = round_with_faults(&snapshot);
+    let asked = std::cell::Cell::new(0.0);
+    for most in [0.0, 3.0, 30.0, 300.0, 3_000.0] {
+        asked.set(0.0);
+        let spent = Budget(|| {
+            asked.set(asked.get() + 1.0);
+            asked.get() / most
+        });
+        let found = consolidate(&snapshot, &inputs(), &Settings::default(), LATER, 7, &spent);
+        assert!(!found.is_empty(), "{most}");
+        assert_eq!(verify(&snapshot, &[], &found.plan), []);
+        let (closed, begun) = (BTreeSet::new(), BTreeSet::new());
+        let limits = Limits { closed_budgets: &closed, under_way: &begun };
+        assert_eq!(verify_disruption(&snapshot, limits, &found.plan), []);
+        assert!(found.price_after < found.price_before);
+        assert!(best.lower_bound <= found.price_after && found.lower_bound <= best.price_after);
+    }
 }

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::lift::Lifted;
+use crate::constraints::pool_limits::Usage;
 use crate::model::{Name, Target};
-use crate::packing::bins::Place;
+use crate::packing::bins::{Load, Place};
 use crate::packing::problem::Problem;
 use crate::packing::state::State;
 use crate::packing::topology::Key;
@@ -159,11 +160,27 @@ pub struct Work<'p, 'a> {
     cursors: HashMap<Kind, usize>,
 }
 
-/// What emptying a node did, so that it can be taken back.
-#[derive(Debug, Default)]
-struct Journal {
+/// A candidate that went.
+#[derive(Debug)]
+struct Gone {
+    candidate: usize,
+    /// What was on its node, and what of that came from elsewhere.
+    load: Load,
+    received: Vec<(Kind, u32)>,
+}
+
+/// What a change did, so that it can be taken back.
+#[derive(Debug)]
+pub struct Journal {
+    /// What came to which bin.
     put: Vec<(usize, Kind, u32)>,
+    /// Where cursors stood.
     cursors: Vec<(Kind, usize)>,
+    /// Candidates that went.
+    gone: Vec<Gone>,
+    /// How many new nodes there were, and what pools held with them.
+    launched: usize,
+    usage: Vec<Usage>,
 }
 
 impl<'p, 'a> Work<'p, 'a> {
@@ -180,42 +197,50 @@ impl<'p, 'a> Work<'p, 'a> {
 
     /// Empties a candidate's node onto others, all of it or not at all.
     pub fn empty(&mut self, ground: &Ground<'p, 'a>, candidate: usize) -> bool {
-        let mut journal = Journal::default();
-        self.removed[candidate] = true;
+        let mut journal = self.begin();
         let mut all = self.leaving(ground, candidate);
+        self.clear(ground, candidate, &mut journal);
         sort_large_first(ground, &mut all);
-        for (kind, count) in &all {
-            if self.put(ground, *kind, *count, &mut journal) > 0 {
-                self.take_back(ground, journal);
-                self.removed[candidate] = false;
-                return false;
-            }
+        let fits =
+            all.iter().all(|(kind, count)| self.put(ground, *kind, *count, &mut journal) == 0);
+        if !fits {
+            self.take_back(ground, journal);
         }
-        self.clear(ground, candidate);
-        true
+        fits
     }
 
-    /// Empties nodes as far as others have room, and returns what has no place.
-    pub fn drain(&mut self, ground: &Ground<'p, 'a>, candidates: &[usize]) -> Vec<(Kind, u32)> {
+    /// Empties nodes as far as others have room, and returns what has no place. What this did, and
+    /// nodes that are launched after it, can be taken back until something else is done.
+    pub fn drain(
+        &mut self,
+        ground: &Ground<'p, 'a>,
+        candidates: &[usize],
+    ) -> (Vec<(Kind, u32)>, Journal) {
+        let mut journal = self.begin();
         let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
-        for candidate in candidates {
-            self.removed[*candidate] = true;
-        }
         for candidate in candidates {
             for (kind, count) in self.leaving(ground, *candidate) {
                 *all.entry(kind).or_default() += count;
             }
-            self.clear(ground, *candidate);
+            self.clear(ground, *candidate, &mut journal);
         }
         let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
         sort_large_first(ground, &mut all);
-        // Nodes that were full before may be the ones that went.
-        self.cursors.clear();
-        let mut journal = Journal::default();
-        all.into_iter()
-            .map(|(kind, count)| (kind, self.put(ground, kind, count, &mut journal)))
-            .filter(|(_, left)| *left > 0)
-            .collect()
+        let left = all.into_iter();
+        let left = left.map(|(kind, count)| (kind, self.put(ground, kind, count, &mut journal)));
+        let left = left.filter(|(_, left)| *left > 0).collect();
+        (left, journal)
+    }
+
+    /// A change that begins now.
+    fn begin(&self) -> Journal {
+        Journal {
+            put: Vec::new(),
+            cursors: Vec::new(),
+            gone: Vec::new(),
+            launched: self.state.nodes.len(),
+            usage: self.state.usage.clone(),
+        }
     }
 
     /// What has to leave a node: its own pods, and those that were to come from others.
@@ -227,9 +252,13 @@ impl<'p, 'a> Work<'p, 'a> {
         all.into_iter().collect()
     }
 
-    fn clear(&mut self, ground: &Ground<'p, 'a>, candidate: usize) {
+    /// Takes a candidate's node away with all that is on it.
+    fn clear(&mut self, ground: &Ground<'p, 'a>, candidate: usize, journal: &mut Journal) {
         let bin = ground.bin_of[candidate];
-        self.received[bin].clear();
+        self.removed[candidate] = true;
+        let load = self.state.loads[bin].clone();
+        let received = std::mem::take(&mut self.received[bin]);
+        journal.gone.push(Gone { candidate, load, received });
         let contents = std::mem::take(&mut self.state.loads[bin].contents);
         for (group, count) in contents {
             let demand = &ground.problem.groups[group].demand;
@@ -272,7 +301,8 @@ impl<'p, 'a> Work<'p, 'a> {
         count
     }
 
-    fn take_back(&mut self, ground: &Ground<'p, 'a>, journal: Journal) {
+    /// Takes a change back, nodes launched since it began included.
+    pub fn take_back(&mut self, ground: &Ground<'p, 'a>, journal: Journal) {
         for (bin, kind, count) in journal.put.into_iter().rev() {
             self.state.loads[bin].remove(ground.problem, kind.0, count);
             if let Some(there) = self.received[bin].iter_mut().find(|there| there.0 == kind) {
@@ -283,6 +313,14 @@ impl<'p, 'a> Work<'p, 'a> {
         for (kind, cursor) in journal.cursors.into_iter().rev() {
             self.cursors.insert(kind, cursor);
         }
+        for Gone { candidate, load, received } in journal.gone {
+            let bin = ground.bin_of[candidate];
+            self.removed[candidate] = false;
+            self.state.loads[bin] = load;
+            self.received[bin] = received;
+        }
+        self.state.nodes.truncate(journal.launched);
+        self.state.usage = journal.usage;
     }
 }
 
