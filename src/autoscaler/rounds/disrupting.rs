@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_solver::decisions::{Answer, Pace, Question, Recorded};
-use berth_solver::disruption::{Inputs, Round, next_round};
+use berth_solver::disruption::{Gathering, Inputs, Round, next_round};
 use berth_solver::model::{Name, Snapshot, Timestamp, well_known::condition};
 use tokio::task::JoinError;
 
@@ -44,6 +44,8 @@ pub(super) struct Worked {
 pub(super) struct Disrupting {
     /// When the last look was, and at which generation of the cluster.
     looked: Option<(Timestamp, u64)>,
+    /// Nodes that are waited for before the next look.
+    gathering: Gathering,
     /// The UIDs of the claims that the round under way removes.
     removing: BTreeSet<Name>,
     /// The names of the claims whose nodes it moves pods to.
@@ -131,6 +133,9 @@ impl Autoscaler {
             && super::planning::has_catalogs(snapshot);
         let due = self.memory.disrupting.is_due(settings.every, snapshot.generation, now);
         if !settings.enabled || !quiet || !due || snapshot.claims.is_empty() {
+            return;
+        }
+        if self.memory.disrupting.gathering.waits(snapshot, inputs, now) {
             return;
         }
         self.memory.disrupting.looked = Some((now, snapshot.generation));

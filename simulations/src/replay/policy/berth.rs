@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_solver::decisions::{self, Answer, Pace, Question, Recorded as Paced};
-use berth_solver::disruption::{self, Round, next_round, reuse};
+use berth_solver::disruption::{self, Gathering, Round, next_round, reuse};
 use berth_solver::model::{Launch, Name, Plan, PodKey, Price, Snapshot, Target, Timestamp};
 use berth_solver::packing::{self, Due, Queue, QueueSettings, Stop as _};
 use berth_solver::planning;
@@ -35,6 +35,8 @@ pub(super) struct Berth {
     seed: u64,
     swap: Option<Swap>,
     looked: Timestamp,
+    /// Nodes that are waited for before the next look.
+    gathering: Gathering,
     emptied: Timestamp,
 }
 
@@ -76,6 +78,7 @@ impl Berth {
             seed,
             swap: None,
             looked: demand.from,
+            gathering: Gathering::default(),
             emptied: Timestamp::from_millis(i64::MIN / 2),
         }
     }
@@ -226,9 +229,12 @@ impl Berth {
         if world.waiting() > 0 || !world.fleet.coming.is_empty() {
             return None;
         }
-        self.looked = world.now;
         let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
         let (now, seed) = (world.now, self.seed);
+        if self.gathering.waits(world.picture(), &inputs, now) {
+            return Some(Timestamp::from_millis(now.as_millis() + self.every));
+        }
+        self.looked = now;
         let budget = self.budget();
         let round = next_round(world.picture(), &inputs, &self.disruption, now, seed, &budget);
         if !round.is_empty() {
