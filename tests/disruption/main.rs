@@ -55,11 +55,12 @@ async fn drift_replaces_every_node_within_the_budget_while_a_protected_service_s
             && old.iter().all(|claim| !objects.claims.contains_key(claim))
     })
     .await;
-    let most = (old.len() * 25).div_ceil(100);
     rig.kill().await;
     let seen = seen.lock();
     assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
-    assert!(seen.most_leaving <= most, "{} of {} nodes at a time", seen.most_leaving, old.len());
+    // A new node may be smaller than the one that it replaces: there may be more of them then.
+    let within = seen.leaving.iter().all(|(going, all)| *going <= (all * 25).div_ceil(100));
+    assert!(within, "nodes that were going at a time, of how many: {:?}", seen.leaving);
     assert!(seen.evictions >= 40);
 }
 

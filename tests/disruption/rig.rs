@@ -1,7 +1,7 @@
 //! The autoscaler on a virtual cluster that runs faster than time, with a hand that can stop it
 //! at any external write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,8 +97,8 @@ impl ClusterWriter for Fragile {
 pub struct Seen {
     pub least_running: BTreeMap<String, usize>,
     pub wrong: Vec<String>,
-    /// The most nodes that were marked or going at a time.
-    pub most_leaving: usize,
+    /// How many nodes were marked or going at a time, of how many.
+    pub leaving: BTreeSet<(usize, usize)>,
     pub evictions: u64,
 }
 
@@ -425,8 +425,8 @@ async fn record(world: SharedWorld, names: Vec<(String, usize)>, seen: Arc<Mutex
             // A machine that the cloud is deleting counts no more.
             let counts =
                 |claim: &&Arc<NodeClaim>| !claim.is(well_known::condition::INSTANCE_TERMINATING);
-            let leaving = objects.claims.values().filter(going).filter(counts).count();
-            seen.most_leaving = seen.most_leaving.max(leaving);
+            let all = objects.claims.values().filter(counts);
+            seen.leaving.insert((all.clone().filter(going).count(), all.count()));
             for (name, least) in &names {
                 let now = running(&objects, name);
                 let known = seen.least_running.entry(name.clone()).or_insert(now);
