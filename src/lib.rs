@@ -9,6 +9,7 @@
 //! * [`catalog`]: what a cloud sells, read from files
 //! * [`claims`]: databases and machines that developers claim
 //! * [`clock`]: what time it is
+//! * [`cloud`]: what all clouds' APIs have in common: a call, made carefully
 //! * [`commands`]: the command line
 //! * [`decisions`]: what was decided, remembered and written down
 //! * [`exoscale`]: a client of Exoscale's API
@@ -17,7 +18,9 @@
 //! * [`leader`]: which of several replicas acts
 //! * [`manifests`]: Kubernetes manifests in files, as a picture of a cluster
 //! * [`metrics`]: what Berth tells Prometheus
+//! * [`ovh`]: a client of OVHcloud's API
 //! * [`provider`]: clouds, where machines come from
+//! * [`scaleway`]: a client of Scaleway's API
 //! * [`server`]: the listeners: small, bounded HTTP servers
 //! * [`telemetry`]: what Berth logs, and how
 //! * [`traces`]: traces of real clusters, recorded or read from other tools' files
@@ -31,6 +34,7 @@ pub mod cache;
 pub mod catalog;
 pub mod claims;
 pub mod clock;
+pub mod cloud;
 pub mod commands;
 pub mod decisions;
 pub mod exoscale;
@@ -39,7 +43,9 @@ pub mod extender;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;
+pub mod ovh;
 pub mod provider;
+pub mod scaleway;
 pub mod server;
 pub mod telemetry;
 pub mod traces;

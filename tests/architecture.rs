@@ -86,5 +86,5 @@ fn the_parts_depend_on_each_other_in_one_direction() {
     assert_eq!(ours("berth-simulations"), ["berth-solver"]);
     assert_eq!(ours("berth"), ["berth-simulations", "berth-solver"]);
     assert_eq!(ours("berth-controlplane"), [""; 0], "the harness tests from outside");
-    assert_eq!(ours("berth-exoscale-fake"), [""; 0], "the fake shares no code with the client");
+    assert_eq!(ours("berth-cloud-fakes"), [""; 0], "the fakes share no code with the clients");
 }

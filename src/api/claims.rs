@@ -254,7 +254,8 @@ pub struct SizeMapping {
     /// The size, as definitions name it.
     #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"), length(max = 40))]
     pub size: String,
-    /// The cloud's plan, flavor, node type or instance type, as startup-4 or standard.small.
+    /// The cloud's plan, flavor, node type or instance type, as startup-4 or standard.small; for
+    /// PostgreSQL at ovh plan and flavor, as essential.db1-4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[A-Za-z0-9][-A-Za-z0-9_.]*$"), length(max = 64))]
     pub plan: Option<String>,
@@ -269,7 +270,7 @@ pub struct SizeMapping {
     #[schemars(range(min = 1, max = 9))]
     pub instances: Option<i64>,
     /// Disk in GB: what the plan has where the cloud does not sell it apart, else what is asked
-    /// for where a claim says nothing.
+    /// for where a claim says nothing. For ovh, what the flavor brings: a claim can have more.
     #[serde(default, rename = "storageGB", skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub storage_gb: Option<i64>,

@@ -4,8 +4,12 @@
 //! it the cheapest is taken, of equally cheap ones the first by name. A choice that was made is
 //! kept, whatever becomes cheaper later: what was created cannot move.
 
+mod suits;
+
 use std::collections::BTreeMap;
 use std::fmt;
+
+use suits::suits;
 
 use super::claim::Claim;
 use super::definition::Service;
@@ -285,14 +289,6 @@ fn can_begin<'a>(
     Ok((price, size))
 }
 
-/// Whether there is code that makes such a thing there.
-pub fn is_served(kind: &str, service: Service) -> bool {
-    match service {
-        Service::PostgreSql => matches!(kind, "exoscale" | "kubernetes"),
-        Service::VirtualMachine => kind == "exoscale",
-    }
-}
-
 fn mapping<'a>(
     claim: &Claim,
     service: Service,
@@ -301,46 +297,6 @@ fn mapping<'a>(
     let fits = |one: &&SizeMapping| one.service == service.as_str() && one.size == claim.size;
     let found = candidate.spec.sizes.iter().find(fits);
     found.ok_or_else(|| Reason::Size { service, size: claim.size.clone() })
-}
-
-fn suits(
-    claim: &Claim,
-    service: Service,
-    candidate: &Candidate,
-    size: &SizeMapping,
-) -> Result<(), Reason> {
-    let spec = &candidate.spec;
-    if !is_served(&spec.r#type, service) {
-        return Err(Reason::Unserved { service, kind: spec.r#type.clone() });
-    }
-    let of_cloud = spec.r#type != "kubernetes";
-    let has_disk = spec.r#type == "exoscale";
-    if service == Service::VirtualMachine {
-        let image = claim.text("image").unwrap_or_default();
-        let images = spec.virtual_machine.as_ref().map(|settings| &settings.images);
-        if !images.is_some_and(|images| images.contains_key(image)) {
-            return Err(Reason::Parameter(format!("it has no image {image:?}")));
-        }
-        return Ok(());
-    }
-    // Where the plan has the disk, a claim may not want more than that.
-    if let (true, Some(wanted), Some(there)) =
-        (has_disk, claim.number("storageGB"), size.storage_gb)
-        && wanted > there
-    {
-        let size = &claim.size;
-        let problem = format!("its size {size} has {there} GB, not the {wanted} GB of storageGB");
-        return Err(Reason::Parameter(problem));
-    }
-    let default = spec.postgresql.as_ref().is_some_and(|one| !one.allowed_cidrs.is_empty());
-    if of_cloud && !default && claim.list("allowedCIDRs").is_empty() {
-        return Err(Reason::Parameter(
-            "neither the claim nor the provider has allowedCIDRs, and without them everybody \
-             could connect"
-                .to_owned(),
-        ));
-    }
-    Ok(())
 }
 
 fn price(candidate: &Candidate, size: &SizeMapping) -> Result<Monthly, Reason> {

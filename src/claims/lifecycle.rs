@@ -82,6 +82,8 @@ pub struct Found {
 pub enum Phase {
     /// On its way.
     Pending,
+    /// It is there, and takes another step before it begins to serve ([`Effect::Update`]).
+    Unfinished,
     /// It serves.
     Ready,
     /// It is there and does not serve.
@@ -121,7 +123,7 @@ pub enum Effect {
     HoldClaim,
     /// Has the provider create it.
     Create,
-    /// Has the provider change what differs.
+    /// Has the provider change what differs, or take the next step of what is unfinished.
     Update,
     /// Has the provider delete it.
     Delete,
@@ -176,8 +178,13 @@ pub fn step(known: &Known<'_>) -> Step {
         None => (true, "ReconcileSuccess", ""),
     };
     say(&mut status, known, SYNCED, saying);
-    let (is_ready, reason, message) = &ready;
-    say(&mut status, known, READY, (*is_ready, reason, message));
+    // What the provider could not be asked about is as it was.
+    let is_unknown = known.failure.is_some() && *known.external == External::NotAsked;
+    let was_said = status.conditions.iter().any(|one| one.r#type == READY);
+    if !(is_unknown && was_said) {
+        let (is_ready, reason, message) = &ready;
+        say(&mut status, known, READY, (*is_ready, reason, message));
+    }
     // After a failure the next pass begins anew: conditions only.
     let (effect, wait) = if known.failure.is_some() { (None, REST) } else { (effect, wait) };
     Step { status, effect, wait }
@@ -284,8 +291,12 @@ fn here(known: &Known<'_>, found: &Found, status: &mut ClaimStatus) -> Next {
     let was_ready = status.ready_at.is_some();
     match found.phase {
         Phase::Pending if !was_ready => return Next::later(LOOK_EVERY, "Creating", &found.said),
-        Phase::Pending => return Next::later(LOOK_EVERY, "Unavailable", &found.said),
-        Phase::Broken => return Next::later(LOOK_EVERY, "Unavailable", &found.said),
+        Phase::Unfinished if !was_ready => {
+            return Next::now(Effect::Update, "Creating", &found.said);
+        }
+        Phase::Pending | Phase::Unfinished | Phase::Broken => {
+            return Next::later(LOOK_EVERY, "Unavailable", &found.said);
+        }
         Phase::Deleting => {
             let problem = format!("somebody is deleting it at the provider: {}", found.said);
             return Next::problem(problem, "Unavailable", &found.said);

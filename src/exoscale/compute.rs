@@ -254,7 +254,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`].
     pub async fn create_instance(&self, new: &NewInstance) -> Result<Operation, ApiError> {
-        self.call(&Request::post("create-instance", &["instance"], new)?).await
+        self.call(&Request::post("create-instance", &["instance"], new)).await
     }
 
     /// Begins to delete an instance.
@@ -274,7 +274,7 @@ impl Client {
         id: &str,
         change: &InstanceChange,
     ) -> Result<Operation, ApiError> {
-        self.call(&Request::put("update-instance", &["instance", id], change)?).await
+        self.call(&Request::put("update-instance", &["instance", id], change)).await
     }
 
     /// All instance types.

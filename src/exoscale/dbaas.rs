@@ -176,7 +176,7 @@ impl Client {
         name: &str,
         spec: &PostgresSpec,
     ) -> Result<Operation, ApiError> {
-        self.call(&Request::post("create-dbaas-service-pg", &["dbaas-postgres", name], spec)?).await
+        self.call(&Request::post("create-dbaas-service-pg", &["dbaas-postgres", name], spec)).await
     }
 
     /// Begins to change a PostgreSQL service.
@@ -188,7 +188,7 @@ impl Client {
         name: &str,
         spec: &PostgresSpec,
     ) -> Result<Operation, ApiError> {
-        self.call(&Request::put("update-dbaas-service-pg", &["dbaas-postgres", name], spec)?).await
+        self.call(&Request::put("update-dbaas-service-pg", &["dbaas-postgres", name], spec)).await
     }
 
     /// Begins to delete a PostgreSQL service.
@@ -225,7 +225,7 @@ impl Client {
     ) -> Result<Operation, ApiError> {
         let path = ["dbaas-postgres", name, "user", user, "password", "reset"];
         let operation = "reset-dbaas-postgres-user-password";
-        self.call(&Request::put(operation, &path, &Map::<String, Value>::new())?).await
+        self.call(&Request::put(operation, &path, &Map::<String, Value>::new())).await
     }
 
     /// The certificate of the authority that signs services' certificates, PEM.

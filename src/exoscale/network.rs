@@ -131,7 +131,7 @@ impl Client {
     ) -> Result<Operation, ApiError> {
         let path = ["private-network", &format!("{network}:attach")];
         let body = Attach { instance: ById { id: instance } };
-        self.call(&Request::put("attach-instance-to-private-network", &path, &body)?).await
+        self.call(&Request::put("attach-instance-to-private-network", &path, &body)).await
     }
 
     /// Begins to attach an elastic IP to an instance. Attempted once.
@@ -145,6 +145,6 @@ impl Client {
     ) -> Result<Operation, ApiError> {
         let path = ["elastic-ip", &format!("{elastic_ip}:attach")];
         let body = Attach { instance: ById { id: instance } };
-        self.call(&Request::put("attach-instance-to-elastic-ip", &path, &body)?).await
+        self.call(&Request::put("attach-instance-to-elastic-ip", &path, &body)).await
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::of_reason;
-use super::{ApiError, Client, ErrorKind, Request};
+use super::{ApiError, CLOUD, Client, ErrorKind, Request};
+use crate::cloud::{says_no_capacity, says_quota};
 
 /// How many failed looks in a row end the wait.
 const MOST_FAILED_LOOKS: u32 = 5;
@@ -92,7 +92,28 @@ impl Operation {
             OperationState::Timeout => (ErrorKind::TimedOut, true, said),
             OperationState::Unknown => (ErrorKind::Unknown, true, said),
         };
-        Some(ApiError { operation, kind, message, may_have_happened })
+        Some(ApiError { cloud: CLOUD, operation, kind, message, may_have_happened })
+    }
+}
+
+/// The kind of an operation that failed.
+fn of_reason(reason: FailureReason, message: &str) -> ErrorKind {
+    if says_quota(message) {
+        return ErrorKind::Quota;
+    }
+    if says_no_capacity(message) {
+        return ErrorKind::InsufficientCapacity;
+    }
+    match reason {
+        FailureReason::Forbidden => ErrorKind::Forbidden,
+        FailureReason::NotFound => ErrorKind::NotFound,
+        FailureReason::Busy | FailureReason::Conflict => ErrorKind::Busy,
+        FailureReason::Incorrect | FailureReason::Unsupported => ErrorKind::Invalid,
+        FailureReason::Unavailable => ErrorKind::Unavailable,
+        FailureReason::Fault
+        | FailureReason::Interrupted
+        | FailureReason::Partial
+        | FailureReason::Unknown => ErrorKind::Unknown,
     }
 }
 
@@ -120,7 +141,7 @@ impl Client {
     ) -> Result<Operation, ApiError> {
         let clock = self.clock();
         let deadline = clock.now() + patience;
-        let mut pause = self.settings().poll_first;
+        let mut pause = self.poll_first;
         let mut failed_looks = 0;
         let mut seen = began;
         loop {
@@ -134,10 +155,16 @@ impl Client {
             if left.is_zero() {
                 let message = format!("operation {} is pending still", seen.id);
                 let kind = ErrorKind::TimedOut;
-                return Err(ApiError { operation, kind, message, may_have_happened: true });
+                return Err(ApiError {
+                    cloud: CLOUD,
+                    operation,
+                    kind,
+                    message,
+                    may_have_happened: true,
+                });
             }
             clock.sleep(pause.min(left)).await;
-            pause = (pause + pause / 2).min(self.settings().poll_longest);
+            pause = (pause + pause / 2).min(self.poll_longest);
             match self.operation(&seen.id).await {
                 Ok(now) => (seen, failed_looks) = (now, 0),
                 Err(error) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth_solver::model::Price;
 use serde::Deserialize;
 
-use super::transport::{Outgoing, Transport};
+use crate::cloud::transport::{Outgoing, Transport};
 
 /// Where the price list of compute is published.
 pub const COMPUTE_PRICES: &str = "https://portal.exoscale.com/api/pricing/opencompute";
@@ -90,7 +90,7 @@ impl PriceList {
             .parse()
             .map_err(|error| PriceListError(format!("is not at {address:?}: {error}")))?;
         let method = hyper::Method::GET;
-        let outgoing = Outgoing { method, uri, authorization: None, body: None };
+        let outgoing = Outgoing { method, uri, headers: Vec::new(), body: None };
         let answer = transport.send(outgoing, TIMEOUT).await;
         let answer = answer
             .map_err(|error| PriceListError(format!("cannot be fetched: {}", error.message)))?;

@@ -18,6 +18,7 @@ use super::network::Reference;
 use super::sign::{Message, authorization};
 use super::*;
 use crate::clock::Clock;
+use crate::cloud;
 
 const KEY: &str = "EXOcanarykey";
 const SECRET: &str = "canary-of-the-secret";
@@ -167,14 +168,13 @@ async fn answer(mut stream: TcpStream, seen: &Mutex<Vec<String>>, script: &Mutex
 
 fn quick() -> Settings {
     let short = Duration::from_millis(1);
-    Settings {
+    let calls = cloud::Settings {
         attempt_timeout: Duration::from_millis(300),
         call_timeout: Duration::from_secs(20),
         first_wait: short,
-        poll_first: short,
-        poll_longest: short,
-        ..Settings::default()
-    }
+        ..cloud::Settings::default()
+    };
+    Settings { calls, poll_first: short, poll_longest: short }
 }
 
 fn instance() -> NewInstance {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use berth::metrics::{ClaimLabels, ClaimPriceLabels, ClaimSizeLabels, EffectLabels, Metrics};
 use serde_json::{Value, json};
 
 const DEFINITIONS: &str = "deploy/options/claims/definitions.yaml";
@@ -68,7 +69,8 @@ fn good_claims_have_a_provider_a_price_and_reasons() {
         json!({
             "exoscale-fra": "it costs 61.00",
             "in-cluster": "it has no label tier (wanted \"managed\")",
-            "ovh-gra": "this version of Berth makes no PostgreSQL at type ovh",
+            "ovh-gra": "it costs 58.00",
+            "scaleway-par": "it costs 64.00",
         })
     );
     assert_eq!(found["pricePerMonth"], 147.5);
@@ -92,6 +94,38 @@ fn the_example_of_a_platform_is_good() {
         .collect();
     // A node for the database costs more than the cloud's.
     assert_eq!(found, [json!(["orders", "exoscale-gva"]), json!(["runner", "exoscale-gva"])]);
+}
+
+#[test]
+fn the_dashboard_of_the_platform_shows_what_there_is_to_see() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/examples/platform/dashboard.yaml");
+    let map: Value = serde_saphyr::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let text = map["data"]["berth-claims.json"].as_str().unwrap();
+    let dashboard: Value = serde_json::from_str(text).unwrap();
+    let metrics = Metrics::new();
+    let (kind, state) = ("Kind".to_owned(), "ready".to_owned());
+    metrics.claims.get_or_create(&ClaimLabels { kind, state }).set(1);
+    let (namespace, provider) = ("team".to_owned(), "one".to_owned());
+    metrics.claims_price.get_or_create(&ClaimPriceLabels { namespace, provider }).set(1.0);
+    let (size, provider) = ("small".to_owned(), "one".to_owned());
+    metrics.claim_ready_duration.get_or_create(&ClaimSizeLabels { size, provider }).observe(1.0);
+    let (effect, outcome) = ("CreateExternal", "failed");
+    metrics.claim_effects.get_or_create(&EffectLabels { effect, outcome }).inc();
+    let known = metrics.encode().unwrap();
+    let known: Vec<&str> =
+        known.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(!panels.is_empty());
+    for panel in panels {
+        let expression = panel["targets"][0]["expr"].as_str().unwrap();
+        let words = expression.split(|sign: char| !sign.is_ascii_alphanumeric() && sign != '_');
+        let metrics: Vec<&str> = words.filter(|word| word.starts_with("berth_")).collect();
+        assert!(!metrics.is_empty(), "{expression}");
+        for metric in metrics {
+            let name = metric.trim_end_matches("_bucket").trim_end_matches("_total");
+            assert!(known.contains(&name) || known.contains(&metric), "{metric} is not told");
+        }
+    }
 }
 
 #[test]

@@ -3,16 +3,24 @@
 
 use std::sync::Arc;
 
-use berth_exoscale_fake::Fault;
+use berth_cloud_fakes::Fault;
+use berth_controlplane::until;
 use serde_json::json;
 
-use crate::world::{Stopper, TEAM, World};
+use crate::clouds::{DATABASE, MACHINE, done, plans_at, two_more};
+use crate::world::{LIMIT, Stopper, TEAM, World};
 
-const DATABASE: &str = "PostgreSQLInstance";
-const MACHINE: &str = "VirtualMachine";
 /// On the way to a database that is ready.
-const CREATING: [&str; 5] =
-    ["HoldClaim", "RecordChoice", "RecordCreateRequest", "CreateExternal", "WriteConnectionSecret"];
+const CREATING: [&str; 6] = [
+    "HoldClaim",
+    "RecordChoice",
+    "RecordCreateRequest",
+    "CreateExternal",
+    "RecordStatus",
+    "WriteConnectionSecret",
+];
+/// While one that is ready is changed and gets a new password.
+const CHANGING: [&str; 2] = ["UpdateExternal", "RotatePassword"];
 /// On its way out.
 const LEAVING: [&str; 2] = ["DeleteExternal", "ReleaseClaim"];
 
@@ -83,5 +91,186 @@ async fn a_lost_answer_and_a_deletion_during_creation_leave_nothing() {
     world.delete(DATABASE, "early").await;
     world.start(Arc::new(()));
     world.until_gone(DATABASE, "early").await;
+    assert!(world.at_exoscale().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_while_a_database_is_changed_leaves_it_changed_and_its_secret_right() {
+    let test = "a_kill_while_a_database_is_changed_leaves_it_changed_and_its_secret_right";
+    let Some(mut world) = World::new(test).await else { return };
+    two_more(&world, 48, 61).await;
+    for (provider, plan) in [("gva", "business-8"), ("gra", "business.db1-7"), ("par", "DB-DEV-M")]
+    {
+        for (when, write) in
+            ["before", "after"].into_iter().flat_map(|when| CHANGING.map(|write| (when, write)))
+        {
+            let name = format!("{provider}-{when}-{}", write.to_lowercase());
+            world.start(Arc::new(()));
+            let spec = json!({
+                "providerSelector": { "matchLabels": { "name": provider } },
+                "writeConnectionSecretToRef": { "name": name }, "deletionPolicy": "Delete",
+            });
+            world.claim(DATABASE, &name, spec).await;
+            world.until_ready(DATABASE, &name).await;
+            world.kill().await;
+            let before = world.secret(&name).await["password"].clone();
+            let stopper = Stopper::at(when, write);
+            world.start(Arc::<Stopper>::clone(&stopper));
+            let change = json!({
+                "metadata": { "annotations": { "claims.berth.sh/rotate-password": "1" } },
+                "spec": { "parameters": { "size": "medium" } },
+            });
+            world.patch(DATABASE, &name, change).await;
+            stopper.reached().await;
+            world.kill().await;
+            world.start(Arc::new(()));
+            until(&format!("{name} is changed"), LIMIT, || async {
+                let claim = world.databases().get(&name).await.map_err(|it| it.to_string())?;
+                let password = world.secret(&name).await["password"].clone();
+                let is_known = world.knows_password(&password);
+                let done = claim.data["status"]["rotated"] == "1" && password != before;
+                let is_changed = plans_at(&world, provider) == [plan];
+                if done && is_known && is_changed {
+                    Ok(())
+                } else {
+                    Err(claim.data["status"].to_string())
+                }
+            })
+            .await
+            .unwrap();
+            world.delete(DATABASE, &name).await;
+            world.until_gone(DATABASE, &name).await;
+            world.kill().await;
+        }
+    }
+    assert!(world.passwords().await.iter().all(|(namespace, _)| namespace == TEAM));
+}
+
+/// The creates at OVH and Scaleway that were done, whether or not their answer arrived.
+fn creates(world: &World) -> usize {
+    let at_ovh = ["create-database", "create-instance"].map(|name| world.ovh.calls(name));
+    let at_scaleway = ["create-instance", "create-server"].map(|name| world.scaleway.calls(name));
+    at_ovh.iter().chain(&at_scaleway).map(|calls| done(calls)).sum()
+}
+
+/// What there is at OVH and Scaleway.
+fn there(world: &World) -> usize {
+    world.ovh.world(|it| it.databases.len() + it.instances.len())
+        + world.scaleway.world(|it| it.databases.len() + it.servers.len())
+}
+
+/// Neither cloud refuses a second create: what was asked for is looked for first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_around_a_create_at_ovh_or_scaleway_doubles_and_loses_nothing() {
+    let test = "a_kill_around_a_create_at_ovh_or_scaleway_doubles_and_loses_nothing";
+    let Some(mut world) = World::new(test).await else { return };
+    two_more(&world, 48, 61).await;
+    let mut made = 0;
+    let writes = [
+        ("gra", DATABASE, "CreateExternal"),
+        ("gra", MACHINE, "CreateExternal"),
+        ("par", DATABASE, "CreateExternal"),
+        ("par", MACHINE, "CreateExternal"),
+        // A machine of Scaleway's is started by a call of its own, a database closed by one.
+        ("par", MACHINE, "UpdateExternal"),
+        ("par", DATABASE, "UpdateExternal"),
+    ];
+    for (provider, kind, write) in writes {
+        for when in ["before", "after"] {
+            let name =
+                format!("{provider}-{}-{when}-{}", kind.to_lowercase(), write.to_lowercase());
+            let stopper = Stopper::at(when, write);
+            world.start(Arc::<Stopper>::clone(&stopper));
+            let spec = json!({
+                "parameters": { "size": "small" },
+                "providerSelector": { "matchLabels": { "name": provider } },
+                "writeConnectionSecretToRef": { "name": name }, "deletionPolicy": "Delete",
+            });
+            world.claim(kind, &name, spec).await;
+            stopper.reached().await;
+            world.kill().await;
+            world.start(Arc::new(()));
+            world.until_ready(kind, &name).await;
+            made += 1;
+            assert_eq!((there(&world), creates(&world)), (1, made), "{name}: one");
+            world.delete(kind, &name).await;
+            world.until_gone(kind, &name).await;
+            world.kill().await;
+            assert_eq!(there(&world), 0, "{name}: nothing is left");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_whose_answer_is_lost_is_found_again_and_a_claim_deleted_meanwhile_leaves_nothing()
+{
+    let test =
+        "a_create_whose_answer_is_lost_is_found_again_and_a_claim_deleted_meanwhile_leaves_nothing";
+    let Some(mut world) = World::new(test).await else { return };
+    two_more(&world, 48, 61).await;
+    world.start(Arc::new(()));
+    world.ovh.fault("create-database", Fault::LoseReply);
+    world.ovh.fault("create-instance", Fault::FailAfter(502));
+    world.scaleway.fault("create-instance", Fault::LoseReply);
+    world.scaleway.fault("create-server", Fault::FailAfter(502));
+    let cases = [("gra", DATABASE), ("gra", MACHINE), ("par", DATABASE), ("par", MACHINE)];
+    let spec = |provider: &str| {
+        json!({
+            "parameters": { "size": "small" }, "deletionPolicy": "Delete",
+            "providerSelector": { "matchLabels": { "name": provider } },
+        })
+    };
+    for (provider, kind) in cases {
+        world.claim(kind, &format!("lost-{provider}"), spec(provider)).await;
+    }
+    for (provider, kind) in cases {
+        world.until_ready(kind, &format!("lost-{provider}")).await;
+    }
+    assert_eq!((there(&world), creates(&world)), (4, 4));
+    for (provider, kind) in cases {
+        world.delete(kind, &format!("lost-{provider}")).await;
+    }
+    for (provider, kind) in cases {
+        world.until_gone(kind, &format!("lost-{provider}")).await;
+    }
+    assert_eq!(there(&world), 0);
+    world.kill().await;
+
+    // Deleted right after it was asked for, while it is being made.
+    for (provider, kind) in cases {
+        let name = format!("early-{provider}");
+        let stopper = Stopper::at("after", "CreateExternal");
+        world.start(Arc::<Stopper>::clone(&stopper));
+        world.claim(kind, &name, spec(provider)).await;
+        stopper.reached().await;
+        world.kill().await;
+        assert_eq!(there(&world), 1, "{name}");
+        world.delete(kind, &name).await;
+        world.start(Arc::new(()));
+        world.until_gone(kind, &name).await;
+        assert_eq!(there(&world), 0, "{name}");
+        world.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_while_a_kind_is_installed_leaves_it_installed() {
+    let test = "a_kill_while_a_kind_is_installed_leaves_it_installed";
+    let Some(mut world) = World::new(test).await else { return };
+    for when in ["before", "after"] {
+        let stopper = Stopper::at(when, "InstallDefinition");
+        world.start(Arc::<Stopper>::clone(&stopper));
+        stopper.reached().await;
+        world.kill().await;
+        world.start(Arc::new(()));
+        for kind in [DATABASE, MACHINE] {
+            let spec = json!({ "parameters": { "size": "small" }, "deletionPolicy": "Delete" });
+            world.claim(kind, when, spec).await;
+            world.until_ready(kind, when).await;
+            world.delete(kind, when).await;
+            world.until_gone(kind, when).await;
+        }
+        world.kill().await;
+    }
     assert!(world.at_exoscale().is_empty());
 }

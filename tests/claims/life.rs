@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::json;
 
-use crate::world::{TEAM, World, message};
+use crate::world::{TEAM, World, exoscale_key, message};
 
 const DATABASE: &str = "PostgreSQLInstance";
 const MACHINE: &str = "VirtualMachine";
@@ -191,7 +191,7 @@ async fn a_foreign_secret_is_never_touched(world: &World) {
 }
 
 async fn a_provider_that_is_down_is_passed_over(world: &World) {
-    world.key("wrong", "EXOwrong", "wrong-secret").await;
+    world.key("wrong", &exoscale_key("EXOwrong", "wrong-secret")).await;
     let down = json!({ "credentialsSecretRef": { "name": "wrong" } });
     world.provider("down", "1.00", &down).await;
     world.claim(DATABASE, "robust", json!({ "deletionPolicy": "Delete" })).await;

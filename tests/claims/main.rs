@@ -4,10 +4,16 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     reason = "a test fails by panicking"
 )]
 
 mod check;
+mod clouds;
 mod crashes;
+mod independent;
 mod life;
+mod operator;
+#[path = "../shared/python.rs"]
+mod python;
 mod world;

@@ -1,19 +1,23 @@
-//! An API server, a fake Exoscale, and the controller of claims in this process.
+//! An API server, fakes of three clouds, and the controller of claims in this process.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use berth::cache::{self, Cache, CacheSender, Kind};
-use berth::claims::controller::{self, Parts, Settings, Witness};
+use berth::cache::Cache;
+use berth::claims::controller::{self, Endpoints, Parts, Settings, Witness};
 use berth::clock::Clock;
 use berth::leader::Leadership;
+use berth::manifests;
 use berth::metrics::Metrics;
+use berth::watch::Interner;
+use berth_cloud_fakes::exoscale::Fake;
+use berth_cloud_fakes::{Now, ovh, scaleway};
 use berth_controlplane::{ControlPlane, until};
-use berth_exoscale_fake::Fake;
 use berth_solver::packing;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -28,13 +32,19 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// Where claims are made.
 pub(crate) const TEAM: &str = "team-a";
+/// The project at OVH and at Scaleway.
+pub(crate) const PROJECT: &str = "33333333-4444-4555-8666-777777777777";
+/// How fast everything goes: what is waited for two minutes takes eight seconds.
+const SPEED: f64 = 15.0;
 
 pub(crate) struct World {
     pub(crate) plane: ControlPlane,
     pub(crate) fake: Fake,
+    pub(crate) ovh: ovh::Fake,
+    pub(crate) scaleway: scaleway::Fake,
     pub(crate) metrics: Arc<Metrics>,
+    clock: Clock,
     cache: Cache,
-    _sender: CacheSender,
     running: Option<JoinHandle<()>>,
 }
 
@@ -73,10 +83,20 @@ impl World {
     /// provider, `gva`, that has a key.
     pub(crate) async fn new(test: &str) -> Option<Self> {
         let plane = ControlPlane::builder().api_server_only().start_or_skip(test).await?;
-        let fake = Fake::start().await.unwrap();
-        let (_, sender, cache) = cache::channel(cache::Settings::default(), Kind::ALL);
-        let metrics = Arc::new(Metrics::new());
-        let world = Self { plane, fake, metrics, cache, _sender: sender, running: None };
+        let clock = Clock::running(Clock::system().now(), SPEED);
+        let now = clock_of(&clock);
+        let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/claims/cluster.yaml");
+        let cluster = manifests::read(&[cluster], &Interner::new()).unwrap().cluster;
+        let world = Self {
+            plane,
+            fake: Fake::start_with("ch-gva-2", Arc::clone(&now)).await.unwrap(),
+            ovh: ovh::Fake::start(PROJECT, Arc::clone(&now)).await.unwrap(),
+            scaleway: scaleway::Fake::start(PROJECT, now).await.unwrap(),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            cache: Cache::of(cluster.snapshot()),
+            running: None,
+        };
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/crds");
         for file in ["claimdefinitions", "claimproviders"] {
             let file = format!("{folder}/claims.berth.sh_{file}.yaml");
@@ -90,17 +110,16 @@ impl World {
             concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/options/claims/definitions.yaml");
         world.plane.kubectl(&["apply", "-f", definitions]).await.unwrap();
         let (key, secret) = world.fake.key();
-        world.key("exoscale", key, secret).await;
+        world.key("exoscale", &exoscale_key(key, secret)).await;
         world.provider("gva", "52.00", &json!({})).await;
         Some(world)
     }
 
-    pub(crate) async fn key(&self, name: &str, key: &str, secret: &str) {
-        let object: Secret = serde_json::from_value(json!({
-            "metadata": { "name": name },
-            "stringData": { "EXOSCALE_API_KEY": key, "EXOSCALE_API_SECRET": secret },
-        }))
-        .unwrap();
+    /// Makes the Secret with a cloud's key.
+    pub(crate) async fn key(&self, name: &str, parts: &Value) {
+        let object: Secret =
+            serde_json::from_value(json!({ "metadata": { "name": name }, "stringData": parts }))
+                .unwrap();
         self.secrets("berth-system").create(&PostParams::default(), &object).await.unwrap();
     }
 
@@ -126,6 +145,11 @@ impl World {
         for (key, value) in more.as_object().into_iter().flatten() {
             spec[key] = value.clone();
         }
+        self.apply_provider(name, &spec).await;
+    }
+
+    /// Makes a provider, or changes it.
+    pub(crate) async fn apply_provider(&self, name: &str, spec: &Value) {
         let object = json!({
             "apiVersion": "claims.berth.sh/v1alpha1",
             "kind": "ClaimProvider",
@@ -144,7 +168,7 @@ impl World {
         let parts = Parts {
             client: self.plane.client(),
             leadership: Leadership::always(),
-            clock: Clock::system(),
+            clock: self.clock.clone(),
             metrics: Arc::clone(&self.metrics),
             cache: self.cache.clone(),
             expected: Arc::new(ArcSwap::from_pointee(Vec::new())),
@@ -152,7 +176,11 @@ impl World {
             witness,
             settings: Settings {
                 namespace: "berth-system".to_owned(),
-                exoscale_endpoint: self.fake.endpoint(),
+                endpoints: Endpoints {
+                    exoscale: self.fake.endpoint(),
+                    ovh: self.ovh.endpoint(),
+                    scaleway: self.scaleway.endpoint(),
+                },
                 packing: packing::Settings::default(),
                 seed: 0,
             },
@@ -261,10 +289,34 @@ impl World {
         self.fake.world(|world| world.databases.keys().cloned().collect())
     }
 
+    /// Whether that is the password of a database at any cloud.
+    pub(crate) fn knows_password(&self, password: &str) -> bool {
+        let is_it = |known: &String| known == password;
+        self.fake.world(|it| it.databases.values().any(|one| one.users.values().any(is_it)))
+            || self.ovh.world(|it| it.databases.values().any(|one| is_it(&one.password)))
+            || self
+                .scaleway
+                .world(|it| it.databases.values().any(|one| one.users.values().any(is_it)))
+    }
+
     /// The creates that were done, whether or not their answer arrived.
     pub(crate) fn creates(&self, operation: &str) -> usize {
         self.fake.calls(operation).iter().filter(|call| call.done.is_some()).count()
     }
+}
+
+/// A key of Exoscale, as a Secret holds it.
+pub(crate) fn exoscale_key(key: &str, secret: &str) -> Value {
+    json!({ "EXOSCALE_API_KEY": key, "EXOSCALE_API_SECRET": secret })
+}
+
+/// The fakes go by the controller's clock.
+fn clock_of(clock: &Clock) -> Now {
+    let clock = clock.clone();
+    Arc::new(move || {
+        let since = u64::try_from(clock.now().as_millis()).unwrap_or_default();
+        SystemTime::UNIX_EPOCH + Duration::from_millis(since)
+    })
 }
 
 pub(crate) fn conditions(claim: &DynamicObject) -> String {

@@ -7,7 +7,8 @@ use berth::exoscale::compute::NewInstance;
 use berth::exoscale::dbaas::PostgresSpec;
 use berth::exoscale::network::Reference;
 use berth::exoscale::{ErrorKind, OperationState};
-use berth_exoscale_fake::{Fake, Fault};
+use berth_cloud_fakes::Fault;
+use berth_cloud_fakes::exoscale::Fake;
 use secrecy::ExposeSecret as _;
 
 use crate::support::{client, fake_at, fast_clock};

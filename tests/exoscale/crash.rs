@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use berth::provider::exoscale::ExoscaleProvider;
-use berth_exoscale_fake::Fault;
+use berth_cloud_fakes::Fault;
 use berth_solver::model::Name;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 

@@ -15,5 +15,7 @@ mod memory;
 mod plane;
 mod prism;
 mod provider;
+#[path = "../shared/python.rs"]
+mod python;
 mod rig;
 mod support;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use berth_cloud_fakes::exoscale::Fake;
 use berth_controlplane::{free_port, until};
-use berth_exoscale_fake::Fake;
 use tokio::process::{Child, Command};
 
 const LIMIT: Duration = Duration::from_secs(300);

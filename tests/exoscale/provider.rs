@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use berth::provider::exoscale::Cluster;
 use berth::provider::{CloudProvider as _, ProviderError};
-use berth_exoscale_fake::Fault;
+use berth_cloud_fakes::Fault;
 use berth_solver::lifecycle::ClaimRef;
 use berth_solver::model::{CapacityType, Catalog};
 use serde_json::{Value, json};

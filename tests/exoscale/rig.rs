@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use berth::api::{ExoscaleNodeClass, NodeClaim};
 use berth::clock::Clock;
-use berth::exoscale::{Client, Settings};
+use berth::exoscale::Client;
 use berth::provider::exoscale::{ExoscaleProvider, ExoscaleSettings};
 use berth::provider::{CloudProvider as _, ProviderError};
-use berth_exoscale_fake::{Fake, Instance};
+use berth_cloud_fakes::exoscale::{Fake, Instance};
 use berth_solver::lifecycle::{ClaimRef, LaunchRequest};
 use berth_solver::model::{Catalog, NodeClassReference, NodePool};
 use berth_solver::testing;
@@ -102,7 +102,8 @@ impl Rig {
     }
 
     pub fn provider_of(&self, cluster_id: &str, memory: Arc<Memory>) -> ExoscaleProvider {
-        let settings = Settings { attempt_timeout: ATTEMPT, ..quick() };
+        let mut settings = quick();
+        settings.calls.attempt_timeout = ATTEMPT;
         let client = Client::new(
             &self.fake.endpoint(),
             credentials(&self.fake),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth::clock::Clock;
+use berth::cloud;
 use berth::exoscale::{Client, CredentialSource, Credentials, Settings};
-use berth_exoscale_fake::Fake;
+use berth_cloud_fakes::exoscale::Fake;
 use berth_solver::model::Timestamp;
 
 /// A clock that runs so many times as fast as the machine's, from a fixed moment on.
@@ -33,11 +34,13 @@ pub fn credentials(fake: &Fake) -> CredentialSource {
 /// Settings under which nothing waits for long.
 pub fn quick() -> Settings {
     Settings {
-        attempt_timeout: Duration::from_millis(500),
-        first_wait: Duration::from_millis(1),
+        calls: cloud::Settings {
+            attempt_timeout: Duration::from_millis(500),
+            first_wait: Duration::from_millis(1),
+            ..cloud::Settings::default()
+        },
         poll_first: Duration::from_millis(1),
         poll_longest: Duration::from_millis(10),
-        ..Settings::default()
     }
 }
 

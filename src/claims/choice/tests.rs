@@ -150,3 +150,75 @@ fn what_is_there_is_adopted_only_where_the_provider_says_so() {
     one.spec.adoptable[0].namespace = "team-a".to_owned();
     assert_eq!(chosen(&claim, &[one]), "one for 52.00 a month");
 }
+
+/// What a provider says of a claim, after a change of it.
+fn said(kind: &str, service: Service, change: fn(&mut ClaimProviderSpec)) -> String {
+    let mut candidate = candidate("one", "10.00");
+    candidate.spec.r#type = kind.to_owned();
+    candidate.spec.region = Some("fr-par-1".to_owned());
+    candidate.spec.sizes[0].service = service.as_str().to_owned();
+    candidate.spec.sizes[0].plan = Some("essential.db1-4".to_owned());
+    candidate.spec.virtual_machine = Some(crate::api::MachineSettings {
+        images: [("debian-13".to_owned(), "id".to_owned())].into_iter().collect(),
+        public_ip: true,
+        ..Default::default()
+    });
+    change(&mut candidate.spec);
+    let parameters = json!({
+        "size": "small", "version": "17", "allowedCIDRs": ["10.0.0.0/8"], "image": "debian-13",
+        "diskGB": 100,
+    });
+    let mut claim = claim(&json!({ "parameters": { "size": "small" } }));
+    claim.parameters = serde_json::from_value(parameters).unwrap();
+    match choose(&claim, service, &BTreeMap::new(), &[candidate]) {
+        Ok(choice) => choice.to_string(),
+        Err(none) => none.to_string().replace("no ClaimProvider serves it: one: ", ""),
+    }
+}
+
+#[test]
+fn every_cloud_says_what_it_cannot_make() {
+    use Service::{PostgreSql, VirtualMachine};
+    for (kind, service) in [
+        ("ovh", PostgreSql),
+        ("scaleway", PostgreSql),
+        ("exoscale", PostgreSql),
+        ("exoscale", VirtualMachine),
+        ("scaleway", VirtualMachine),
+    ] {
+        assert_eq!(said(kind, service, |_| ()), "one for 10.00 a month", "{kind} {service}");
+    }
+    assert_eq!(
+        said("ovh", VirtualMachine, |_| ()),
+        "its size small has 80 GB, not the 100 GB of diskGB"
+    );
+    assert_eq!(
+        said("kubernetes", VirtualMachine, |_| ()),
+        "this version of Berth makes no VirtualMachine at type kubernetes"
+    );
+    let plan = |spec: &mut ClaimProviderSpec| spec.sizes[0].plan = Some("db1-4".to_owned());
+    assert_eq!(
+        said("ovh", PostgreSql, plan),
+        "the plan of its size small is \"db1-4\": expected PLAN.FLAVOR, as essential.db1-4"
+    );
+    let private = |spec: &mut ClaimProviderSpec| {
+        spec.sizes[0].storage_gb = None;
+        spec.virtual_machine.as_mut().unwrap().public_ip = false;
+    };
+    assert_eq!(
+        said("ovh", VirtualMachine, private),
+        "OVH's machines have a public address: set its virtualMachine.publicIP to true"
+    );
+    let region = |spec: &mut ClaimProviderSpec| spec.region = Some("fr-par".to_owned());
+    assert_eq!(
+        said("scaleway", VirtualMachine, region),
+        "its region fr-par is no zone, as fr-par-1: machines need one"
+    );
+    let groups = |spec: &mut ClaimProviderSpec| {
+        spec.virtual_machine.as_mut().unwrap().security_groups = vec!["a".into(), "b".into()];
+    };
+    assert_eq!(
+        said("scaleway", VirtualMachine, groups),
+        "Scaleway takes one security group, and it has 2"
+    );
+}

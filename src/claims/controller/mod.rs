@@ -25,6 +25,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use berth_solver::model::Pod;
 use berth_solver::packing;
+pub use clients::Endpoints;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client};
@@ -44,9 +45,8 @@ pub type Expected = Arc<ArcSwap<Vec<Pod>>>;
 pub struct Settings {
     /// The namespace of Secrets that a provider names without one.
     pub namespace: String,
-    /// Exoscale's endpoint, with `{region}` for a provider's region. Only the operator says where
-    /// clouds are: no object in the cluster does.
-    pub exoscale_endpoint: String,
+    /// Where clouds are.
+    pub endpoints: Endpoints,
     /// What the packer goes by.
     pub packing: packing::Settings,
     /// The seed of its random choices.

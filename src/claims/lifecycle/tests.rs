@@ -283,3 +283,38 @@ fn without_its_provider_a_claim_is_held_and_says_what_to_do() {
     assert_eq!(world.effect(), None);
     assert!(world.message().contains("bring its ClaimProvider back"), "{}", world.message());
 }
+
+#[test]
+fn what_is_unfinished_is_taken_further_until_it_has_served() {
+    let mut world = World::new();
+    world.claim.has_finalizer = true;
+    world.step();
+    world.external = External::Absent;
+    world.step();
+    world.external = found(Phase::Unfinished);
+    assert_eq!(world.effect(), Some(Effect::Update));
+    assert_eq!(world.said(), "Synced=True ReconcileSuccess, Ready=False Creating");
+    world.external = found(Phase::Ready);
+    world.secret = Secret::Current;
+    world.step();
+    assert_eq!(world.said(), "Synced=True ReconcileSuccess, Ready=True Available");
+    // Somebody has stopped it: that is theirs to undo.
+    world.external = found(Phase::Unfinished);
+    assert_eq!(world.effect(), None);
+    assert_eq!(world.said(), "Synced=True ReconcileSuccess, Ready=False Unavailable");
+}
+
+#[test]
+fn what_the_provider_cannot_be_asked_about_stays_as_it_was() {
+    let mut world = World::new();
+    world.claim.has_finalizer = true;
+    world.step();
+    world.external = found(Phase::Ready);
+    world.secret = Secret::Current;
+    world.step();
+    world.external = External::NotAsked;
+    world.failure = Some(Failure { message: "down".to_owned(), create_refused: false });
+    assert_eq!(world.effect(), None);
+    assert_eq!(world.said(), "Synced=False ReconcileError, Ready=True Available");
+    assert_eq!(world.message(), "down");
+}

@@ -8,35 +8,16 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::cloud::{self, found};
 use super::{Backend, BackendError, Connection, Wanted, cloud_init};
 use crate::claims::lifecycle::{Found, Phase};
 use crate::exoscale::compute::{Instance, InstanceState, NewInstance};
 use crate::exoscale::dbaas::{Postgres, PostgresSpec};
 use crate::exoscale::network::Reference;
-use crate::exoscale::{ApiError, Client, ErrorKind};
+use crate::exoscale::{Client, ErrorKind};
 
 /// The label of a machine with the claim's external name, which is unique.
 const CLAIM_LABEL: &str = "berth.sh/claim";
-/// The disk of a machine whose claim says nothing, in GiB.
-const DEFAULT_DISK: u64 = 20;
-
-impl From<ApiError> for BackendError {
-    fn from(error: ApiError) -> Self {
-        match error.may_have_happened {
-            true => Self::unsure(error.to_string()),
-            false => Self::refused(error.to_string()),
-        }
-    }
-}
-
-/// `None` for what is not there.
-fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, BackendError> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
 
 /// PostgreSQL. A service's name is its identity.
 #[derive(Clone, Debug)]
@@ -187,16 +168,11 @@ impl Backend for ExoscaleMachine {
 
     async fn create(&self, wanted: &Wanted) -> Result<(), BackendError> {
         let settings = wanted.provider.virtual_machine.clone().unwrap_or_default();
-        let image = wanted.text("image").unwrap_or_default();
-        let template = settings.images.get(image);
-        let template = template
-            .ok_or_else(|| BackendError::refused(format!("the provider has no image {image:?}")))?;
-        let disk = wanted.number("diskGB").and_then(|disk| u64::try_from(disk).ok());
         let new = NewInstance {
             name: wanted.external_name.clone(),
             instance_type: reference(&self.type_id(wanted.plan()?).await?),
-            template: reference(template),
-            disk_size: disk.unwrap_or(DEFAULT_DISK),
+            template: reference(wanted.image()?),
+            disk_size: wanted.disk(),
             labels: BTreeMap::from([(CLAIM_LABEL.to_owned(), wanted.external_name.clone())]),
             user_data: STANDARD.encode(cloud_init::user_data(wanted)?),
             security_groups: settings.security_groups.iter().map(|id| reference(id)).collect(),
@@ -209,7 +185,7 @@ impl Backend for ExoscaleMachine {
     }
 
     async fn update(&self, _: &Wanted) -> Result<(), BackendError> {
-        Err(BackendError::refused("a machine is not changed in place".to_owned()))
+        Err(cloud::no_change())
     }
 
     async fn delete(&self, wanted: &Wanted) -> Result<(), BackendError> {
@@ -220,7 +196,7 @@ impl Backend for ExoscaleMachine {
     }
 
     async fn rotate_password(&self, _: &Wanted) -> Result<(), BackendError> {
-        Err(BackendError::refused("a machine has no password: SSH keys log in".to_owned()))
+        Err(cloud::no_password())
     }
 
     async fn connection(&self, wanted: &Wanted) -> Result<Connection, BackendError> {
@@ -228,15 +204,7 @@ impl Backend for ExoscaleMachine {
         let instance = instances.iter().find(|one| one.state == InstanceState::Running);
         let instance =
             instance.ok_or_else(|| BackendError::refused("the machine does not run".to_owned()))?;
-        let mut connection = Connection::from([
-            ("id", SecretString::from(instance.id.clone())),
-            ("name", SecretString::from(instance.name.clone())),
-        ]);
         let address = instance.public_ip.clone().filter(|address| address != "0.0.0.0");
-        if let Some(address) = address {
-            connection.insert("host", SecretString::from(address.clone()));
-            connection.insert("endpoint", SecretString::from(address));
-        }
-        Ok(connection)
+        Ok(cloud::machine(instance.id.clone(), instance.name.clone(), address))
     }
 }

@@ -6,11 +6,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Client};
-use rand::distr::{Alphanumeric, SampleString as _};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Backend, BackendError, Connection, Login, Wanted};
+use super::{Backend, BackendError, Connection, Login, Wanted, cloud};
 use crate::claims::lifecycle::{Found, Phase};
 
 /// The label of a Cluster with the UID of its claim.
@@ -21,8 +20,6 @@ const MANAGER: &str = "berth-claims";
 const IMAGES: &str = "ghcr.io/cloudnative-pg/postgresql";
 /// What CloudNativePG calls a Cluster that serves.
 const HEALTHY: &str = "Cluster in healthy state";
-/// How long a new password is.
-const PASSWORD_LENGTH: usize = 32;
 
 /// PostgreSQL as a Cluster of CloudNativePG, in the claim's namespace. Nothing outside the cluster
 /// can reach it: its Services are of type ClusterIP.
@@ -83,8 +80,8 @@ fn app_secret_name(wanted: &Wanted) -> String {
     format!("{}-app", wanted.external_name)
 }
 
-fn storage(wanted: &Wanted) -> i64 {
-    wanted.number("storageGB").or(wanted.size.storage_gb).unwrap_or(10)
+fn storage(wanted: &Wanted) -> u64 {
+    wanted.storage().unwrap_or(10)
 }
 
 /// The Cluster.
@@ -180,7 +177,7 @@ impl Backend for CloudNativePg {
     /// CloudNativePG follows the Secret that it has written itself.
     async fn rotate_password(&self, wanted: &Wanted) -> Result<(), BackendError> {
         let secret = self.app_secret(wanted).await?;
-        let password = Alphanumeric.sample_string(&mut rand::rng(), PASSWORD_LENGTH);
+        let password = cloud::new_password();
         let patch = json!({
             "metadata": { "resourceVersion": secret.metadata.resource_version },
             "data": { "password": ByteString(password.into_bytes()) },

@@ -2,9 +2,12 @@
 //!
 //! A backend makes no decisions: it says what is there, and does one thing when it is told to.
 
+mod cloud;
 mod cloud_init;
 mod exoscale;
 mod kubernetes;
+mod ovh;
+mod scaleway;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +17,8 @@ use serde_json::Value;
 
 pub use exoscale::{ExoscaleMachine, ExoscalePostgres};
 pub use kubernetes::{CLAIM_UID_LABEL, CloudNativePg};
+pub use ovh::{OvhMachine, OvhPostgres, plan_and_flavor};
+pub use scaleway::{ScalewayMachine, ScalewayPostgres};
 
 use super::lifecycle::Found;
 use crate::api::{ClaimProviderSpec, SizeMapping};
@@ -55,7 +60,8 @@ pub trait Backend: Send + Sync {
     /// [`BackendError`].
     async fn rotate_password(&self, wanted: &Wanted) -> Result<(), BackendError>;
 
-    /// What it takes to connect, by the key in the Secret.
+    /// What it takes to connect, by the key in the Secret. Where a cloud tells a password to nobody
+    /// but who sets it, it is given a new one.
     ///
     /// # Errors
     /// [`BackendError`].
@@ -95,6 +101,33 @@ impl Wanted {
 
     fn number(&self, name: &str) -> Option<i64> {
         self.parameters.get(name)?.as_i64()
+    }
+
+    /// The size of a database's disk in GB, as the claim says it, else the provider's size.
+    fn storage(&self) -> Option<u64> {
+        let size = self.number("storageGB").or(self.size.storage_gb)?;
+        u64::try_from(size).ok()
+    }
+
+    /// The size of a machine's disk in GB.
+    fn disk(&self) -> u64 {
+        let size = self.number("diskGB").or(self.size.storage_gb);
+        size.and_then(|size| u64::try_from(size).ok()).unwrap_or(cloud::DEFAULT_DISK)
+    }
+
+    fn version(&self) -> Result<&str, BackendError> {
+        let missing = || BackendError::refused("parameters.version is missing".to_owned());
+        self.text("version").ok_or_else(missing)
+    }
+
+    /// The cloud's id of the claim's image.
+    fn image(&self) -> Result<&str, BackendError> {
+        let image = self.text("image").unwrap_or_default();
+        let settings = self.provider.virtual_machine.as_ref();
+        let found = settings.and_then(|settings| settings.images.get(image));
+        found
+            .map(String::as_str)
+            .ok_or_else(|| BackendError::refused(format!("the provider has no image {image:?}")))
     }
 
     fn list(&self, name: &str) -> Vec<String> {

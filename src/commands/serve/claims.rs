@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::appliance::Appliance;
-use crate::claims::controller::{self, EXOSCALE_ENDPOINT, Parts, Settings};
+use crate::claims::controller::{self, EXOSCALE_ENDPOINT, Endpoints, Parts, Settings};
 use crate::clock::Clock;
 use crate::leader::Leadership;
+use crate::{ovh, scaleway};
 
 /// How claims are served.
 #[derive(Clone, Debug, Args)]
@@ -28,6 +29,22 @@ pub(super) struct ClaimArguments {
         default_value = EXOSCALE_ENDPOINT
     )]
     claims_exoscale_endpoint: String,
+    /// OVH's API
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BERTH_CLAIMS_OVH_ENDPOINT",
+        default_value = ovh::ENDPOINT
+    )]
+    claims_ovh_endpoint: String,
+    /// Scaleway's API
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BERTH_CLAIMS_SCALEWAY_ENDPOINT",
+        default_value = scaleway::ENDPOINT
+    )]
+    claims_scaleway_endpoint: String,
 }
 
 /// What claims are served with.
@@ -68,7 +85,11 @@ impl Claims {
                 witness: Arc::new(()),
                 settings: Settings {
                     namespace: tools.namespace,
-                    exoscale_endpoint: arguments.claims_exoscale_endpoint.clone(),
+                    endpoints: Endpoints {
+                        exoscale: arguments.claims_exoscale_endpoint.clone(),
+                        ovh: arguments.claims_ovh_endpoint.clone(),
+                        scaleway: arguments.claims_scaleway_endpoint.clone(),
+                    },
                     packing: tools.packing,
                     seed: tools.seed,
                 },

@@ -21,7 +21,7 @@ use super::{Inner, identity, node, token};
 use crate::api::{CONFIGURATION_HASH_ANNOTATION, NodeClaim};
 use crate::exoscale::compute::{self, InstanceState, NewInstance};
 use crate::exoscale::network::Reference;
-use crate::exoscale::{ApiError, ErrorKind};
+use crate::exoscale::{ApiError, CLOUD, ErrorKind};
 use crate::provider::ProviderError;
 
 /// A create that was declared is sent within this, or not at all: whoever declares the next one
@@ -148,7 +148,8 @@ impl Inner {
             let operation = "create-instance";
             let message = "the answer names no instance".to_owned();
             let kind = ErrorKind::Unknown;
-            return Err(ApiError { operation, kind, message, may_have_happened: true });
+            let (cloud, may_have_happened) = (CLOUD, true);
+            return Err(ApiError { cloud, operation, kind, message, may_have_happened });
         };
         if let Err(error) = self.introduce(&id, request).await {
             // The next attempt finds the instance and tries again.

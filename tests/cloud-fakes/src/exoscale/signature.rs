@@ -7,19 +7,12 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What was signed.
-pub(crate) struct Signed<'a> {
-    pub(crate) method: &'a str,
-    /// As it came: escaped.
-    pub(crate) path: &'a str,
-    pub(crate) query: &'a BTreeMap<String, String>,
-    pub(crate) body: &'a [u8],
-}
+use crate::server::Received;
 
 /// Whether a request may be carried out; why not otherwise.
 pub(crate) fn check(
     header: Option<&str>,
-    signed: &Signed<'_>,
+    signed: &Received,
     keys: &BTreeMap<String, String>,
     now: SystemTime,
 ) -> Result<(), String> {
@@ -43,7 +36,7 @@ pub(crate) fn check(
     for name in names {
         values += signed.query.get(name).ok_or(format!("no query argument {name}"))?;
     }
-    let body = std::str::from_utf8(signed.body).map_err(|_| "the body is no text")?;
+    let body = std::str::from_utf8(&signed.body).map_err(|_| "the body is no text")?;
     let message =
         [&format!("{} {}", signed.method, signed.path), body, &values, "", &expires.to_string()]
             .join("\n");

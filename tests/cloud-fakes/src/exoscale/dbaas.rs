@@ -8,9 +8,9 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
-use crate::compute::check_quota;
+use super::compute::check_quota;
+use super::world::{Effect, World};
 use crate::route::{Answer, Refusal, Request};
-use crate::world::{Effect, World};
 
 /// The user that every service has.
 const ADMIN: &str = "avnadmin";

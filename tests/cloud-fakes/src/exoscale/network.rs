@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::world::{Effect, World};
 use crate::route::{Answer, Refusal, Request};
-use crate::world::{Effect, World};
 
 /// How many instances an anti-affinity group may have.
 pub(crate) const GROUP_LIMIT: usize = 8;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER, USER_AGENT};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
@@ -26,10 +26,10 @@ pub struct Outgoing {
     pub method: hyper::Method,
     /// The whole address.
     pub uri: hyper::Uri,
-    /// The header `Authorization`; none where nothing is signed.
-    pub authorization: Option<SecretString>,
-    /// The body, JSON.
-    pub body: Option<Bytes>,
+    /// Headers that prove who calls.
+    pub headers: Vec<(&'static str, SecretString)>,
+    /// The body, and its media type.
+    pub body: Option<(&'static str, Bytes)>,
 }
 
 /// What came back.
@@ -110,16 +110,20 @@ impl Transport {
             .method(outgoing.method)
             .uri(outgoing.uri)
             .header(USER_AGENT, AGENT);
-        if let Some(authorization) = &outgoing.authorization {
-            let mut value = hyper::header::HeaderValue::from_str(authorization.expose_secret())
+        for (name, value) in &outgoing.headers {
+            let mut value = hyper::header::HeaderValue::from_str(value.expose_secret())
                 .map_err(|_| unsent(&"the API key holds a character that no header may hold"))?;
             value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(*name, value);
         }
-        if outgoing.body.is_some() {
-            request = request.header(CONTENT_TYPE, "application/json");
-        }
-        let body = Full::new(outgoing.body.unwrap_or_default());
+        let body = match outgoing.body {
+            Some((media_type, content)) => {
+                request = request.header(CONTENT_TYPE, media_type);
+                content
+            }
+            None => Bytes::new(),
+        };
+        let body = Full::new(body);
         let request = request.body(body).map_err(|error| unsent(&error))?;
         let response = self.0.request(request).await.map_err(|error| NoAnswer {
             unsent: error.is_connect(),

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::catalog::{self, InstanceType};
-use crate::compute::Instance;
-use crate::dbaas::Database;
+use super::KEY;
+use super::catalog::{self, InstanceType};
+use super::compute::Instance;
+use super::dbaas::Database;
+use super::network::{ElasticIp, Group};
+use super::sks::Cluster;
 use crate::faults::Fault;
-use crate::network::{ElasticIp, Group};
 use crate::route::{Answer, Refusal, Request};
-use crate::sks::Cluster;
 
 /// How long things take, by the fake's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,14 @@ pub struct World {
     /// What the operation that is begun next meets.
     pub(crate) next_fault: Option<Fault>,
     pub(crate) now: SystemTime,
+    /// Keys, and their secrets.
+    pub(crate) keys: BTreeMap<String, String>,
+    /// What the keys' role allows; `None`: everything.
+    pub(crate) allowed: Option<Vec<String>>,
+    /// How far the `Date` of answers is behind the fake's clock.
+    pub(crate) late_date: Duration,
+    /// What is published as prices; null: nothing is.
+    pub(crate) prices: Value,
     ids: u64,
 }
 
@@ -127,6 +136,10 @@ impl World {
             operations: BTreeMap::new(),
             next_fault: None,
             now,
+            keys: [(KEY.0.to_owned(), KEY.1.to_owned())].into_iter().collect(),
+            allowed: None,
+            late_date: Duration::ZERO,
+            prices: catalog::prices(),
             ids: 0,
         }
     }
@@ -234,7 +247,7 @@ impl World {
         self.operations.insert(id.clone(), operation);
         // Even the fastest change is answered as pending.
         let answer = self.operation_json(&id);
-        self.settle(self.now);
+        self.bring_up_to(self.now);
         answer
     }
 
@@ -245,7 +258,7 @@ impl World {
     }
 
     /// Ends what is due.
-    pub(crate) fn settle(&mut self, now: SystemTime) {
+    pub(crate) fn bring_up_to(&mut self, now: SystemTime) {
         self.now = now;
         let is_due = |one: &Operation| !one.ended && one.due.is_some_and(|due| due <= now);
         let due: Vec<String> = self

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::catalog::InstanceType;
-use crate::network::{self, GROUP_LIMIT};
+use super::catalog::InstanceType;
+use super::network::{self, GROUP_LIMIT};
+use super::world::{Effect, World};
 use crate::route::{Answer, Refusal, Request};
-use crate::world::{Effect, World};
 
 /// The longest user data.
 const USER_DATA: usize = 32_768;

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::world::World;
 use crate::route::{Answer, Refusal, Request};
-use crate::world::World;
 
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

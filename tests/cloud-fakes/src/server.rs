@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -19,94 +20,97 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::catalog;
 use crate::faults::{Fault, Faults};
 use crate::journal::Call;
-use crate::route::{self, Handler, Refusal, Request};
-use crate::signature::{self, Signed};
-use crate::world::World;
-
-/// The key that a new fake knows, and its secret.
-const KEY: (&str, &str) = ("EXOfake0000000000000000000", "the-secret-of-the-fake");
-/// Where prices are published, without a signature.
-const PRICES: &str = "/api/pricing/opencompute";
+use crate::route::{self, Refusal, Request, Route};
 
 /// What time it is.
 pub type Now = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
+/// What a cloud is: what there is, and what its API does with it.
+pub trait Cloud: Sized + Send + 'static {
+    /// What stands before all paths; a proxy in between may have taken it away.
+    const BASE: &'static str;
+
+    /// What the API does.
+    #[doc(hidden)]
+    fn routes() -> &'static [Route<Self>];
+
+    /// Brings everything up to the present.
+    fn settle(&mut self, now: SystemTime);
+
+    /// Why a call is not allowed, if so.
+    ///
+    /// # Errors
+    /// The status and what is said.
+    fn check(&self, received: &Received, operation: &str, now: SystemTime) -> Result<(), Refusal>;
+
+    /// What is answered at an address beside the API.
+    fn beside(&self, _path: &str) -> Option<(u16, Value)> {
+        None
+    }
+
+    /// How far the `Date` of answers is behind the fake's clock.
+    fn late_date(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// A fault that the next change meets inside the cloud; `None` for none.
+    fn meet(&mut self, _fault: Option<Fault>) {}
+}
+
 /// The fake while it runs. It ends when it is dropped.
-pub struct Fake {
-    shared: Arc<Shared>,
+pub struct Fake<W: Cloud> {
+    shared: Arc<Shared<W>>,
     address: SocketAddr,
     accepting: AbortHandle,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct Shared<W> {
+    state: Mutex<State<W>>,
     now: Now,
     /// Counts calls.
     calls: watch::Sender<usize>,
 }
 
-struct State {
-    world: World,
+struct State<W> {
+    world: W,
     faults: Faults,
     journal: Vec<Call>,
-    keys: BTreeMap<String, String>,
-    /// What the keys' role allows; `None`: everything.
-    allowed: Option<Vec<String>>,
-    /// How far the `Date` of answers is behind the fake's clock, in seconds.
-    late_date: u64,
-    prices: Value,
 }
 
-impl fmt::Debug for Fake {
+impl<W: Cloud> fmt::Debug for Fake<W> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Fake({})", self.address)
     }
 }
 
-impl Drop for Fake {
+impl<W: Cloud> Drop for Fake<W> {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-impl Fake {
-    /// Starts a fake of the zone `ch-gva-2` on a free port of the loopback interface, which goes by
-    /// the system's clock.
+impl<W: Cloud> Fake<W> {
+    /// Starts a fake on a free port of the loopback interface. Time is what `now` says, so that a
+    /// test may let an hour pass in a second.
     ///
     /// # Errors
     /// If no port can be opened.
-    pub async fn start() -> std::io::Result<Self> {
-        Self::start_with("ch-gva-2", Arc::new(SystemTime::now)).await
-    }
-
-    /// As [`Self::start`], for any zone and clock.
-    ///
-    /// # Errors
-    /// If no port can be opened.
-    pub async fn start_with(zone: &str, now: Now) -> std::io::Result<Self> {
+    pub async fn serve(world: W, now: Now) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let state = State {
-            world: World::new(zone, now()),
-            faults: Faults::default(),
-            journal: Vec::new(),
-            keys: [(KEY.0.to_owned(), KEY.1.to_owned())].into_iter().collect(),
-            allowed: None,
-            late_date: 0,
-            prices: catalog::prices(),
-        };
+        let state = State { world, faults: Faults::default(), journal: Vec::new() };
         let calls = watch::channel(0).0;
         let shared = Arc::new(Shared { state: Mutex::new(state), now, calls });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, address, accepting })
     }
 
-    /// Where it is: what `EXOSCALE_API_ENDPOINT` is set to.
+    /// Where it is.
     pub fn endpoint(&self) -> String {
-        format!("http://{}/v2", self.address)
+        let base = if W::BASE.is_empty() { String::new() } else { format!("/{}", W::BASE) };
+        format!("http://{}{base}", self.address)
     }
 
     /// Scheme, host and port.
@@ -114,39 +118,8 @@ impl Fake {
         format!("http://{}", self.address)
     }
 
-    /// Where its prices are published.
-    pub fn prices_address(&self) -> String {
-        format!("http://{}{PRICES}", self.address)
-    }
-
-    /// A key that it knows, and its secret.
-    pub fn key(&self) -> (&'static str, &'static str) {
-        KEY
-    }
-
-    /// These keys and secrets are known from now on, and no others.
-    pub fn set_keys(&self, keys: &[(&str, &str)]) {
-        let pairs = keys.iter().map(|(key, secret)| ((*key).to_owned(), (*secret).to_owned()));
-        self.shared.state.lock().keys = pairs.collect();
-    }
-
-    /// The keys' role allows these operations from now on, and no others.
-    pub fn allow_only(&self, operations: &[String]) {
-        self.shared.state.lock().allowed = Some(operations.to_vec());
-    }
-
-    /// The `Date` of its answers is so many seconds behind its clock.
-    pub fn set_late_date(&self, seconds: u64) {
-        self.shared.state.lock().late_date = seconds;
-    }
-
-    /// What it publishes as prices; null: 503.
-    pub fn set_prices(&self, prices: Value) {
-        self.shared.state.lock().prices = prices;
-    }
-
     /// Looks at or changes what there is, brought up to the present.
-    pub fn world<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+    pub fn world<T>(&self, act: impl FnOnce(&mut W) -> T) -> T {
         let now = (self.shared.now)();
         let world = &mut self.shared.state.lock().world;
         world.settle(now);
@@ -197,7 +170,7 @@ impl Fake {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept<W: Cloud>(listener: TcpListener, shared: Arc<Shared<W>>) {
     // Dropped with this task: no connection outlives the fake.
     let mut connections = JoinSet::new();
     loop {
@@ -208,7 +181,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve<W: Cloud>(stream: TcpStream, shared: Arc<Shared<W>>) {
     let service = service_fn(|request| answer(request, Arc::clone(&shared)));
     // A fault that closes the connection is an error here, and meant.
     let _ = hyper::server::conn::http1::Builder::new()
@@ -231,51 +204,68 @@ impl std::error::Error for Closed {}
 type Response = hyper::Response<Full<Bytes>>;
 
 /// A request that has been read.
-struct Received {
-    method: String,
+#[derive(Debug)]
+pub struct Received {
+    pub(crate) method: String,
+    /// Scheme, host, path and query, as they came.
+    pub(crate) address: String,
     /// As it came.
-    path: String,
-    query: BTreeMap<String, String>,
-    authorization: Option<String>,
-    body: Bytes,
+    pub(crate) path: String,
+    pub(crate) query: BTreeMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
-async fn answer(
+impl Received {
+    /// A header, if it is there and a text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body: JSON, or a text.
+    fn value(&self) -> Value {
+        let text = || match std::str::from_utf8(&self.body) {
+            Ok(text) if !text.is_empty() => text.into(),
+            _ => Value::Null,
+        };
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| text())
+    }
+}
+
+async fn answer<W: Cloud>(
     request: hyper::Request<Incoming>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<W>>,
 ) -> Result<Response, Closed> {
     let (head, body) = request.into_parts();
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
-    let authorization = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let host = head.headers.get("host").and_then(|value| value.to_str().ok());
     let received = Received {
         method: head.method.as_str().to_owned(),
+        address: format!("http://{}{}", host.unwrap_or_default(), head.uri),
         path: head.uri.path().to_owned(),
         query: query.into_owned().collect(),
-        authorization: authorization.map(str::to_owned),
         body: body.collect().await.map_err(|_| Closed)?.to_bytes(),
+        headers: head.headers,
     };
-    if received.path == PRICES {
-        let prices = shared.state.lock().prices.clone();
-        let status = if prices.is_null() { 503 } else { 200 };
-        return shared.response(status, &prices, None);
+    let beside = shared.state.lock().world.beside(&received.path);
+    match beside {
+        Some((status, body)) => shared.response(status, &body, None),
+        None => shared.call(&received).await,
     }
-    shared.call(&received).await
 }
 
-impl Shared {
+impl<W: Cloud> Shared<W> {
     async fn call(&self, received: &Received) -> Result<Response, Closed> {
         let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
         let mut segments: Vec<String> = received.path.split('/').skip(1).map(decoded).collect();
         // A proxy in between may have taken it away.
-        if segments.first().is_some_and(|first| first == "v2") {
+        if segments.first().is_some_and(|first| first == W::BASE) {
             segments.remove(0);
         }
-        let found = route::find(&received.method, &segments);
-        let (operation, handler, params) = match found {
-            Some((operation, handler, params)) => (operation, Some(handler), params),
-            None => ("", None, Vec::new()),
-        };
-        let body: Value = serde_json::from_slice(&received.body).unwrap_or_default();
+        let found = route::find(W::routes(), &received.method, &segments);
+        let (route, params) = found.map_or((None, Vec::new()), |(one, params)| (Some(one), params));
+        let operation = route.map_or("", |route| route.2);
+        let body = received.value();
         let path = format!("/{}", segments.join("/"));
         let (index, fault) = self.enter(received, operation, path, &body);
         if let Some(Fault::Late(wait)) = &fault {
@@ -288,7 +278,7 @@ impl Shared {
             }
             Some(Fault::Throttle(_)) => (429, Refusal(429, "slow down".to_owned()).body()),
             Some(fault) if !fault.is_done() => (0, Value::Null),
-            _ => self.carry_out(handler, &request, index, fault.as_ref()),
+            _ => self.carry_out(route, &request, index, fault.as_ref()),
         };
         match fault {
             Some(Fault::Drop | Fault::LoseReply) => return Err(Closed),
@@ -313,34 +303,10 @@ impl Shared {
         body: &Value,
     ) -> (usize, Option<Fault>) {
         let at = (self.now)();
-        let signed = Signed {
-            method: &received.method,
-            path: &received.path,
-            query: &received.query,
-            body: &received.body,
-        };
         let mut state = self.state.lock();
-        let header = received.authorization.as_deref();
-        // Everybody may know the zones.
-        let is_public = operation == "list-zones" && header.is_none();
-        let checked = match is_public {
-            true => Ok(()),
-            false => signature::check(header, &signed, &state.keys, at),
-        };
-        let fault = match checked {
-            Ok(())
-                if state
-                    .allowed
-                    .as_ref()
-                    .is_some_and(|all| !all.iter().any(|one| one == operation)) =>
-            {
-                Some(Fault::refuse(
-                    403,
-                    &format!("Forbidden by role policy for compute: {operation}"),
-                ))
-            }
+        let fault = match state.world.check(received, operation, at) {
             Ok(()) => state.faults.take(operation),
-            Err(why) => Some(Fault::refuse(403, &why)),
+            Err(Refusal(status, why)) => Some(Fault::refuse(status, &why)),
         };
         state.journal.push(Call {
             operation,
@@ -360,7 +326,7 @@ impl Shared {
 
     fn carry_out(
         &self,
-        handler: Option<Handler>,
+        route: Option<&Route<W>>,
         request: &Request,
         index: usize,
         fault: Option<&Fault>,
@@ -368,15 +334,12 @@ impl Shared {
         let now = (self.now)();
         let mut state = self.state.lock();
         state.world.settle(now);
-        state.world.next_fault = fault
-            .filter(|fault| matches!(fault, Fault::OperationFails { .. } | Fault::OperationStuck))
-            .cloned();
-        let outcome = match handler {
-            Some(handler) => handler(&mut state.world, request),
+        state.world.meet(fault.cloned());
+        let outcome = match route {
+            Some((_, _, _, handler)) => handler(&mut state.world, request),
             None => Err(Refusal(404, "there is nothing at this address".to_owned())),
         };
-        // Only a change begins an operation.
-        state.world.next_fault = None;
+        state.world.meet(None);
         match outcome {
             Ok(answer) => {
                 state.journal[index].done = Some(answer.clone());
@@ -392,7 +355,7 @@ impl Shared {
         body: &Value,
         retry_after: Option<u64>,
     ) -> Result<Response, Closed> {
-        let late = Duration::from_secs(self.state.lock().late_date);
+        let late = self.state.lock().world.late_date();
         let date = httpdate::fmt_http_date((self.now)() - late);
         let mut response = hyper::Response::builder()
             .status(status)

@@ -3,8 +3,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::FailureReason;
-
 /// What kind of failure it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -65,6 +63,8 @@ impl ErrorKind {
 /// A call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
+    /// The cloud's name.
+    pub cloud: &'static str,
     /// The operation, as the API's description calls it (`create-instance`).
     pub operation: &'static str,
     /// The kind of failure.
@@ -78,8 +78,8 @@ pub struct ApiError {
 
 impl fmt::Display for ApiError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, kind, message, may_have_happened } = self;
-        write!(formatter, "Exoscale {operation}: ")?;
+        let Self { cloud, operation, kind, message, may_have_happened } = self;
+        write!(formatter, "{cloud} {operation}: ")?;
         match kind {
             ErrorKind::Quota => write!(formatter, "over quota: {message}"),
             ErrorKind::InsufficientCapacity => {
@@ -88,7 +88,7 @@ impl fmt::Display for ApiError {
             ErrorKind::NotFound => write!(formatter, "not found: {message}"),
             ErrorKind::Forbidden => write!(
                 formatter,
-                "forbidden: {message} (the key is wrong, or its IAM role lacks {operation})"
+                "forbidden: {message} (the key is wrong, or lacks the right to {operation})"
             ),
             ErrorKind::Throttled { retry_after: Some(wait) } => {
                 write!(formatter, "too many calls, again in {} s: {message}", wait.as_secs())
@@ -135,35 +135,16 @@ pub(super) fn of_status(status: u16, message: &str, retry_after: Option<Duration
     }
 }
 
-/// The kind of an operation that failed.
-pub(super) fn of_reason(reason: FailureReason, message: &str) -> ErrorKind {
-    if says_quota(message) {
-        return ErrorKind::Quota;
-    }
-    if says_no_capacity(message) {
-        return ErrorKind::InsufficientCapacity;
-    }
-    match reason {
-        FailureReason::Forbidden => ErrorKind::Forbidden,
-        FailureReason::NotFound => ErrorKind::NotFound,
-        FailureReason::Busy | FailureReason::Conflict => ErrorKind::Busy,
-        FailureReason::Incorrect | FailureReason::Unsupported => ErrorKind::Invalid,
-        FailureReason::Unavailable => ErrorKind::Unavailable,
-        FailureReason::Fault
-        | FailureReason::Interrupted
-        | FailureReason::Partial
-        | FailureReason::Unknown => ErrorKind::Unknown,
-    }
-}
-
-fn says_quota(message: &str) -> bool {
+/// Whether words are about a quota that is used up.
+pub(crate) fn says_quota(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["quota", "resource limit", "limit exceeded", "maximum number of"]
         .iter()
         .any(|words| message.contains(words))
 }
 
-fn says_no_capacity(message: &str) -> bool {
+/// Whether words are about a lack of machines.
+pub(crate) fn says_no_capacity(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["insufficient capacity", "lack of capacity", "not enough capacity", "no capacity"]
         .iter()
