@@ -102,7 +102,7 @@ bench-peers: ## Measure Berth beside Karpenter itself (needs Go); writes target/
 bench-peers-online: ## Run Karpenter itself and Berth on a real control plane; writes target/bench/peers-online.md and .json
 	$(call say,1/2,the control plane of the tests)
 	@$(MAKE) --no-print-directory controlplane
-	$(call say,2/2,five suites on two control planes each: one to two hours (SUITE=basic: about a quarter of one))
+	$(call say,2/2,five suites on two control planes each: two to three hours (SUITE=basic: about half of one))
 	cargo bench --locked --no-default-features --package berth --bench peers-online -- $(SUITE)
 
 .PHONY: bench-extender

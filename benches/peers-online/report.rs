@@ -40,7 +40,7 @@ impl Report {
             "# Karpenter 1.14.1 and Berth on a real control plane\n\n{machine}, which etcd, \
              kube-apiserver, kube-controller-manager, kube-scheduler, kwok and the controller \
              share. Medians of the runs. Settled: after the last change of a node; then come 90 \
-             seconds without one. Memory is the most since the start.\n\n"
+             seconds without one (NaN: not within ten minutes; the figures are those of then). Memory is the most since the start.\n\n"
         );
         let headings: Vec<&str> = COLUMNS.iter().map(|(_, heading, _)| *heading).collect();
         let _ =

@@ -425,8 +425,9 @@ async fn record(world: SharedWorld, names: Vec<(String, usize)>, seen: Arc<Mutex
             // A machine that the cloud is deleting counts no more.
             let counts =
                 |claim: &&Arc<NodeClaim>| !claim.is(well_known::condition::INSTANCE_TERMINATING);
-            let all = objects.claims.values().filter(counts);
-            seen.leaving.insert((all.clone().filter(going).count(), all.count()));
+            let all: Vec<_> = objects.claims.values().filter(counts).collect();
+            let leaving = all.iter().filter(|claim| going(claim)).count();
+            seen.leaving.insert((leaving, all.len()));
             for (name, least) in &names {
                 let now = running(&objects, name);
                 let known = seen.least_running.entry(name.clone()).or_insert(now);

@@ -8,7 +8,8 @@ if ! command -v python3 > /dev/null 2>&1; then
   exit 1
 fi
 mkdir -p "$folder"
-exec 9> "$folder/lock"
+# Beside the folder: making it anew empties it.
+exec 9> "$folder.lock"
 flock 9
 if [ "$(cat "$folder/installed" 2> /dev/null)" != "$*" ]; then
   python3 -m venv --clear "$folder" >&2
