@@ -24,8 +24,8 @@ pub struct QueueSettings {
     pub batch_longest: Duration,
     /// Pods that no place was found for, or whose place is gone, are planned for again after this
     /// time. So are pods that did not come to their place, counted from when that was open and the
-    /// last of those that were planned with them came: kube-scheduler takes one pod at a time, and a spread may keep
-    /// one waiting for others.
+    /// last of those that were planned with them came: kube-scheduler takes one pod at a time, and
+    /// a spread may keep one waiting for others.
     pub retry_after: Duration,
     /// For so long the standing plan is followed, unless it is confirmed before.
     pub plan_lifetime: Duration,
