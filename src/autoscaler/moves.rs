@@ -44,7 +44,7 @@ struct Waiting {
 impl Waiting {
     /// Whether a pod has come that the extender let have the place before it was sent there.
     fn is_taken(&self, owner: &Owner, snapshot: &Snapshot, known: &mut BTreeSet<Name>) -> bool {
-        let Some(state) = node_of(snapshot, &self.to) else { return false };
+        let Some(state) = snapshot.node_of_target(&self.to) else { return false };
         let suits = |pod: &&Arc<Pod>| pod.owner == *owner && pod.shape == self.shape;
         let new = state.pods.values().filter(suits).find(|pod| !known.contains(&pod.uid));
         new.is_some_and(|pod| known.insert(pod.uid.clone()))
@@ -111,10 +111,8 @@ impl Moves {
                 continue;
             }
             let Some(list) = self.waiting.get_mut(&pod.owner) else { continue };
-            let place = list.iter().position(|one| {
-                one.leaving.1 != pod.uid
-                    && (Arc::ptr_eq(&one.shape, &pod.shape) || one.shape == pod.shape)
-            });
+            let place =
+                list.iter().position(|one| one.leaving.1 != pod.uid && one.shape == pod.shape);
             if let Some(place) = place {
                 let to = list.remove(place).to;
                 self.known.insert(pod.uid.clone());
@@ -129,7 +127,7 @@ impl Moves {
     /// The places of pods that do not exist yet.
     pub(super) fn kept(&self, snapshot: &Snapshot) -> Vec<Kept> {
         let kept = |owner: &Owner, one: &Waiting| {
-            let node = node_of(snapshot, &one.to)?.node.name.clone();
+            let node = snapshot.node_of_target(&one.to)?.node.name.clone();
             Some(Kept { node, owner: owner.clone(), shape: Arc::clone(&one.shape) })
         };
         let all = self.waiting.iter();
@@ -145,7 +143,7 @@ impl Moves {
         let all = self.waiting.iter();
         let all = all.flat_map(|(owner, list)| list.iter().map(move |one| (owner, one)));
         for (owner, one) in all {
-            let Some(state) = node_of(&with, &one.to) else { continue };
+            let Some(state) = with.node_of_target(&one.to) else { continue };
             let (key, uid) = &one.leaving;
             let (uid, shape) = (Name::from(format!("kept/{uid}")), Arc::clone(&one.shape));
             let pod = Pod {
@@ -153,7 +151,7 @@ impl Moves {
                 owner: owner.clone(),
                 ..Pod::waiting(key.clone(), uid, shape, Timestamp::default())
             };
-            let mut state = state.clone();
+            let mut state = NodeState::clone(state);
             state.used += &pod.shape.requests;
             state.pods.insert(pod.key.clone(), Arc::new(pod));
             with.nodes.insert(state.node.name.clone(), Arc::new(state));
@@ -170,16 +168,6 @@ impl Moves {
     pub(super) fn awaited(&self, snapshot: &Snapshot) -> BTreeSet<Name> {
         let targets = self.waiting.values().flatten().map(|one| &one.to);
         targets.filter_map(|target| claim_of(snapshot, target)).collect()
-    }
-}
-
-/// The node that a target means, if it is there.
-fn node_of<'s>(snapshot: &'s Snapshot, target: &Target) -> Option<&'s NodeState> {
-    match target {
-        Target::Node(name) => snapshot.nodes.get(name).map(AsRef::as_ref),
-        Target::Claim(name) => {
-            snapshot.node_of_claim(snapshot.claims.get(name)?).map(AsRef::as_ref)
-        }
     }
 }
 

@@ -40,12 +40,22 @@ pub fn conditions(snapshot: &Snapshot, inputs: &Inputs, now: Timestamp) -> Vec<W
 }
 
 fn is_consolidatable(claim: &NodeClaim, pool: &NodePool, inputs: &Inputs, now: Timestamp) -> bool {
+    time_left_of(claim, pool, inputs, now).is_some_and(|left| left.is_zero())
+}
+
+/// The same as [`time_left`], of a node that is up. `None` for static pools too.
+pub(super) fn time_left_of(
+    claim: &NodeClaim,
+    pool: &NodePool,
+    inputs: &Inputs,
+    now: Timestamp,
+) -> Option<Duration> {
     let initialized = claim.condition(condition::INITIALIZED);
-    let Some(initialized) = initialized.filter(|_| claim.is(condition::INITIALIZED)) else {
-        return false;
-    };
-    pool.replicas.is_none()
-        && time_left(claim, pool, inputs, initialized.since, now).is_some_and(|left| left.is_zero())
+    let initialized = initialized.filter(|_| claim.is(condition::INITIALIZED))?;
+    if pool.replicas.is_some() {
+        return None;
+    }
+    time_left(claim, pool, inputs, initialized.since, now)
 }
 
 /// How much of `consolidateAfter` is left: since a pod last came or left, and at the earliest

@@ -8,9 +8,9 @@
 
 use std::time::Duration;
 
-use super::conditions::time_left;
+use super::conditions::time_left_of;
 use super::emptiness::Inputs;
-use crate::model::{ConsolidationPolicy, NodeClaim, Snapshot, Timestamp, well_known::condition};
+use crate::model::{ConsolidationPolicy, NodeClaim, Snapshot, Timestamp};
 
 /// Nodes that become candidates within this time are waited for...
 const SOON: Duration = Duration::from_secs(30);
@@ -36,21 +36,17 @@ impl Gathering {
 }
 
 fn is_soon(snapshot: &Snapshot, claim: &NodeClaim, inputs: &Inputs, now: Timestamp) -> bool {
-    let initialized = claim
-        .condition(condition::INITIALIZED)
-        .filter(|_| claim.deleted.is_none() && claim.is(condition::INITIALIZED));
-    let pool = claim.pool().and_then(|pool| snapshot.pools.get(pool));
-    let (Some(initialized), Some(pool)) = (initialized, pool) else { return false };
-    pool.replicas.is_none()
+    let Some(pool) = claim.pool().and_then(|pool| snapshot.pools.get(pool)) else { return false };
+    claim.deleted.is_none()
         && pool.consolidation_policy != ConsolidationPolicy::WhenEmpty
-        && time_left(claim, pool, inputs, initialized.since, now)
+        && time_left_of(claim, pool, inputs, now)
             .is_some_and(|left| !left.is_zero() && left <= SOON)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ConsolidateAfter, NodePool};
+    use crate::model::{ConsolidateAfter, NodePool, well_known::condition};
     use crate::testing::{claim, cluster, exoscale_catalog, node_of_claim, pool, type_of, up};
 
     #[test]

@@ -84,7 +84,7 @@ pub struct Kept {
 impl Kept {
     /// Whether that pod may have it.
     pub fn suits(&self, pod: &Pod) -> bool {
-        self.owner == pod.owner && (Arc::ptr_eq(&self.shape, &pod.shape) || self.shape == pod.shape)
+        self.owner == pod.owner && self.shape == pod.shape
     }
 }
 

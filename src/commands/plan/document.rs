@@ -135,12 +135,6 @@ pub(super) fn pods_by_target<'a>(
 
 /// What a target is called.
 fn host<'a>(snapshot: &'a Snapshot, target: &'a Target) -> &'a Name {
-    match target {
-        Target::Node(name) => name,
-        Target::Claim(name) => {
-            let claim = snapshot.claims.get(name);
-            let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
-            node.map_or(name, |state| &state.node.name)
-        }
-    }
+    let (Target::Node(name) | Target::Claim(name)) = target;
+    snapshot.node_of_target(target).map_or(name, |state| &state.node.name)
 }

@@ -7,7 +7,8 @@ use super::figures::{Figures, NodeFigures};
 use super::links::Links;
 use crate::model::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
-    PodDisruptionBudget, PodKey, Resources, StorageClass, Volume, VolumeAttachment, VolumeClaim,
+    PodDisruptionBudget, PodKey, Resources, StorageClass, Target, Volume, VolumeAttachment,
+    VolumeClaim,
 };
 
 /// A node and what runs on it.
@@ -116,6 +117,14 @@ impl Snapshot {
         match &claim.node_name {
             Some(name) => self.nodes.get(name).filter(|state| !contradict(&state.node, claim)),
             None => by_provider.filter_map(|name| self.nodes.get(name)).next(),
+        }
+    }
+
+    /// The node that a target means, if it is there.
+    pub fn node_of_target(&self, target: &Target) -> Option<&Arc<NodeState>> {
+        match target {
+            Target::Node(name) => self.nodes.get(name),
+            Target::Claim(name) => self.node_of_claim(self.claims.get(name)?),
         }
     }
 }
