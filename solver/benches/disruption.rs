@@ -121,6 +121,7 @@ fn quick() -> Settings {
     Settings {
         least_saving: Price::ZERO,
         price_per_eviction: Price::from_nanos(1_000),
+        eviction_percent: 0,
         least_age: Duration::ZERO,
         ..Settings::default()
     }

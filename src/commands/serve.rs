@@ -112,9 +112,12 @@ pub struct Arguments {
     /// A consolidation must save this much over the next 24 hours, in the catalog's currency...
     #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
     least_saving: Price,
-    /// ...and this much more for each pod that it evicts
+    /// ...and this much more for each pod that it evicts...
     #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
     price_per_eviction: Price,
+    /// ...and so many percent of what that pod costs in those 24 hours
+    #[arg(long, value_name = "PERCENT", default_value_t = 3)]
+    eviction_percent: u32,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -326,6 +329,7 @@ fn parts(
                 round: disruption::Settings {
                     least_saving: arguments.least_saving,
                     price_per_eviction: arguments.price_per_eviction,
+                    eviction_percent: arguments.eviction_percent,
                     ..disruption::Settings::default()
                 },
                 ..Disruption::default()

@@ -187,8 +187,10 @@ pub struct BerthSettings {
     pub consolidate_every_seconds: f64,
     /// A saving counts for so long, when it is held against what moving costs.
     pub horizon_hours: f64,
-    /// What evicting a pod must save over the horizon, in the catalog's currency.
+    /// What evicting a pod must save over the horizon, in the catalog's currency...
     pub price_per_eviction: f64,
+    /// ...and on top of that, in percent of what the pod costs over the horizon.
+    pub eviction_percent: u32,
     /// How many orders of removal a look tries.
     pub orders: u32,
     /// How many exchanges of a few nodes it tries.
@@ -210,6 +212,7 @@ impl Default for BerthSettings {
             consolidate_every_seconds: 10.0,
             horizon_hours: daemon.horizon.as_secs_f64() / 3_600.0,
             price_per_eviction: daemon.price_per_eviction.as_f64(),
+            eviction_percent: daemon.eviction_percent,
             orders: 4,
             exchanges: 40,
             steer: true,

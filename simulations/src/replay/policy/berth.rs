@@ -58,6 +58,7 @@ impl Berth {
             disruption: disruption::Settings {
                 horizon: duration(own.horizon_hours * 3_600.0),
                 price_per_eviction: Price::per_hour(own.price_per_eviction).unwrap_or_default(),
+                eviction_percent: own.eviction_percent,
                 orders: own.orders,
                 exchanges: own.exchanges,
                 // Thousands of rounds: the simplest bound has to do.

@@ -50,14 +50,14 @@ pub struct Settings {
     pub horizon: Duration,
     /// A round happens only if it saves this much over the horizon...
     pub least_saving: Price,
-    /// ...and this much more for every pod that is evicted.
-    ///
-    /// A cent a day, by default. It is a matter of how much a pod costs: on 100 half-full nodes of
-    /// Exoscale's catalog with 450 pods of a dollar a day, one cent led to 728 evictions, three to
-    /// 450, ten to 319 and twenty to 260; the price fell from 23.4 to 10.5, 10.5, 10.8 and 11.2 an
-    /// hour. In the scenario `diurnal`, whose pods are small, five cents end all consolidation,
-    /// which costs 13 % more.
+    /// ...and this much more for every pod that is evicted...
     pub price_per_eviction: Price,
+    /// ...and so many percent of what the pod itself costs over the horizon.
+    ///
+    /// On 100 half-full nodes of Exoscale's catalog with 450 pods of a dollar a day, one percent led
+    /// to 728 evictions, three to 450, ten to 319 and twenty to 260; the price fell from 23.4 to
+    /// 10.5, 10.5, 10.8 and 11.2 an hour.
+    pub eviction_percent: u32,
     /// A node is left alone for so long after it was built.
     pub least_age: Duration,
     /// Whether new nodes may take the place of old ones.
@@ -81,6 +81,7 @@ impl Default for Settings {
             horizon: Duration::from_hours(24),
             least_saving: Price::from_nanos(10_000_000),
             price_per_eviction: Price::from_nanos(10_000_000),
+            eviction_percent: 3,
             least_age: Duration::from_secs(60),
             may_launch: true,
             most_evictions: u32::MAX,

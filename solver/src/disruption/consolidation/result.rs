@@ -1,6 +1,6 @@
 //! Turns a round in the making into a plan, with its reasons.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::candidates::{Candidate, price_of};
@@ -144,10 +144,14 @@ fn removal(setting: &Setting<'_>, candidate: &Candidate<'_>, reason: RemovalReas
 }
 
 /// Says of every candidate that stays why it does; takes the round back if it saves too little.
-pub fn explain(setting: &Setting<'_>, lifted: &Lifted<'_>, round: &mut Round) {
-    let saved = (round.price_before - round.price_after).as_f64() * setting.settings.hours();
-    let least = setting.settings.least_saving.as_f64()
-        + setting.settings.price_per_eviction.as_f64() * round.moves.len() as f64;
+/// `moves` is what moving all pods of each candidate costs, in money an hour.
+pub fn explain(setting: &Setting<'_>, lifted: &Lifted<'_>, moves: &[f64], round: &mut Round) {
+    let goes: BTreeSet<&Name> = round.plan.removals.iter().map(|one| &one.claim).collect();
+    let moved = lifted.candidates.iter().zip(moves);
+    let moved: f64 =
+        moved.filter(|(one, _)| goes.contains(&one.claim.name)).map(|(_, each)| each).sum();
+    let saved = (round.price_before - round.price_after).as_f64() - moved;
+    let least = setting.settings.least_saving.as_f64() / setting.settings.hours();
     let is_drift = round.reason == RemovalReason::Drifted;
     let too_little = !is_drift && !round.is_empty() && saved < least;
     let mut quota = setting.quota.clone();
@@ -155,8 +159,7 @@ pub fn explain(setting: &Setting<'_>, lifted: &Lifted<'_>, round: &mut Round) {
         let candidate = lifted.candidates.iter().find(|one| one.claim.name == removal.claim);
         candidate.iter().for_each(|one| quota.take(one));
     }
-    let mut known: std::collections::BTreeSet<Name> =
-        round.kept.iter().map(|kept| kept.claim.clone()).collect();
+    let mut known: BTreeSet<Name> = round.kept.iter().map(|kept| kept.claim.clone()).collect();
     known.extend(round.plan.removals.iter().map(|removal| removal.claim.clone()));
     for candidate in lifted.candidates.iter().filter(|one| !known.contains(&one.claim.name)) {
         let limit = setting.quota.pools.get(setting.quota.pool(&candidate.pool.name));

@@ -62,18 +62,17 @@ pub fn work_out(
     let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
     let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
     let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
+    let market = market(&ground);
+    let moves = moves(setting.settings, &ground, &lifted, &market);
     let (attempt, most) = if consolidates {
         let (most, worth) = relaxed.solve();
-        let per_move = setting.settings.price_per_eviction.as_f64() / setting.settings.hours();
-        let moves: Vec<f64> =
-            lifted.candidates.iter().map(|one| one.pods.len() as f64 * per_move).collect();
         let search = Search {
             ground: &ground,
             candidates: &lifted.candidates,
             prices: &prices,
             moves: &moves,
             worth: &worth,
-            market: &market(&ground),
+            market: &market,
             relaxed: &relaxed,
             balance: &Balance::of(setting.snapshot),
             may_launch,
@@ -99,7 +98,7 @@ pub fn work_out(
     let stays = kept.into_iter().map(|(claim, obstacle)| Kept { claim, obstacle });
     round.kept.retain(|one| lifted.candidates.iter().all(|other| other.claim.name != one.claim));
     round.kept.extend(stays);
-    result::explain(setting, &lifted, &mut round);
+    result::explain(setting, &lifted, &moves, &mut round);
     round
 }
 
@@ -205,6 +204,24 @@ fn keeps_numbers(lifted: &Lifted<'_>, attempt: &Attempt<'_, '_>) -> bool {
         *new.entry(&problem.pools[cell.pool].pool.name).or_default() += 1;
     }
     new.into_iter().all(|(pool, count)| count <= of(pool))
+}
+
+/// What moving all pods of each candidate costs, in money an hour over the horizon; pods are worth
+/// what the `market` says.
+fn moves(
+    settings: &Settings,
+    ground: &Ground<'_, '_>,
+    lifted: &Lifted<'_>,
+    market: &[f64],
+) -> Vec<f64> {
+    let flat = settings.price_per_eviction.as_f64() / settings.hours();
+    let share = f64::from(settings.eviction_percent) / 100.0;
+    let of = |group: &usize| {
+        let demand = &ground.problem.groups[*group].demand;
+        let worth: f64 = demand.iter().zip(market).map(|(asks, each)| *asks as f64 * each).sum();
+        flat + share * worth
+    };
+    lifted.groups.iter().map(|groups| groups.iter().map(of).sum()).collect()
 }
 
 /// What pods are worth, by resource, where new nodes are bought for them.

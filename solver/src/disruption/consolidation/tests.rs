@@ -259,7 +259,8 @@ fn a_round_that_saves_too_little_does_not_happen() {
     let snapshot = nodes(&[("a", "standard.large", 4), ("b", "standard.large", 3)]).snapshot();
     let with = |settings: Settings| consolidate(&snapshot, &inputs(), &settings, LATER, 7, &Never);
     // It saves 0.10033 an hour, for three evictions.
-    let hour = Settings { horizon: Duration::from_hours(1), ..Settings::default() };
+    let hour =
+        Settings { horizon: Duration::from_hours(1), eviction_percent: 0, ..Settings::default() };
     let absolute = |least: f64| {
         let least_saving = price(least);
         let found =
@@ -277,6 +278,12 @@ fn a_round_that_saves_too_little_does_not_happen() {
     assert!(found.is_empty(), "three evictions cost 0.10035");
     assert_eq!(found.moves, []);
     assert_eq!(found.price_after, found.price_before);
+    let share = |eviction_percent: u32| {
+        let (least_saving, price_per_eviction) = (Price::ZERO, Price::ZERO);
+        with(Settings { least_saving, price_per_eviction, eviction_percent, ..hour.clone() })
+    };
+    assert_eq!(removed(&share(100)), ["b"], "the node costs more than its three pods");
+    assert!(share(400).is_empty(), "but not four times as much");
 }
 
 #[test]
