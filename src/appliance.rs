@@ -202,3 +202,6 @@ impl watch::Observer for WatchCounter {
         self.0.watch_restarts.get_or_create(&KindLabels { kind: kind.as_str() }).inc();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_solver::disruption::{Inputs, Round, allowed};
 use berth_solver::lifecycle::{Effect, Write, node_capacity};
 use berth_solver::model::{
-    DisruptionReason, Headroom, NodeClaim, NodePool, Plan, Price, RemovalReason, Resources,
+    DisruptionReason, Headroom, Name, NodeClaim, NodePool, Plan, Price, RemovalReason, Resources,
     Snapshot, Target, Timestamp, well_known,
 };
 
@@ -14,7 +14,7 @@ use super::planner::Planned;
 use crate::metrics::{
     CapacityLabels, ControllerLabels, DecisionLabels, DisruptionLabels, KindLabels, MethodLabels,
     Metrics, PlaceLabels, PoolLabels, PoolReasonLabels, PoolResourceLabels, PoolZoneLabels,
-    ReasonLabels, ResourceLabels,
+    ReasonLabels, ResourceLabels, UnhealthyLabels,
 };
 
 fn count(number: usize) -> i64 {
@@ -196,6 +196,16 @@ pub(super) fn of_effect(metrics: &Metrics, snapshot: &Snapshot, effect: &Effect,
         }
         _ => {}
     }
+}
+
+/// Counts a node that was told to go because it was unhealthy.
+pub(super) fn of_repair(metrics: &Metrics, claim: &NodeClaim, condition: &Name) {
+    let labels = UnhealthyLabels {
+        condition: condition.to_string(),
+        nodepool: pool_labels(claim).nodepool,
+        capacity_type: text(claim.capacity_type()),
+    };
+    metrics.nodeclaims_unhealthy_disrupted.get_or_create(&labels).inc();
 }
 
 fn of_end(metrics: &Metrics, claim: &NodeClaim, now: Timestamp) {

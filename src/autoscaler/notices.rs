@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_solver::disruption::{Obstacle, Round};
-use berth_solver::lifecycle::{ClaimRef, Effect, MOST_UNHEALTHY_PERCENT, RepairBlocked, Write};
+use berth_solver::lifecycle::{
+    ClaimRef, Effect, MOST_UNHEALTHY_PERCENT, PodRef, RepairBlocked, Write,
+};
 use berth_solver::model::{Name, Plan, Snapshot, Target, Timestamp};
 
 use super::executor::Outcome;
@@ -146,6 +148,13 @@ const fn word_of(obstacle: &Obstacle) -> Option<&'static str> {
     }
 }
 
+/// That a pod which asked to be replaced before it goes cannot be.
+pub(super) fn of_irreplaceable(pod: &PodRef, why: &str) -> Notice {
+    let subject = Subject::Pod { key: pod.key.clone(), uid: pod.uid.clone() };
+    let message = format!("The pod is not replaced before its eviction: {why}");
+    warning(subject, "NotReplacedFirst", "Evicting", message)
+}
+
 /// What the end of an effect has to tell.
 pub(super) fn of_outcome(outcome: &Outcome) -> Option<Notice> {
     match (&outcome.effect, &outcome.result) {
@@ -175,11 +184,7 @@ pub(super) fn of_outcome(outcome: &Outcome) -> Option<Notice> {
         (
             Effect::Write(Write::ReplacePod { pod, .. }),
             Err(Failure::Write(WriteError::Refused(why) | WriteError::NotFound(why))),
-        ) => {
-            let subject = Subject::Pod { key: pod.key.clone(), uid: pod.uid.clone() };
-            let message = format!("The pod is not replaced before its eviction: {why}");
-            Some(warning(subject, "NotReplacedFirst", "Evicting", message))
-        }
+        ) => Some(of_irreplaceable(pod, why)),
         (Effect::TerminateInstance { claim, .. }, Err(Failure::Provider(error))) => {
             let message = format!("The machine was not deleted: {error}");
             let subject = Subject::Claim(claim.clone());

@@ -5,7 +5,10 @@
 //! ```text
 //!   TaintNode, RecordDisruption ----> live look ----> CreateClaim ----> wait until all are up
 //!      every node of the round        pods as planned?  (replacements)        |
-//!                                        | no: this node stays                v
+//!                                        |                                    v
+//!                                        | no: this node stays            ReplacePod
+//!                                        |                  those that asked for it, until gone
+//!                                        |                                    v
 //!        UntaintNode, ClearDisruption <--+------------------------- checker, live look again
 //!                                                                             | DeleteClaim
 //!                                                                             v
@@ -21,13 +24,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_solver::disruption::{Inputs, Purpose, Round, candidates};
-use berth_solver::lifecycle::{Cause, ClaimRef, NodeRef, Write, new_claim};
+use berth_solver::lifecycle::{Cause, ClaimRef, NodeRef, PodRef, Write, new_claim};
 use berth_solver::model::{
     Name, Node, Plan, Pod, Removal, RemovalReason, Snapshot, Target, well_known,
     well_known::condition,
 };
 use berth_solver::verify::{self, Violation};
 
+use super::WriteError;
 use super::hands::{Failure, Hands};
 use super::removal::GivenUp;
 use crate::api::HASH_VERSION;
@@ -58,6 +62,8 @@ pub(super) struct Carried {
     /// The nodes that go; why the others of the round stay, by their claims' names.
     pub(super) going: BTreeSet<Name>,
     pub(super) dropped: BTreeMap<Name, String>,
+    /// Pods that asked to be replaced before they go and cannot be, and why.
+    pub(super) irreplaceable: Vec<(PodRef, String)>,
 }
 
 /// Carries the round out, as far as the world still is as it was when it was planned.
@@ -68,6 +74,7 @@ pub(super) async fn carry_out(tools: Tools, round: Round) -> Carried {
         round,
         nodes: BTreeMap::new(),
         dropped: BTreeMap::new(),
+        irreplaceable: Vec::new(),
     };
     let result = carrying.run().await;
     if let Err(given_up) = result {
@@ -76,7 +83,8 @@ pub(super) async fn carry_out(tools: Tools, round: Round) -> Carried {
         }
     }
     let going = carrying.left.iter().filter_map(|removal| removal.node.clone()).collect();
-    Carried { round: carrying.round, going, dropped: carrying.dropped }
+    let Carrying { round, dropped, irreplaceable, .. } = carrying;
+    Carried { round, going, dropped, irreplaceable }
 }
 
 struct Carrying {
@@ -87,6 +95,7 @@ struct Carrying {
     /// The nodes, by their claims' names.
     nodes: BTreeMap<Name, NodeRef>,
     dropped: BTreeMap<Name, String>,
+    irreplaceable: Vec<(PodRef, String)>,
 }
 
 impl Carrying {
@@ -96,6 +105,7 @@ impl Carrying {
         self.look_live().await?;
         let created = self.build().await?;
         self.wait_for(&created).await?;
+        self.replace_pods().await?;
         self.check().await?;
         self.look_live().await?;
         self.commit().await
@@ -215,6 +225,58 @@ impl Carrying {
         }
     }
 
+    /// Has pods replaced that asked for it, and waits until they have gone by themselves: their
+    /// successors run by then. The node of one that cannot be replaced stays.
+    async fn replace_pods(&mut self) -> Result<(), GivenUp> {
+        let mut leaving: Vec<(Removal, PodRef)> = Vec::new();
+        for (removal, pod) in self.replaced_first() {
+            if !self.left.contains(&removal) {
+                continue;
+            }
+            let node = self.nodes[&removal.claim].name.clone();
+            match self.write(Write::ReplacePod { pod: pod.clone(), node }).await {
+                Ok(()) => leaving.push((removal, pod)),
+                Err(Failure::Write(WriteError::Refused(why) | WriteError::NotFound(why))) => {
+                    self.drop_one(&removal, format!("pod {}: {why}", pod.key)).await;
+                    self.irreplaceable.push((pod, why));
+                }
+                Err(other) => return Err(other.into()),
+            }
+        }
+        let began = self.tools.hands.clock.now();
+        loop {
+            let snapshot = self.tools.cache.snapshot();
+            leaving.retain(|(removal, pod)| {
+                let there = snapshot.pods.get(&pod.key).filter(|there| there.uid == pod.uid);
+                self.left.contains(removal) && there.is_some_and(|there| there.deleted.is_none())
+            });
+            let Some((removal, pod)) = leaving.first() else { return Ok(()) };
+            if self.tools.hands.clock.now().since(began) >= self.tools.patience {
+                let why = format!("pod {} is not replaced in time", pod.key);
+                self.drop_one(&removal.clone(), why).await;
+            } else {
+                self.tools.hands.clock.sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+
+    /// The pods that are to be replaced before they go, and whose nodes still go.
+    fn replaced_first(&self) -> Vec<(Removal, PodRef)> {
+        let snapshot = self.tools.cache.snapshot();
+        let mut found = Vec::new();
+        for removal in self.left.iter().filter(|one| self.nodes.contains_key(&one.claim)) {
+            let moves = self.round.moves.iter();
+            for one in moves.filter(|one| removal.node.as_ref() == Some(&one.from)) {
+                let pod = snapshot.pods.get(&one.pod).filter(|pod| pod.uid == one.uid);
+                if pod.is_some_and(|pod| pod.is_replaced_first(&self.tools.inputs.irreplaceable)) {
+                    let pod = PodRef { key: one.pod.clone(), uid: one.uid.clone() };
+                    found.push((removal.clone(), pod));
+                }
+            }
+        }
+        found
+    }
+
     /// Has what is left of the round checked against the latest picture. Nodes whose pods the
     /// checker blames, or that are no candidates any more, stay; any other fault ends the round.
     async fn check(&mut self) -> Result<(), GivenUp> {
@@ -285,11 +347,8 @@ impl Carrying {
             placements: placements.collect(),
             ..Plan::default()
         };
-        let limits = verify::Limits {
-            closed_budgets: &self.tools.inputs.closed_budgets,
-            under_way: &self.tools.inputs.under_way,
-        };
         let mut faults = verify::verify(snapshot, &[], &plan);
+        let limits = self.tools.inputs.limits();
         faults.extend(verify::verify_disruption(snapshot, limits, &plan));
         faults
     }

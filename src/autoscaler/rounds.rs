@@ -387,6 +387,7 @@ impl Autoscaler {
             hash_version: HASH_VERSION.into(),
             awaited,
             quarantined: self.memory.disrupting.quarantined().clone(),
+            irreplaceable: self.memory.disrupting.irreplaceable().clone(),
         }
     }
 }

@@ -56,6 +56,17 @@ pub struct DisruptionLabels {
     pub capacity_type: String,
 }
 
+/// What kind of node was unhealthy for too long, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UnhealthyLabels {
+    /// The type of the node's condition: `Ready`, `MemoryPressure`, ...
+    pub condition: String,
+    /// The NodePool's name.
+    pub nodepool: String,
+    /// `on-demand`, `spot` or `reserved`.
+    pub capacity_type: String,
+}
+
 /// A decision to disrupt.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DecisionLabels {

@@ -43,6 +43,9 @@ pub struct Metrics {
     pub nodeclaims_terminated: Family<CapacityLabels, Counter>,
     /// `karpenter_nodeclaims_disrupted_total`: NodeClaims disrupted.
     pub nodeclaims_disrupted: Family<DisruptionLabels, Counter>,
+    /// `karpenter_nodeclaims_unhealthy_disrupted_total`: NodeClaims disrupted because their node
+    /// was unhealthy.
+    pub nodeclaims_unhealthy_disrupted: Family<UnhealthyLabels, Counter>,
     /// `karpenter_nodeclaims_termination_duration_seconds`:
     /// Seconds from the deletion of a NodeClaim until it is gone.
     pub nodeclaims_termination_duration: Histograms<PoolLabels>,
@@ -189,6 +192,12 @@ impl Metrics {
                 r,
                 "karpenter_nodeclaims_disrupted",
                 "NodeClaims disrupted",
+                Default::default(),
+            ),
+            nodeclaims_unhealthy_disrupted: add(
+                r,
+                "karpenter_nodeclaims_unhealthy_disrupted",
+                "NodeClaims disrupted because their node was unhealthy",
                 Default::default(),
             ),
             nodeclaims_termination_duration: add(

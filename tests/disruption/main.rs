@@ -5,6 +5,8 @@
 
 mod rig;
 
+use berth::metrics::UnhealthyLabels;
+use berth_simulations::cluster::Availability;
 use berth_solver::model::{ConditionStatus, well_known::condition};
 use rig::{Crash, Rig, describe, is_calm, price, running};
 
@@ -135,6 +137,16 @@ async fn i10_a_node_that_says_do_not_disrupt_after_it_was_marked_stays_across_a_
     rig.kill().await;
 }
 
+/// How many nodes of the pool were replaced because of a condition, as Prometheus is told.
+fn repaired(rig: &Rig, condition: &str) -> u64 {
+    let labels = UnhealthyLabels {
+        condition: condition.to_owned(),
+        nodepool: "general".to_owned(),
+        capacity_type: "on-demand".to_owned(),
+    };
+    rig.metrics.nodeclaims_unhealthy_disrupted.get_or_create(&labels).get()
+}
+
 /// The node of the first claim.
 fn first_node(rig: &Rig) -> berth_solver::model::Name {
     rig.objects().nodes.values().next().expect("a node").node.name.clone()
@@ -165,6 +177,7 @@ async fn an_unhealthy_node_is_replaced_whatever_its_pods_say_also_across_restart
             assert_eq!(machines, rig.objects().claims.len());
             rig.kill().await;
             if crash.is_none() {
+                assert_eq!(repaired(&rig, "Ready"), 1);
                 break;
             }
         }
@@ -226,6 +239,55 @@ async fn a_single_pod_that_asks_for_it_is_replaced_before_it_goes() {
         let seen = seen.lock();
         assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
         assert_eq!(seen.evictions, 0, "its Deployment has taken it away");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_that_spares_no_pod_lets_one_go_whose_successor_runs_first() {
+    for asks in [true, false] {
+        let mut rig = Rig::new(100);
+        rig.start();
+        match asks {
+            true => rig.apply_replaced_first("single", 1),
+            false => rig.apply("single", 1),
+        }
+        rig.budget("single", Availability::AtLeast(1));
+        rig.settle("it runs", |objects| running(objects, "single") == 1 && is_calm(objects)).await;
+        let old: Vec<_> = rig.objects().claims.keys().cloned().collect();
+        let seen = rig.watch(&[("single", 1)]);
+        rig.change_pool(|pool| pool.hash = "new".into());
+        rig.settle("what may go has gone", |objects| {
+            running(objects, "single") == 1
+                && is_calm(objects)
+                && old.iter().any(|claim| objects.claims.contains_key(claim)) != asks
+        })
+        .await;
+        rig.kill().await;
+        let seen = seen.lock();
+        assert!(seen.wrong.is_empty(), "{:?}", seen.wrong);
+        assert_eq!(seen.evictions, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_panics_is_written_again() {
+    for write in ["CreateClaim", "RecordDrained", "DeleteNode"] {
+        let mut rig = Rig::new(100);
+        rig.start();
+        *rig.panic_at.lock() = (write == "CreateClaim").then_some(write);
+        rig.apply("web", 4);
+        rig.settle("four pods run", |objects| running(objects, "web") == 4 && is_calm(objects))
+            .await;
+        if write != "CreateClaim" {
+            *rig.panic_at.lock() = Some(write);
+        }
+        rig.apply("web", 0);
+        rig.settle("nothing is left", |objects| {
+            objects.claims.is_empty() && objects.nodes.is_empty()
+        })
+        .await;
+        assert!(rig.panic_at.lock().is_none(), "{write} never happened");
+        rig.kill().await;
     }
 }
 

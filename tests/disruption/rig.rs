@@ -49,9 +49,10 @@ pub struct Crash {
     pub after: bool,
 }
 
-/// An API server that stops answering at one write.
+/// An API server that stops answering at one write, or whose client panics at one.
 struct Fragile {
     inner: SimulatedCluster,
+    panic_at: Arc<Mutex<Option<&'static str>>>,
     crash: Arc<Mutex<Option<Crash>>>,
     crashed: Arc<Notify>,
 }
@@ -59,6 +60,8 @@ struct Fragile {
 #[async_trait]
 impl ClusterWriter for Fragile {
     async fn write(&self, write: &Write) -> Result<(), WriteError> {
+        let panics = self.panic_at.lock().take_if(|name| *name == write.name()).is_some();
+        assert!(!panics, "a panic at {}, as asked", write.name());
         let crash = {
             let mut crash = self.crash.lock();
             if crash.as_ref().is_some_and(|crash| crash.write == write.name()) {
@@ -106,6 +109,10 @@ pub struct Seen {
 pub struct Rig {
     pub world: SharedWorld,
     pub crash: Arc<Mutex<Option<Crash>>>,
+    /// The next write of this name panics.
+    pub panic_at: Arc<Mutex<Option<&'static str>>>,
+    /// What the autoscaler that runs tells Prometheus.
+    pub metrics: Arc<Metrics>,
     crashed: Arc<Notify>,
     around: JoinSet<()>,
     daemon: JoinSet<()>,
@@ -152,6 +159,8 @@ impl Rig {
         Self {
             world,
             crash: Arc::default(),
+            panic_at: Arc::default(),
+            metrics: Arc::default(),
             crashed: Arc::default(),
             around,
             daemon: JoinSet::new(),
@@ -168,10 +177,12 @@ impl Rig {
         self.daemon.spawn(feed(self.world.clone(), sender.clone()));
         let inner = SimulatedCluster(self.world.clone());
         let (crash, crashed) = (Arc::clone(&self.crash), Arc::clone(&self.crashed));
+        let panic_at = Arc::clone(&self.panic_at);
+        self.metrics = Arc::default();
         let autoscaler = Autoscaler::new(
             Parts {
                 expected: Arc::default(),
-                writer: Arc::new(Fragile { inner, crash, crashed }),
+                writer: Arc::new(Fragile { inner, panic_at, crash, crashed }),
                 provider: Arc::new(SimulatedCloud::new(
                     self.world.clone(),
                     Duration::from_millis(50),
@@ -181,7 +192,7 @@ impl Rig {
                 plan: Arc::new(ArcSwap::default()),
                 leadership: Leadership::always(),
                 clock: self.world.clock().clone(),
-                metrics: Arc::new(Metrics::new()),
+                metrics: Arc::clone(&self.metrics),
                 reporter: Arc::new(()),
                 journal: Arc::default(),
             },
@@ -296,10 +307,15 @@ impl Rig {
 
     /// Gives a workload a PodDisruptionBudget that lets one pod be missing.
     pub fn protect(&self, name: &str) {
+        self.budget(name, Availability::Missing(1));
+    }
+
+    /// Gives a workload a PodDisruptionBudget.
+    pub fn budget(&self, name: &str, availability: Availability) {
         let spec = BudgetSpec {
             key: key(name),
             selector: LabelSelector::match_labels(&labels(&[("app", name)])),
-            availability: Availability::Missing(1),
+            availability,
         };
         self.world.with(|world| world.perform(Step::Budget(spec)));
     }

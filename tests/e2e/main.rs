@@ -16,6 +16,8 @@ mod buffers;
 mod claims;
 mod consolidation;
 mod http;
+mod observer;
 mod questions;
+mod thousand;
 mod workload;
 mod world;

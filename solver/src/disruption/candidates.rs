@@ -189,10 +189,12 @@ impl<'a> Looking<'a, '_> {
             if saves && pod.owner == Owner::None {
                 return Err(Obstacle::Bare(key()));
             }
-            match self.budgets.budget_of(pod) {
-                Ok(Some(budget)) => *protected.entry(budget).or_default() += 1,
-                Err(obstacle) if !forced => return Err(obstacle),
-                _ => {}
+            if !pod.is_replaced_first(&self.inputs.irreplaceable) {
+                match self.budgets.budget_of(pod) {
+                    Ok(Some(budget)) => *protected.entry(budget).or_default() += 1,
+                    Err(obstacle) if !forced => return Err(obstacle),
+                    _ => {}
+                }
             }
             pods.push(Arc::clone(pod));
         }

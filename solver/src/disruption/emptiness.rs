@@ -10,6 +10,7 @@ use crate::model::{
     ConsolidateAfter, DisruptionReason, Name, NodeClaim, NodePool, NodeState, Pod, Removal,
     RemovalReason, Snapshot, Target, Timestamp, well_known::condition,
 };
+use crate::verify::Limits;
 
 /// What decisions about disruption need to know beside the snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,19 @@ pub struct Inputs {
     /// The UIDs of pods that the eviction API has refused for good (it answers 500 where two
     /// budgets protect one pod). Their nodes are left alone.
     pub quarantined: BTreeSet<Name>,
+    /// The UIDs of pods that asked to be replaced before they go, and that cannot be.
+    pub irreplaceable: BTreeSet<Name>,
+}
+
+impl Inputs {
+    /// What the checker goes by.
+    pub const fn limits(&self) -> Limits<'_> {
+        Limits {
+            closed_budgets: &self.closed_budgets,
+            under_way: &self.under_way,
+            irreplaceable: &self.irreplaceable,
+        }
+    }
 }
 
 /// Which nodes go because they are empty, and why the others stay.

@@ -60,7 +60,9 @@ pub use effect::{
 pub use health::PoolHealth;
 pub use launch::{launch_request, new_claim, node_capacity};
 pub use nominate::{Nominated, nominations};
-pub use repair::{MOST_UNHEALTHY_PERCENT, RepairBlocked, RepairPolicy, Repairs, repairs};
+pub use repair::{
+    MOST_UNHEALTHY_PERCENT, RepairBlocked, RepairPolicy, Repairs, repairs, unhealthy_by,
+};
 pub use steps::{Settings, steps};
 pub use termination::{disrupted_taint, unregistered_taint};
 

@@ -115,6 +115,17 @@ fn joined(snapshot: &Snapshot) -> impl Iterator<Item = (&NodeClaim, &Node)> {
     registered.filter_map(|claim| Some((&**claim, &*snapshot.node_of_claim(claim)?.node)))
 }
 
+/// The condition by which a claim's node has been unhealthy for too long.
+pub fn unhealthy_by<'s>(
+    snapshot: &'s Snapshot,
+    claim: &NodeClaim,
+    policies: &[RepairPolicy],
+    now: Timestamp,
+) -> Option<&'s Name> {
+    let node = &snapshot.node_of_claim(claim)?.node;
+    overdue(node, policies, now).map(|(_, condition)| condition)
+}
+
 /// Since when a node has been unhealthy for too long, and by which condition: the first that was.
 fn overdue<'n>(
     node: &'n Node,

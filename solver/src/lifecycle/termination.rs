@@ -136,7 +136,7 @@ fn evictions(
         .filter(|pod| overdue.is_some() || Some(tier(pod)) == next)
         .map(|pod| {
             let node = state.node.name.clone();
-            let stays_until_replaced = pod.replace_first && !irreplaceable.contains(&pod.uid);
+            let stays_until_replaced = pod.is_replaced_first(irreplaceable);
             let pod = PodRef { key: pod.key.clone(), uid: pod.uid.clone() };
             match overdue {
                 // Kubernetes takes a grace period of zero for "force": never less than a second.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,6 +326,12 @@ impl Pod {
     /// Whether it comes and goes with its node (DaemonSet and static pods).
     pub const fn belongs_to_node(&self) -> bool {
         matches!(self.owner, Owner::DaemonSet(_) | Owner::Node)
+    }
+
+    /// Whether its successor runs before it goes, so that no PodDisruptionBudget is asked.
+    /// `irreplaceable` are the UIDs of pods that want it so and cannot have it.
+    pub fn is_replaced_first(&self, irreplaceable: &BTreeSet<Name>) -> bool {
+        self.replace_first && !irreplaceable.contains(&self.uid)
     }
 
     /// Whether its shape tolerates a taint.

@@ -17,6 +17,8 @@ pub struct Limits<'a> {
     pub closed_budgets: &'a BTreeSet<(Name, usize)>,
     /// The UIDs of claims whose removal has begun.
     pub under_way: &'a BTreeSet<Name>,
+    /// The UIDs of pods that asked to be replaced before they go, and that cannot be.
+    pub irreplaceable: &'a BTreeSet<Name>,
 }
 
 /// Checks what [`verify`](super::verify) cannot see of a plan that removes nodes: nothing, if it
@@ -29,7 +31,7 @@ pub fn verify_disruption(snapshot: &Snapshot, limits: Limits<'_>, plan: &Plan) -
         .filter_map(|removal| Some((removal, &**snapshot.claims.get(&removal.claim)?)))
         .collect();
     check_pools(snapshot, limits, &removed, &mut findings);
-    check_pods(snapshot, plan, &removed, &mut findings);
+    check_pods(snapshot, limits, plan, &removed, &mut findings);
     findings.0
 }
 
@@ -106,6 +108,7 @@ fn least_budget(
 
 fn check_pods(
     snapshot: &Snapshot,
+    limits: Limits<'_>,
     plan: &Plan,
     removed: &[(&Removal, &NodeClaim)],
     findings: &mut Findings,
@@ -127,7 +130,8 @@ fn check_pods(
                     format!("node {node} goes and its pod {} has no other place", pod.key);
                 findings.add(Code::RemovalLosesPod, problem);
             }
-            if !forced {
+            // One whose successor runs first is not evicted.
+            if !forced && !pod.is_replaced_first(limits.irreplaceable) {
                 count_budgets(snapshot, pod, &state.node.name, &mut going, findings);
             }
         }
@@ -221,7 +225,12 @@ mod tests {
             explanation: "a test".to_owned(),
         }));
         let under_way = under_way.iter().map(|name| format!("uid-{name}").into()).collect();
-        let limits = Limits { closed_budgets: &BTreeSet::new(), under_way: &under_way };
+        let none = BTreeSet::new();
+        let limits = Limits {
+            closed_budgets: &BTreeSet::new(),
+            under_way: &under_way,
+            irreplaceable: &none,
+        };
         let violations = verify_disruption(&world.snapshot(), limits, &plan);
         violations.into_iter().map(|violation| violation.code).collect()
     }

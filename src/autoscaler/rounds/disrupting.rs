@@ -231,6 +231,10 @@ impl Autoscaler {
             failed.get_or_create(&labels).inc();
             tracing::info!(nodeclaim = %claim, why, "a node stays: the step was dropped");
         }
+        for (pod, why) in &carried.irreplaceable {
+            self.memory.disrupting.evict_plainly(&pod.uid);
+            self.tell(vec![notices::of_irreplaceable(pod, why)], self.parts.clock.now());
+        }
         let (going_count, dropped) = (going.len(), carried.dropped.len());
         tracing::info!(
             going = going_count,

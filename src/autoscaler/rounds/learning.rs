@@ -1,7 +1,7 @@
 //! What is learnt from effects that have ended, and what people are told.
 
-use berth_solver::lifecycle::{ClaimRef, Effect, Write};
-use berth_solver::model::{Name, Snapshot, Timestamp};
+use berth_solver::lifecycle::{Cause, ClaimRef, Effect, Write, unhealthy_by};
+use berth_solver::model::{Name, RemovalReason, Snapshot, Timestamp};
 
 use super::Autoscaler;
 use crate::autoscaler::executor::Outcome;
@@ -10,6 +10,9 @@ use crate::autoscaler::offerings::offering_of;
 use crate::autoscaler::writer::{Notice, WriteError};
 use crate::autoscaler::{figures, notices};
 use crate::provider::ProviderError;
+
+/// Why claims of unhealthy nodes are deleted.
+const UNHEALTHY: Cause = Cause::Disruption(RemovalReason::Unhealthy);
 
 impl Autoscaler {
     /// Takes in what became of an effect.
@@ -54,6 +57,15 @@ impl Autoscaler {
             (Effect::Write(Write::DeleteClaim { claim, cause }), Ok(_)) if cause.is_no_node() => {
                 if let Some(pool) = pool_of(&snapshot, claim) {
                     self.memory.health.failed(pool, now);
+                }
+            }
+            (Effect::Write(Write::DeleteClaim { claim, cause: UNHEALTHY }), Ok(_)) => {
+                let claim = snapshot.claims.get(&claim.name);
+                let found = claim.and_then(|claim| {
+                    Some((claim, unhealthy_by(&snapshot, claim, &self.repair_policies, now)?))
+                });
+                if let Some((claim, condition)) = found {
+                    figures::of_repair(&self.parts.metrics, claim, condition);
                 }
             }
             (Effect::Write(Write::RecordRegistered { claim, .. }), Ok(_)) => {

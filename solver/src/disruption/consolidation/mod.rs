@@ -264,9 +264,7 @@ fn round_of(
             round::Setting { snapshot: &on, inputs, settings, purpose, now, seed, quota: &quota };
         let mut round = round::work_out(&setting, found.clone(), nothing.clone(), stop);
         let mut wrong = verify::verify(snapshot, &[], &round.plan);
-        let limits =
-            verify::Limits { closed_budgets: &inputs.closed_budgets, under_way: &inputs.under_way };
-        wrong.extend(verify::verify_disruption(snapshot, limits, &round.plan));
+        wrong.extend(verify::verify_disruption(snapshot, inputs.limits(), &round.plan));
         if wrong.is_empty() {
             round.kept.extend(kept);
             round.kept.sort_by(|left, right| left.claim.cmp(&right.claim));

@@ -15,7 +15,7 @@ use crate::testing::{
     half_empty_cluster, mixed_catalog, node_of_claim, percent, pod, pool, price, shape, type_of,
     up,
 };
-use crate::verify::{Limits, verify, verify_disruption};
+use crate::verify::{verify, verify_disruption};
 
 const LATER: Timestamp = Timestamp::from_seconds(100_000);
 
@@ -425,9 +425,7 @@ fn equal_inputs_give_equal_rounds_and_every_round_passes_the_checker() {
             let found = round_with_faults(&snapshot);
             assert_eq!(found, round_with_faults(&snapshot));
             assert_eq!(verify(&snapshot, &[], &found.plan), []);
-            let (closed, begun) = (BTreeSet::new(), BTreeSet::new());
-            let limits = Limits { closed_budgets: &closed, under_way: &begun };
-            assert_eq!(verify_disruption(&snapshot, limits, &found.plan), []);
+            assert_eq!(verify_disruption(&snapshot, inputs().limits(), &found.plan), []);
             assert!(found.plan.removals.len() <= 6);
             assert!(found.lower_bound <= found.price_after, "{workload:?} {fill}");
             assert!(found.price_after <= found.price_before);
@@ -477,6 +475,28 @@ fn i11_a_pod_that_the_eviction_api_fails_on_keeps_its_node_and_no_other() {
 }
 
 #[test]
+fn a_budget_without_room_keeps_no_pod_whose_successor_runs_first() {
+    let only = Pod { replace_first: true, ..bound(pod("b-0", &web()), "b") };
+    let with = |asks: bool, irreplaceable: BTreeSet<Name>| {
+        let list = [("a", "standard.large", 3), ("b", "standard.large", 1)];
+        let world = nodes(&list).pod_disruption_budget(PodDisruptionBudget {
+            key: PodKey { namespace: "default".into(), name: "all".into() },
+            selector: LabelSelector::everything(),
+            disruptions_allowed: Some(0),
+        });
+        let world = if asks { world.pod(only.clone()) } else { world };
+        let inputs = Inputs { irreplaceable, ..inputs() };
+        let settings = Settings::default();
+        consolidate(&world.snapshot(), &inputs, &settings, LATER, 7, &Never)
+    };
+    assert!(with(false, BTreeSet::new()).is_empty());
+    let found = with(true, BTreeSet::new());
+    let removed: Vec<&str> = found.plan.removals.iter().map(|one| &*one.claim).collect();
+    assert_eq!(removed, ["b"]);
+    assert!(with(true, BTreeSet::from([only.uid.clone()])).is_empty());
+}
+
+#[test]
 fn the_bound_knows_that_pods_stay_whole() {
     // A pod of more than half a node on each of three: none can go, although more than one node's
     // worth is free.
@@ -512,9 +532,7 @@ fn a_round_whose_time_is_over_is_whole_and_passes_the_checker() {
         let found = consolidate(&snapshot, &inputs(), &Settings::default(), LATER, 7, &spent);
         assert!(!found.is_empty(), "{most}");
         assert_eq!(verify(&snapshot, &[], &found.plan), []);
-        let (closed, begun) = (BTreeSet::new(), BTreeSet::new());
-        let limits = Limits { closed_budgets: &closed, under_way: &begun };
-        assert_eq!(verify_disruption(&snapshot, limits, &found.plan), []);
+        assert_eq!(verify_disruption(&snapshot, inputs().limits(), &found.plan), []);
         assert!(found.price_after < found.price_before);
         assert!(best.lower_bound <= found.price_after && found.lower_bound <= best.price_after);
     }
