@@ -126,6 +126,6 @@ crds: ## Write the custom resource definitions into deploy/crds
 	cargo run --quiet --locked -- crds --output-dir deploy/crds
 
 .PHONY: bench-memory
-bench-memory: ## Measure the memory of the cluster cache: 5,000 nodes, 150,000 pods
-	$(call say,bench,building (some minutes the first time), then four steps)
+bench-memory: ## Measure the memory of the cluster cache (5,000 nodes, 150,000 pods) and of `berth plan`
+	$(call say,bench,building (some minutes the first time), then five steps)
 	@cargo bench --locked --bench memory

@@ -1,13 +1,24 @@
 //! What the cluster cache takes: 5,000 nodes and 150,000 pods of 3.5 KB of JSON or more, listed page by
-//! page through the watches, and the peak while all of it is listed again.
+//! page through the watches, and the peak while all of it is listed again. And what `berth plan` takes
+//! for 100,000 pods.
 //!
 //! The API server answers in memory and makes its pages when they are asked for, so that nothing
 //! but the page on its way is counted besides the daemon's own memory.
 
-#![allow(missing_docs, clippy::expect_used, clippy::unwrap_used, reason = "a bench")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a bench"
+)]
 
+#[path = "shared/data.rs"]
+mod data;
 #[path = "memory/objects.rs"]
 mod objects;
+#[path = "memory/plan.rs"]
+mod plan;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -33,7 +44,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What Kubernetes is made for at most.
 const NODES: usize = 5_000;
 const PODS: usize = 150_000;
-/// Divides both, for a quick look: `BERTH_BENCH_SHARE=10`.
+/// How many pods `berth plan` is given.
+const PLANS: [usize; 2] = [10_000, 100_000];
+/// Divides all of them, for a quick look: `BERTH_BENCH_SHARE=10`.
 const SHARE: &str = "BERTH_BENCH_SHARE";
 
 type Answer = Response<StreamBody<BoxStream<'static, std::io::Result<Frame<Bytes>>>>>;
@@ -185,17 +198,16 @@ async fn measure(nodes: usize, pods: usize) -> Value {
     let with_nodes = memory("VmRSS");
     assert_eq!(bench.cache.snapshot().nodes.len(), nodes);
 
-    say(&format!("[2/4] {pods} pods are listed"));
+    say(&format!("[2/5] {pods} pods are listed"));
     bench.server.pods.store(pods, Ordering::SeqCst);
     let (first_peak, full) = bench.list_again().await;
-    say("[3/4] all is listed again: nothing has changed");
+    say("[3/5] all is listed again: nothing has changed");
     let (same_peak, after_same) = bench.list_again().await;
-    say("[4/4] all is listed again: every tenth pod has changed");
+    say("[4/5] all is listed again: every tenth pod has changed");
     bench.server.changed.store(10, Ordering::SeqCst);
     let (changed_peak, after_changed) = bench.list_again().await;
     drop(watches);
     let [names, labels, shapes] = interner.sizes();
-    let mib = |bytes: u64| (bytes as f64 / f64::from(1 << 20) * 10.0).round() / 10.0;
     json!({
         "nodes": nodes, "pods": pods,
         "podJsonBytes": json_bytes,
@@ -213,6 +225,11 @@ async fn measure(nodes: usize, pods: usize) -> Value {
     })
 }
 
+/// Mebibytes, to a tenth.
+fn mib(bytes: u64) -> f64 {
+    (bytes as f64 / f64::from(1 << 20) * 10.0).round() / 10.0
+}
+
 fn ratio(peak: u64, before: u64) -> f64 {
     (peak as f64 / before as f64 * 100.0).round() / 100.0
 }
@@ -224,18 +241,27 @@ fn output_of(command: &str, arguments: &[&str]) -> String {
     text.unwrap_or_default().lines().next().unwrap_or_default().to_owned()
 }
 
-fn write(row: &Value) -> std::io::Result<()> {
+fn write(row: &Value, plans: &[Value]) -> std::io::Result<()> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     std::fs::create_dir_all(&folder)?;
     let (kernel, processors) = (output_of("uname", &["-sr"]), output_of("nproc", &[]));
     let machine = format!("{kernel}, {processors} processors");
     let commit = output_of("git", &["rev-parse", "--short", "HEAD"]);
-    let result = json!({"machine": machine, "commit": commit, "seed": 0, "rows": [row]});
+    let result =
+        json!({"machine": machine, "commit": commit, "seed": 0, "rows": [row], "plans": plans});
     std::fs::write(folder.join("memory.json"), format!("{result:#}\n"))?;
     let mut table = format!("# Memory of the cluster cache\n\n{machine}, commit {commit}\n\n");
     table.push_str("| measured | value |\n| --- | ---: |\n");
     for (name, value) in row.as_object().into_iter().flatten() {
         table.push_str(&format!("| {name} | {value} |\n"));
+    }
+    table.push_str("\n# Memory of `berth plan`, pods of 25 shapes\n\n");
+    table
+        .push_str("| pods | peak, MiB | first plan, ms | nodes |\n| ---: | ---: | ---: | ---: |\n");
+    for plan in plans {
+        let cells =
+            ["pods", "planPeakMib", "firstPlanMs", "nodes"].map(|key| plan[key].to_string());
+        table.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     std::fs::write(folder.join("memory.md"), &table)?;
     say(&table);
@@ -244,9 +270,14 @@ fn write(row: &Value) -> std::io::Result<()> {
 }
 
 fn main() -> std::io::Result<()> {
+    if plan::done_as_child() {
+        return Ok(());
+    }
     let share = std::env::var(SHARE).ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let (nodes, pods) = (NODES / share, PODS / share);
-    say(&format!("[1/4] {nodes} nodes are listed"));
+    say(&format!("[1/5] {nodes} nodes are listed"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    write(&runtime.block_on(measure(nodes, pods)))
+    let cache = runtime.block_on(measure(nodes, pods));
+    say("[5/5] berth plan");
+    write(&cache, &PLANS.map(|pods| plan::in_child(pods / share)))
 }
