@@ -116,42 +116,53 @@ pub struct Relaxed {
 }
 
 impl Relaxed {
-    /// What the state places.
-    pub fn of(state: &State<'_, '_>) -> Self {
+    /// What the state places; `None` if `stop` cut it short.
+    pub fn of(state: &State<'_, '_>, stop: &mut dyn FnMut() -> bool) -> Option<Self> {
         let problem = state.problem;
         let mut placed: BTreeMap<(usize, usize), u32> = BTreeMap::new();
         let loads = state.loads.iter().chain(state.nodes.iter().map(|node| &node.load));
         for (group, count) in loads.flat_map(|load| &load.contents) {
             *placed.entry((problem.groups[*group].relaxed, *group)).or_default() += count;
         }
-        Self::of_counts(problem, &placed)
+        Self::of_counts(problem, &placed, stop)
     }
 
-    /// That many pods of each signature and group.
-    pub fn of_counts(problem: &Problem<'_>, placed: &BTreeMap<(usize, usize), u32>) -> Self {
+    /// That many pods of each signature and group; `None` if `stop` cut it short.
+    pub fn of_counts(
+        problem: &Problem<'_>,
+        placed: &BTreeMap<(usize, usize), u32>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Self> {
         let (signatures, members) = models::members(problem, placed);
         let goes = |member: usize, cell: usize| problem.cells[cell].allowed[signatures[member]];
         let sets = models::host_sets(problem);
         let price = |candidate: usize| problem.candidates[candidate].price.as_f64();
-        let model = models::model(problem, &sets, &members, &goes, &price);
-        Self { signatures, members, model }
+        let model = models::model(problem, &sets, &members, &goes, &price, stop)?;
+        Some(Self { signatures, members, model })
     }
 
-    /// The bound that a generation's values prove.
-    pub fn bound(&self, state: &State<'_, '_>, generation: &Generation<'_>) -> Price {
+    /// The bound that a generation's values prove; `None` if `stop` cut the proof short.
+    pub fn bound(
+        &self,
+        state: &State<'_, '_>,
+        generation: &Generation<'_>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Price> {
         let problem = state.problem;
         let values = &generation.values;
         let mut knapsack = Knapsack::default();
         let bins = problem.bins.iter().enumerate().filter(|(_, bin)| bin.open);
-        let there: f64 = bins
-            .map(|(index, _)| {
-                let free = free_before(state, index);
-                let allowed = |signature: usize| problem.bin_allowed[signature][index];
-                self.worth_in(problem, &mut knapsack, values, &allowed, &free)
-            })
-            .sum();
-        let gained = self.by_reservations(problem, &mut knapsack, values);
-        rounded(self.model.total(values) - there - gained)
+        let mut there = 0.0;
+        for (index, _) in bins {
+            if stop() {
+                return None;
+            }
+            let free = free_before(state, index);
+            let allowed = |signature: usize| problem.bin_allowed[signature][index];
+            there += self.worth_in(problem, &mut knapsack, values, &allowed, &free);
+        }
+        let gained = self.by_reservations(problem, &mut knapsack, values, stop)?;
+        Some(rounded(self.model.total(values) - there - gained))
     }
 
     /// What a pod of each group is worth if one of each member is worth that.
@@ -170,17 +181,21 @@ impl Relaxed {
         problem: &Problem<'_>,
         knapsack: &mut Knapsack,
         values: &[f64],
-    ) -> f64 {
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<f64> {
         let mut most = vec![0.0_f64; problem.reservations.len()];
         for candidate in &problem.candidates {
             let Some(reservation) = candidate.reservation else { continue };
+            if stop() {
+                return None;
+            }
             let allowed = |signature: usize| problem.cells[candidate.cell].allowed[signature];
             let worth = self.worth_in(problem, knapsack, values, &allowed, &candidate.room);
             let gain = (worth - candidate.price.as_f64()).max(0.0);
             most[reservation] = most[reservation].max(gain);
         }
         let left = problem.reservations.iter().map(|reservation| f64::from(reservation.left));
-        most.iter().zip(left).map(|(gain, left)| gain * left).sum()
+        Some(most.iter().zip(left).map(|(gain, left)| gain * left).sum())
     }
 
     /// What pods in that much room can be worth at most.
@@ -200,7 +215,7 @@ impl Relaxed {
                 knapsack.add(index, values[index], demand, most);
             }
         }
-        knapsack.search(0.0, PARTS, usize::MAX).bound
+        knapsack.search(0.0, PARTS, usize::MAX, &mut || false).bound
     }
 }
 

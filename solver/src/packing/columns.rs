@@ -16,6 +16,7 @@ use super::dimensions::Amounts;
 use super::master::{Column, Master};
 use super::pricing::{Look, Pricing};
 use super::rows::Rows;
+use super::work;
 
 /// How much work the search for one machine may be in one round, at first...
 const SEARCH_WORK: u32 = 24;
@@ -80,10 +81,15 @@ impl Model {
         self.items.iter().zip(values).map(|(item, value)| f64::from(item.count) * value).sum()
     }
 
-    /// For each item the machine that holds it alone at the lowest cost a pod.
-    fn singles(&self) -> Option<Vec<Column>> {
+    /// For each item the machine that holds it alone at the lowest cost a pod. `None` if there is
+    /// none for one of them, or `stop` cut it short.
+    fn singles(&self, stop: &mut dyn FnMut() -> bool) -> Option<Vec<Column>> {
         let mut best: Vec<Option<(f64, Column)>> = vec![None; self.items.len()];
         for machine in &self.machines {
+            if stop() {
+                return None;
+            }
+            work::done(machine.items.len() * machine.room.len());
             for (item, most) in &machine.items {
                 let room = super::dimensions::room(&self.items[*item].demand, &machine.room);
                 let count = room.min(*most);
@@ -109,6 +115,8 @@ pub struct Generation<'m> {
     model: &'m Model,
     pricing: Pricing<'m>,
     rows: Rows,
+    /// For each item the column of it alone that costs least a pod.
+    singles: Vec<Column>,
     /// The master problem.
     pub master: Master,
     /// Values that prove `bound`: no machine's content is worth more than it costs by them.
@@ -120,9 +128,14 @@ pub struct Generation<'m> {
 }
 
 impl<'m> Generation<'m> {
-    /// Begins with patterns that are known already. `None` if some item fits on no machine.
-    pub fn begin(model: &'m Model, known: Vec<Column>) -> Option<Self> {
-        let singles = model.singles()?;
+    /// Begins with patterns that are known already. `None` if some item fits on no machine, or
+    /// `stop` left no time to begin.
+    pub fn begin(
+        model: &'m Model,
+        known: Vec<Column>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Self> {
+        let singles = model.singles(stop)?;
         let rows = Rows::first(model, &each(&singles));
         let master = Master::new(&rows.needs(model), &rows.dearest(&singles));
         let values = vec![0.0; model.items.len()];
@@ -130,6 +143,7 @@ impl<'m> Generation<'m> {
             model,
             pricing: Pricing::new(model),
             rows,
+            singles: singles.clone(),
             master,
             values,
             bound: 0.0,
@@ -161,10 +175,8 @@ impl<'m> Generation<'m> {
             self.rows.refined(self.model, &values, 2 * self.rows.len())
         };
         let mut limits = rows.limits(&self.rows, &duals, &values, ROOM);
-        if let Some(singles) = self.model.singles() {
-            for (limit, dearest) in limits.iter_mut().zip(rows.dearest(&singles)) {
-                *limit = limit.clamp(dearest * 1e-3, dearest);
-            }
+        for (limit, dearest) in limits.iter_mut().zip(rows.dearest(&self.singles)) {
+            *limit = limit.clamp(dearest * 1e-3, dearest);
         }
         let master = Master::new(&rows.needs(self.model), &limits);
         let old = std::mem::replace(&mut self.master, master);
@@ -316,7 +328,7 @@ mod tests {
     }
 
     fn solved(model: &Model) -> Generation<'_> {
-        let mut generation = Generation::begin(model, Vec::new()).unwrap();
+        let mut generation = Generation::begin(model, Vec::new(), &mut || false).unwrap();
         generation.run(1_000, 1.0, &Never);
         generation
     }
@@ -344,6 +356,6 @@ mod tests {
     #[test]
     fn an_item_that_fits_nowhere_is_told() {
         let model = model(&[(11, 1, 1)], &[(10, 10, 1.0)]);
-        assert!(Generation::begin(&model, Vec::new()).is_none());
+        assert!(Generation::begin(&model, Vec::new(), &mut || false).is_none());
     }
 }

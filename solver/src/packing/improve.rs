@@ -21,7 +21,7 @@ use super::rounding::{self, Packer};
 use super::search;
 use super::sequential;
 use super::state::{Class, NewNode, State};
-use super::{Settings, Stop};
+use super::{Settings, Stop, work};
 
 /// The share of the time after which the bound is as good as it gets...
 const PROVE_UNTIL: f64 = 0.45;
@@ -63,15 +63,18 @@ pub fn improve(
     if settings.column_rounds == 0 || stop.should_stop() {
         return improved;
     }
-    let relaxed = Relaxed::of(state);
+    let mut stopped = || stop.should_stop();
+    let Some(relaxed) = Relaxed::of(state, &mut stopped) else { return improved };
     let repack = Repack::of(state.problem, &state.nodes, classes);
-    let model = repack.model(state.problem, classes);
+    let Some(model) = repack.model(state.problem, classes, &mut stopped) else { return improved };
     let known = known_columns(state, classes, &repack, &state.nodes);
     let is_relaxed = model == relaxed.model;
     let begun = if is_relaxed { known.clone() } else { Vec::new() };
-    let Some(mut proof) = Generation::begin(&relaxed.model, begun) else { return improved };
+    let Some(mut proof) = Generation::begin(&relaxed.model, begun, &mut stopped) else {
+        return improved;
+    };
     proof.run(settings.column_rounds, PROVE_UNTIL, stop);
-    let bound = relaxed.bound(state, &proof);
+    let Some(bound) = relaxed.bound(state, &proof, &mut stopped) else { return improved };
     improved.bound = Some(bound);
     let mut values = member_values(&repack, &relaxed, &proof.values);
     let until = |share: f64| move || stop.spent() >= share;
@@ -80,8 +83,9 @@ pub fn improve(
         round(state, &repack, &model, &proof, &mut until(PACK_UNTIL))
     } else {
         let mut columns = known;
-        columns.extend(translated(state.problem, classes, &repack, &relaxed, &proof));
-        match Generation::begin(&model, columns) {
+        let prepared = &mut until(GENERATE_UNTIL);
+        columns.extend(translated(state.problem, classes, &repack, &relaxed, &proof, prepared));
+        match Generation::begin(&model, columns, prepared) {
             Some(mut generation) if generation.is_exact() => {
                 generation.run(settings.column_rounds, GENERATE_UNTIL, stop);
                 values = generation.duals();
@@ -157,7 +161,7 @@ fn settle(
             .iter()
             .all(|(machine, counts)| packing.launch(model.machines[*machine].candidate, counts));
         let all: Vec<usize> = (0..state.nodes.len()).collect();
-        let nodes = packing.downsized();
+        let nodes = packing.downsized(stop);
         if !launched || !search::exchange(state, &all, nodes) {
             return Price::ZERO;
         }
@@ -173,16 +177,21 @@ fn member_values(repack: &Repack, relaxed: &Relaxed, values: &[f64]) -> Vec<f64>
 }
 
 /// The patterns that the relaxed model's solution uses, as patterns of the other model: on every
-/// machine that is like theirs, with the pods that may go there.
+/// machine that is like theirs, with the pods that may go there; as many as there is time for.
 fn translated(
     problem: &Problem<'_>,
     classes: &[Class],
     repack: &Repack,
     relaxed: &Relaxed,
     proof: &Generation<'_>,
+    stop: &mut dyn FnMut() -> bool,
 ) -> Vec<Column> {
     let mut columns = Vec::new();
     for (column, _) in proof.master.solution() {
+        if stop() {
+            break;
+        }
+        work::done(problem.candidates.len());
         let room = &problem.candidates[column.candidate].room;
         let price = problem.candidates[column.candidate].price;
         for (index, candidate) in problem.candidates.iter().enumerate() {
@@ -236,6 +245,9 @@ fn round(
     let mut packing = repack.packing(state);
     for (column, count) in floors {
         for _ in 0..count {
+            if stop() {
+                return None;
+            }
             if !packing.launch(column.candidate, &column.counts) {
                 break;
             }
@@ -249,7 +261,8 @@ fn round(
         waiting.copy_from_slice(packing.waiting());
         launched
     };
-    packer.pack(&mut waiting, &values, &columns, &mut launch, stop).then(|| packing.downsized())
+    let packed = packer.pack(&mut waiting, &values, &columns, &mut launch, stop);
+    packed.then(|| packing.downsized(stop))
 }
 
 /// Whether the pools' limits allow these nodes in place of the state's.

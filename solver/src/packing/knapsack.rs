@@ -183,12 +183,18 @@ impl Knapsack {
         self.capacity.iter().enumerate().map(worth)
     }
 
-    /// Looks for the best content, and forgets what was added; at so many parts of the search tree at most. Contents worth no
-    /// more than `floor` are of no interest.
+    /// Looks for the best content, and forgets what was added; at so many parts of the search tree
+    /// at most, and not on after `stop`. Contents worth no more than `floor` are of no interest.
     ///
     /// With more than `core` choices that may be part of a better content, only the most likely
-    /// are looked at, and the bound is the relaxation's.
-    pub fn search(&mut self, floor: f64, parts: u32, core: usize) -> Best {
+    /// are looked at, and the bound is the relaxation's. It is a bound wherever the search ends.
+    pub fn search(
+        &mut self,
+        floor: f64,
+        parts: u32,
+        core: usize,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Best {
         self.found.clear();
         self.best_value = floor;
         let mut open: BinaryHeap<Part> = BinaryHeap::new();
@@ -199,14 +205,19 @@ impl Knapsack {
         if let Some(root) = self.part(least, self.most.clone(), &mut number)
             && root.divide.is_some()
         {
-            let (least, most, all) = self.reduce(root.bound, core);
-            if !all {
+            if stop() {
                 relaxed = root.bound;
+            } else {
+                let (least, most, all) = self.reduce(root.bound, core);
+                if !all {
+                    relaxed = root.bound;
+                }
+                self.sort();
+                open.extend(self.part(least, most, &mut number));
             }
-            self.sort();
-            open.extend(self.part(least, most, &mut number));
         }
         while number < parts
+            && !stop()
             && let Some(part) = open.pop()
         {
             let Some((index, count)) = part.divide else { continue };
@@ -387,10 +398,10 @@ mod tests {
             };
             let mut knapsack = begun();
             let relaxed = knapsack.relax();
-            let best = knapsack.search(0.0, u32::MAX, usize::MAX);
+            let best = knapsack.search(0.0, u32::MAX, usize::MAX, &mut || false);
             let expected = brute_force(&capacity, &items);
             assert!(relaxed >= expected - 1e-9 && best.bound >= expected - 1e-6);
-            let cut_short = begun().search(0.0, 3, 2);
+            let cut_short = begun().search(0.0, 3, 2, &mut || false);
             assert!(cut_short.bound >= expected - 1e-6);
             let worth = |counts: &Vec<(usize, u32)>| -> f64 {
                 counts.iter().map(|(item, count)| items[*item].0 * f64::from(*count)).sum()

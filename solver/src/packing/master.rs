@@ -5,6 +5,8 @@
 //! kept as it is: bases are sparse here (a node holds few kinds of pod) and rows are few enough.
 //! Every pivot can be the last: what is there then is a feasible solution with dual values.
 
+use super::work;
+
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
 /// Pivots below this are not trusted.
@@ -62,6 +64,7 @@ impl Master {
     /// much of each there is to cover.
     pub fn new(needs: &[f64], costs: &[f64]) -> Self {
         let rows = needs.len();
+        work::done(rows * rows);
         let mut inverse = vec![0.0; rows * rows];
         for row in 0..rows {
             inverse[row * rows + row] = 1.0;
@@ -153,7 +156,7 @@ impl Master {
                 }
                 let still = !self.in_basis[column]
                     && self.reduced_cost(column) < -EPSILON * self.columns[column].cost;
-                if still && !self.pivot(column) {
+                if still && !self.pivot(column, stop) {
                     return;
                 }
             }
@@ -163,6 +166,7 @@ impl Master {
     /// The columns that promise most, by their own cost: a saving on a small node counts as much
     /// as on a large one. Looking at all of them costs more than a pivot does.
     fn promising(&self) -> Vec<usize> {
+        work::done(self.columns.len());
         let mut rated: Vec<(f64, usize)> = (0..self.columns.len())
             .filter(|column| !self.in_basis[*column])
             .map(|column| {
@@ -181,7 +185,7 @@ impl Master {
 
     /// Brings a column into the basis. `false` if that is impossible, which only rounding could
     /// bring about.
-    fn pivot(&mut self, column: usize) -> bool {
+    fn pivot(&mut self, column: usize, stop: &mut dyn FnMut() -> bool) -> bool {
         let reduced = self.reduced_cost(column);
         let covers = std::mem::take(&mut self.covers[column]);
         let entered = self.enter(Basic::Column(column), &covers, 1.0, reduced);
@@ -193,6 +197,9 @@ impl Master {
         // A surplus of a row whose dual value fell below zero is worth having; so is leaving a
         // row uncovered whose dual value rose above what that costs.
         for _ in 0..self.levels.len() {
+            if stop() {
+                break;
+            }
             let reduced = |row: usize| self.duals[row].min(self.costs[row] - self.duals[row]);
             let most_negative = (0..self.duals.len())
                 .filter(|row| reduced(*row) < -EPSILON)
@@ -212,6 +219,7 @@ impl Master {
 
     fn enter(&mut self, entering: Basic, covers: &[(usize, f64)], sign: f64, reduced: f64) -> bool {
         let rows = self.levels.len();
+        work::done(rows * covers.len());
         for row in 0..rows {
             let line = &self.inverse[row * rows..(row + 1) * rows];
             self.direction[row] =
@@ -259,6 +267,7 @@ impl Master {
         for other in 0..rows {
             let factor = self.direction[other];
             if other != row && factor != 0.0 {
+                work::done(self.row_entries.len());
                 let line = &mut self.inverse[other * rows..(other + 1) * rows];
                 for (item, entry) in &self.row_entries {
                     line[*item] -= factor * entry;

@@ -49,6 +49,7 @@ pub(crate) mod state;
 mod static_pools;
 pub(crate) mod topology;
 pub(crate) mod values;
+mod work;
 
 #[cfg(test)]
 mod tests;

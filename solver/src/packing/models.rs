@@ -5,12 +5,13 @@
 //! many as the skew allows. What cannot be said so is left out; a content is checked in full
 //! when it is put on a node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::columns::{Item, Machine, Model};
 use super::dimensions::{self, Amounts};
 use super::problem::Problem;
 use super::topology::Key;
+use super::work;
 
 /// Groups of which a host holds only so many pods together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,14 +102,15 @@ fn interchangeable(problem: &Problem<'_>, group: usize) -> bool {
 /// The model in which `members` are packed onto the problem's candidates. `goes` says which
 /// members may go onto nodes of a candidate's cell, by the index of the member and the cell.
 /// `cost` says what a candidate costs. Candidates that no member tells apart are one machine;
-/// reserved ones are left out.
+/// reserved ones are left out. `None` if `stop` cut it short.
 pub fn model(
     problem: &Problem<'_>,
     sets: &[HostSet],
     members: &[Member],
     goes: &dyn Fn(usize, usize) -> bool,
     cost: &dyn Fn(usize) -> f64,
-) -> Model {
+    stop: &mut dyn FnMut() -> bool,
+) -> Option<Model> {
     let used: Vec<usize> = (0..problem.dimensions.len())
         .filter(|dimension| {
             members.iter().any(|member| problem.groups[member.group()].demand[*dimension] > 0)
@@ -148,17 +150,26 @@ pub fn model(
     let allowed: Vec<Vec<usize>> = (0..problem.cells.len())
         .map(|cell| (0..members.len()).filter(|member| goes(*member, cell)).collect())
         .collect();
-    let mut seen: BTreeMap<(&[usize], u64, Amounts), ()> = BTreeMap::new();
+    // Cells that the same members may go to are known by the first of them.
+    let mut firsts: BTreeMap<&[usize], usize> = BTreeMap::new();
+    let cells = allowed.iter().enumerate();
+    let first: Vec<usize> =
+        cells.map(|(cell, members)| *firsts.entry(members).or_insert(cell)).collect();
+    let mut seen: BTreeSet<(usize, u64, Amounts)> = BTreeSet::new();
     let mut machines = Vec::new();
     for (index, candidate) in problem.candidates.iter().enumerate() {
+        if stop() {
+            return None;
+        }
         let members_there = &allowed[candidate.cell];
+        work::done(members_there.len() * used.len());
         let plain = used.iter().map(|dimension| candidate.room[*dimension]);
         let room: Amounts = plain.chain(shared.iter().map(|set| set.most)).collect();
         let cost = cost(index);
-        let key = (members_there.as_slice(), cost.to_bits(), room.clone());
+        let key = (first[candidate.cell], cost.to_bits(), room.clone());
         // Reserved machines are too few for a model in which there is any number of each.
         let reserved = candidate.reservation.is_some();
-        if reserved || members_there.is_empty() || seen.insert(key, ()).is_some() {
+        if reserved || members_there.is_empty() || !seen.insert(key) {
             continue;
         }
         let fitting: Vec<(usize, u32)> = members_there
@@ -170,5 +181,5 @@ pub fn model(
             machines.push(Machine { candidate: index, cost, room, items: fitting });
         }
     }
-    Model { items, machines }
+    Some(Model { items, machines })
 }

@@ -10,6 +10,7 @@
 use super::columns::Model;
 use super::knapsack::Knapsack;
 use super::master::{self, Column};
+use super::work;
 
 /// How many machines are relaxed in a quick round.
 const RELAXED: usize = 96;
@@ -99,11 +100,13 @@ impl<'m> Pricing<'m> {
     ) -> Option<Priced> {
         let model = self.model;
         let machines = model.machines.len();
-        let mut worth: Vec<f64> = (0..machines)
-            .map(|machine| {
-                self.at_most(machine, values, Waiting::All) / model.machines[machine].cost
-            })
-            .collect();
+        let mut worth: Vec<f64> = Vec::with_capacity(machines);
+        for (machine, data) in model.machines.iter().enumerate() {
+            if stop() {
+                return None;
+            }
+            worth.push(self.at_most(machine, values, Waiting::All) / data.cost);
+        }
         let mut most = 1.0_f64;
         for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
             // What is left can neither have much to offer nor loosen the bound.
@@ -128,7 +131,8 @@ impl<'m> Pricing<'m> {
             if stop() {
                 return None;
             }
-            let complete = self.search(machine, values, work, &mut worth, &mut priced.columns);
+            let complete =
+                self.search(machine, values, work, &mut worth, &mut priced.columns, stop);
             if let Some(column) = priced.columns.last() {
                 best_found = best_found.max(master::worth(values, &column.counts) / column.cost);
             }
@@ -148,7 +152,7 @@ impl<'m> Pricing<'m> {
             }
             let machine = open.swap_remove(at);
             let work = CLOSER_LOOK * work;
-            self.search(machine, values, work, &mut worth, &mut priced.columns);
+            self.search(machine, values, work, &mut worth, &mut priced.columns, stop);
         }
         priced.worth = worth.into_iter().fold(0.0, f64::max);
         Some(priced)
@@ -163,6 +167,7 @@ impl<'m> Pricing<'m> {
         waiting: &[u32],
         floor: f64,
         work: u32,
+        stop: &mut dyn FnMut() -> bool,
     ) -> Option<(f64, Vec<(usize, u32)>)> {
         let known = Waiting::Only(waiting);
         if self.fill(machine, values, floor, known) <= floor {
@@ -174,7 +179,7 @@ impl<'m> Pricing<'m> {
             return None;
         }
         let mut counts =
-            self.knapsack.search(floor, work, SMALL_CORE).contents.into_iter().next()?;
+            self.knapsack.search(floor, work, SMALL_CORE, stop).contents.into_iter().next()?;
         counts.sort_unstable();
         Some((master::worth(values, &counts), counts))
     }
@@ -198,6 +203,7 @@ impl<'m> Pricing<'m> {
     /// What a machine's content is worth at most, by the prices of the last time.
     fn at_most(&self, machine: usize, values: &[f64], waiting: Waiting<'_>) -> f64 {
         let dimensions = self.dimensions;
+        work::done(self.model.machines[machine].items.len() * dimensions);
         let prices = &self.prices[machine * dimensions..(machine + 1) * dimensions];
         let room = &self.rooms[machine * dimensions..(machine + 1) * dimensions];
         let mut most: f64 = room.iter().zip(prices).map(|(has, price)| has * price).sum();
@@ -221,6 +227,7 @@ impl<'m> Pricing<'m> {
     fn fill(&mut self, machine: usize, values: &[f64], floor: f64, waiting: Waiting<'_>) -> f64 {
         let (model, dimensions) = (self.model, self.dimensions);
         let data = &model.machines[machine];
+        work::done(data.items.len() * dimensions);
         let most_worth = self.at_most(machine, values, waiting);
         self.knapsack.begin(&data.room);
         let gap = most_worth - floor;
@@ -267,10 +274,11 @@ impl<'m> Pricing<'m> {
         work: u32,
         worth: &mut [f64],
         columns: &mut Vec<Column>,
+        stop: &mut dyn FnMut() -> bool,
     ) -> bool {
         let data = &self.model.machines[machine];
         self.fill(machine, values, data.cost, Waiting::All);
-        let best = self.knapsack.search(data.cost, work, usize::MAX);
+        let best = self.knapsack.search(data.cost, work, usize::MAX, stop);
         worth[machine] = worth[machine].min(best.bound / data.cost);
         for mut counts in best.contents.into_iter().rev() {
             counts.sort_unstable();

@@ -1,5 +1,10 @@
 //! The linear relaxation of a knapsack: what a node could hold at most if pods could be cut up.
 
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::work;
+
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
 
@@ -20,15 +25,52 @@ pub struct Relaxation {
     at_most: Vec<bool>,
     /// Which choice each column is.
     choice: Vec<usize>,
+    /// The columns that gain by coming in, or by going down.
+    gaining: BinaryHeap<Gaining>,
+}
+
+/// A column that gains; the greatest gains most, and comes first among equals.
+#[derive(Debug)]
+struct Gaining {
+    gain: f64,
+    column: usize,
+}
+
+impl PartialEq for Gaining {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Gaining {}
+
+impl PartialOrd for Gaining {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Gaining {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.gain.total_cmp(&other.gain).then(other.column.cmp(&self.column))
+    }
 }
 
 impl Relaxation {
     /// Returns an upper bound on the value of what fits into `free` with at most `room` of each.
     pub fn solve(&mut self, values: &[f64], shares: &[f64], room: &[f64], free: &[f64]) -> f64 {
         self.begin(values, shares, room, free);
-        for _ in 0..4 * (self.columns + self.rows) {
-            let Some((column, up)) = self.entering() else { break };
-            self.step(column, up);
+        let mut left = 4 * (self.columns + self.rows);
+        self.look();
+        while left > 0
+            && let Some(Gaining { column, .. }) = self.gaining.pop()
+        {
+            left -= 1;
+            // What others gain changes with the basis only: most columns go from one bound to the
+            // other.
+            if self.step(column) {
+                self.look();
+            }
         }
         let price = |row: usize| self.price(row);
         let mut bound: f64 = (0..self.rows).map(|row| price(row) * free[row]).sum();
@@ -97,22 +139,23 @@ impl Relaxation {
         self.at_most.resize(columns, false);
     }
 
-    /// The column that gains most, and whether it goes up.
-    fn entering(&self) -> Option<(usize, bool)> {
-        let mut best = None;
-        let mut most = EPSILON;
-        for column in 0..self.columns {
-            let up = !self.at_most[column];
-            let gain = if up { self.objective[column] } else { -self.objective[column] };
-            if gain > most {
-                most = gain;
-                best = Some((column, up));
+    /// Looks for all columns that gain.
+    fn look(&mut self) {
+        work::done(self.columns);
+        let mut gaining = std::mem::take(&mut self.gaining).into_vec();
+        gaining.clear();
+        for (column, worth) in self.objective.iter().enumerate() {
+            let gain = if self.at_most[column] { -worth } else { *worth };
+            if gain > EPSILON {
+                gaining.push(Gaining { gain, column });
             }
         }
-        best
+        self.gaining = gaining.into();
     }
 
-    fn step(&mut self, column: usize, up: bool) {
+    /// Has a column come in or go down as far as possible; whether the basis is another one then.
+    fn step(&mut self, column: usize) -> bool {
+        let up = !self.at_most[column];
         let (rows, columns) = (self.rows, self.columns);
         let direction = if up { 1.0 } else { -1.0 };
         let mut length = self.most[column];
@@ -134,18 +177,21 @@ impl Relaxation {
             self.level[row] -= direction * length * self.table[row * columns + column];
         }
         let Some((row, to_most)) = leaving else {
+            work::done(rows);
             self.at_most[column] = up;
-            return;
+            return false;
         };
         self.at_most[self.basic[row]] = to_most;
         self.at_most[column] = false;
         self.level[row] = if up { length } else { self.most[column] - length };
         self.basic[row] = column;
         self.pivot(row, column);
+        true
     }
 
     fn pivot(&mut self, row: usize, column: usize) {
         let columns = self.columns;
+        work::done(columns * self.rows);
         let divisor = self.table[row * columns + column];
         for entry in &mut self.table[row * columns..(row + 1) * columns] {
             *entry /= divisor;

@@ -12,6 +12,7 @@ use super::models::{self, HostSet, Member};
 use super::problem::Problem;
 use super::state::{Class, NewNode, State};
 use super::topology::Key;
+use super::work;
 
 /// Where pods of a member may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,14 +148,20 @@ impl Repack {
             && place.tuple.is_none_or(|tuple| tuple == cell.tuple)
     }
 
-    /// The model of all of it.
-    pub fn model(&self, problem: &Problem<'_>, classes: &[Class]) -> Model {
+    /// The model of all of it; `None` if `stop` cut it short.
+    pub fn model(
+        &self,
+        problem: &Problem<'_>,
+        classes: &[Class],
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Model> {
         models::model(
             problem,
             &self.sets,
             &self.members,
             &|member, cell| self.goes(problem, classes, member, cell),
             &|candidate| problem.candidates[candidate].cost,
+            stop,
         )
     }
 
@@ -247,9 +254,12 @@ impl Packing<'_, '_, '_> {
         true
     }
 
-    /// The nodes, each as small as what is on it lets it be.
-    pub fn downsized(mut self) -> Vec<NewNode> {
+    /// The nodes, each as small as what is on it lets it be, as far as `stop` leaves time for that.
+    pub fn downsized(mut self, stop: &mut dyn FnMut() -> bool) -> Vec<NewNode> {
         for node in &mut self.nodes {
+            if stop() {
+                break;
+            }
             if let Some(smaller) = smaller(self.state, node) {
                 *node = smaller;
             }
@@ -285,6 +295,7 @@ pub fn smaller(state: &State<'_, '_>, node: &NewNode) -> Option<NewNode> {
     let cell = problem.candidates[old].cell;
     let limited = problem.pools[problem.cells[cell].pool].limited;
     let mut best: Option<NewNode> = None;
+    work::done(problem.candidates.len());
     for (index, candidate) in problem.candidates.iter().enumerate() {
         let than = best.as_ref().map_or(old, |node| node.candidate);
         let within = || {

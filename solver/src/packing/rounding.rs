@@ -39,12 +39,16 @@ impl<'m> Packer<'m> {
     }
 
     /// Looks at no more than the `count` machines whose best content is worth most for their
-    /// price, but at one for each item at least.
-    pub fn narrow(&mut self, values: &[f64], count: usize) {
+    /// price, but at one for each item at least. Looks at all where `stop` leaves no time to tell.
+    pub fn narrow(&mut self, values: &[f64], count: usize, stop: &mut dyn FnMut() -> bool) {
         let all: Vec<u32> = self.model.items.iter().map(|item| item.count).collect();
-        let mut rated: Vec<(f64, usize)> = (0..self.model.machines.len())
-            .map(|machine| (self.rate(machine, &all, values), machine))
-            .collect();
+        let mut rated: Vec<(f64, usize)> = Vec::with_capacity(self.model.machines.len());
+        for machine in 0..self.model.machines.len() {
+            if stop() {
+                return;
+            }
+            rated.push((self.rate(machine, &all, values), machine));
+        }
         rated.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
         let mut covered = vec![false; all.len()];
         self.machines.clear();
@@ -85,8 +89,8 @@ impl<'m> Packer<'m> {
             if stop() {
                 return false;
             }
-            let found = match self.best(&mut known, waiting, values, columns, floor) {
-                None if floor > 0.0 => self.best(&mut known, waiting, values, columns, 0.0),
+            let found = match self.best(&mut known, waiting, values, columns, floor, stop) {
+                None if floor > 0.0 => self.best(&mut known, waiting, values, columns, 0.0, stop),
                 found => found,
             };
             let Some((machine, found)) = found else { return false };
@@ -104,7 +108,8 @@ impl<'m> Packer<'m> {
         true
     }
 
-    /// The content that gives most for its price, if that is more than `floor`.
+    /// The content that gives most for its price, if that is more than `floor` and there was time
+    /// to find it.
     fn best(
         &mut self,
         known: &mut BinaryHeap<Promise>,
@@ -112,6 +117,7 @@ impl<'m> Packer<'m> {
         values: &[f64],
         columns: &[&Column],
         floor: f64,
+        stop: &mut dyn FnMut() -> bool,
     ) -> Option<(usize, Found)> {
         let mut best: Option<(usize, Found)> = None;
         let mut looked_at: Vec<Promise> = Vec::new();
@@ -120,12 +126,16 @@ impl<'m> Packer<'m> {
             if known.peek().is_none_or(|promise| promise.efficiency <= limit) {
                 break;
             }
+            if stop() {
+                return None;
+            }
             let Some(mut promise) = known.pop() else { break };
             let found = match promise.source {
                 Source::Machine(machine) => {
                     let cost = self.model.machines[machine].cost;
                     let least = limit * cost;
-                    let content = self.pricing.best(machine, values, waiting, least, SEARCH_WORK);
+                    let pricing = &mut self.pricing;
+                    let content = pricing.best(machine, values, waiting, least, SEARCH_WORK, stop);
                     content.map(|(worth, counts)| {
                         (machine, Found { efficiency: worth / cost, counts })
                     })

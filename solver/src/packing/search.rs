@@ -41,7 +41,7 @@ pub fn search(
     let random = &mut SmallRng::seed_from_u64(seed);
     let values: Vec<f64> = guide.values.iter().map(|value| value.max(1e-12)).collect();
     let mut packer = Packer::new(guide.model);
-    packer.narrow(&values, MACHINES);
+    packer.narrow(&values, MACHINES, stop);
     let mut changed = false;
     for _ in 0..rounds {
         if stop() || state.nodes.len() < 2 {

@@ -43,7 +43,7 @@ pub fn pack(
         if !packer.pack(&mut waiting, &values, &[], &mut launch, stop) {
             break;
         }
-        let nodes = packing.downsized();
+        let nodes = packing.downsized(stop);
         let cost = repack::cost(state.problem, &nodes);
         if best.as_ref().is_none_or(|(least, _)| cost < *least) {
             best = Some((cost, nodes));

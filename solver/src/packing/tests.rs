@@ -1,5 +1,6 @@
 //! Properties of whole plans.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -254,4 +255,58 @@ fn the_workload_of_karpenter_s_benchmark_is_planned_without_a_fault() {
     let plan = plan(&snapshot, &greedy, Timestamp::from_seconds(1), 7, &Never);
     assert_eq!(plan.placements.len() + plan.unschedulable.len(), 500);
     assert_eq!(crate::verify::verify(&snapshot, &Settings::default().scheduler_names, &plan), []);
+}
+
+/// A budget that is over after so many questions, and that fails where too much was done since the
+/// last one.
+struct Counted {
+    most_asked: usize,
+    asked: Cell<usize>,
+    before: Cell<usize>,
+}
+
+impl Counted {
+    /// A step takes a nanosecond or two: no phase overruns its time by more than 10 ms.
+    const MOST_STEPS: usize = 5_000_000;
+
+    fn over_after(most_asked: usize) -> Self {
+        let [asked, before] = [const { Cell::new(0) }; 2];
+        Self { most_asked, asked, before }
+    }
+
+    /// Looks at what was done since the last question; before the first one there is no plan yet.
+    fn look(&self) {
+        let (now, asked) = (work::total(), self.asked.get());
+        let steps = now - self.before.replace(now);
+        assert!(
+            asked == 0 || steps <= Self::MOST_STEPS,
+            "{steps} steps without a question, after {asked} of {}",
+            self.most_asked
+        );
+    }
+}
+
+impl Stop for Counted {
+    fn should_stop(&self) -> bool {
+        self.spent() >= 1.0
+    }
+
+    fn spent(&self) -> f64 {
+        self.look();
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get() as f64 / self.most_asked as f64
+    }
+}
+
+#[test]
+fn nothing_works_for_long_without_asking_whether_to_stop() {
+    let pods = Workload::Heavy2000.pods(4_000, 1);
+    let snapshot = cluster().pool(pool("general"), karpenter_catalog()).pods(pods).snapshot();
+    for asked in [1, 300, 3_000, 30_000] {
+        let stop = Counted::over_after(asked);
+        let settings = Settings::default();
+        let plan = plan(&snapshot, &settings, Timestamp::from_seconds(1), 7, &stop);
+        stop.look();
+        assert!(plan.unschedulable.is_empty());
+    }
 }

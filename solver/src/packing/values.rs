@@ -67,8 +67,9 @@ pub(crate) fn of_groups(
     if problem.candidates.iter().any(|candidate| candidate.reservation.is_some()) {
         return nothing;
     }
-    let relaxed = Relaxed::of_counts(problem, &placed);
-    let Some(mut generation) = Generation::begin(&relaxed.model, Vec::new()) else {
+    let mut stopped = || stop.should_stop();
+    let Some(relaxed) = Relaxed::of_counts(problem, &placed, &mut stopped) else { return nothing };
+    let Some(mut generation) = Generation::begin(&relaxed.model, Vec::new(), &mut stopped) else {
         return nothing;
     };
     generation.run(rounds, 1.0, stop);
