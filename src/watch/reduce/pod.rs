@@ -14,6 +14,9 @@ use crate::watch::objects::{self, Meta, PodTemplate};
 
 const DEFAULT_SCHEDULER: &str = "default-scheduler";
 const EVERY_ADDRESS: &str = "0.0.0.0";
+/// What Kubernetes 1.35 and newer copies from the node to each pod that is bound
+/// (`PodTopologyLabels`). A pod's shape has no part in it: its successor comes without.
+const LABELS_OF_THE_NODE: [&str; 2] = [well_known::ZONE_LABEL, well_known::REGION_LABEL];
 
 /// A pod. One that makes no sense becomes a record with a defect, never an error.
 pub fn pod(pod: &objects::Pod, interner: &Interner) -> Pod {
@@ -82,7 +85,7 @@ pub(super) fn shape(
         if spec.scheduler_name.is_empty() { DEFAULT_SCHEDULER } else { &spec.scheduler_name };
     interner.shape(PodShape {
         namespace: interner.name(namespace),
-        labels: interner.labels(&meta.labels),
+        labels: interner.labels(own_labels(meta)),
         requests: pod_requests(pod, interner, defects),
         node_selector: interner.labels(&spec.node_selector),
         node_affinity: reader.required_nodes(&affinity.node_affinity, defects),
@@ -105,6 +108,11 @@ pub(super) fn shape(
         priority: spec.priority,
         scheduler: interner.name(scheduler),
     })
+}
+
+fn own_labels(meta: &Meta) -> impl Iterator<Item = (&str, &str)> {
+    let all = meta.labels.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    all.filter(|(key, _)| !LABELS_OF_THE_NODE.contains(key))
 }
 
 /// The claims that it uses, sorted; one of an ephemeral volume is named after pod and volume.
