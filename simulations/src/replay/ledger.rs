@@ -48,6 +48,8 @@ pub(super) struct Ledger {
     from: Timestamp,
     interval: i64,
     began: Timestamp,
+    /// What each node costs that the policy does not see.
+    unseen: Price,
     rate: u64,
     nodes: u64,
     cpu: i64,
@@ -76,6 +78,7 @@ impl Ledger {
         from: Timestamp,
         until: Timestamp,
         rows: u32,
+        unseen: Price,
     ) -> Option<Self> {
         let span = until.as_millis().saturating_sub(from.as_millis()).max(1);
         let interval = (span / i64::from(rows.max(1)) + 1).max(1_000);
@@ -86,6 +89,7 @@ impl Ledger {
             from,
             interval,
             began: from,
+            unseen,
             rate: 0,
             nodes: 0,
             cpu: 0,
@@ -133,7 +137,7 @@ impl Ledger {
     }
 
     pub fn node_comes(&mut self, row: &NodeRow) {
-        self.rate += row.price.as_nanos();
+        self.rate += (row.price + self.unseen).as_nanos();
         self.nodes += 1;
         self.peak_nodes = self.peak_nodes.max(self.nodes);
         self.cpu += row.launch.allocatable.cpu.0;
@@ -149,7 +153,7 @@ impl Ledger {
     }
 
     pub fn node_goes(&mut self, row: &NodeRow) {
-        self.rate = self.rate.saturating_sub(row.price.as_nanos());
+        self.rate = self.rate.saturating_sub((row.price + self.unseen).as_nanos());
         self.nodes = self.nodes.saturating_sub(1);
         self.cpu -= row.launch.allocatable.cpu.0;
         self.memory -= row.launch.allocatable.memory.0;

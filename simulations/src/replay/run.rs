@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_solver::model::{Catalog, Timestamp};
+use berth_solver::model::{CapacityType, Catalog, Price, Timestamp};
 use berth_solver::packing;
 
 use super::bound::Yardstick;
@@ -107,18 +107,24 @@ impl Replay {
     }
 
     fn find_values(&mut self) {
-        let market = market_alone(&self.market()).snapshot();
+        let market = market_alone(&self.market(self.node_price())).snapshot();
         let packing = packing::Settings::default();
         self.yardstick = Arc::new(Yardstick::new(&self.demand, &market, &packing));
     }
 
-    fn market(&self) -> Market {
+    /// What each node costs beside its machine.
+    fn node_price(&self) -> Price {
+        Price::per_hour(self.settings.pool.node_price).unwrap_or_default()
+    }
+
+    /// What is sold, each machine that much dearer than in the catalog.
+    fn market(&self, dearer: Price) -> Market {
         let mut catalog = (*self.catalog).clone();
-        if !self.settings.pool.spot {
-            for kind in &mut catalog.instance_types {
-                kind.offerings
-                    .retain(|one| one.capacity_type != berth_solver::model::CapacityType::Spot);
+        for kind in &mut catalog.instance_types {
+            if !self.settings.pool.spot {
+                kind.offerings.retain(|one| one.capacity_type != CapacityType::Spot);
             }
+            kind.offerings.iter_mut().for_each(|one| one.price += dearer);
         }
         Market {
             pool: Arc::new(objects::pool(&self.settings.pool)),
@@ -137,7 +143,12 @@ impl Replay {
     pub fn run(&self, policy: PolicyName, sink: &mut dyn Sink) -> Result<Replayed, TraceError> {
         let Demand { from, until, .. } = *self.demand;
         let yardstick = Arc::clone(&self.yardstick);
-        let Some(ledger) = Ledger::new(yardstick, from, until, self.settings.timeline_rows) else {
+        let (seen, unseen) = match policy.sees_node_price(&self.settings) {
+            true => (self.node_price(), Price::ZERO),
+            false => (Price::ZERO, self.node_price()),
+        };
+        let rows = self.settings.timeline_rows;
+        let Some(ledger) = Ledger::new(yardstick, from, until, rows, unseen) else {
             return Err(TraceError {
                 file: self.source.path.display().to_string(),
                 line: None,
@@ -146,7 +157,7 @@ impl Replay {
             });
         };
         let style = policy.style(&self.settings);
-        let market = self.market();
+        let market = self.market(seen);
         let mut world = World::new(&self.settings, &self.demand, market, ledger, style, self.seed);
         world.recorded = sink.wants_recorded().then(Vec::new);
         let decides = policy.start(&self.settings, &self.demand, self.seed);

@@ -51,7 +51,7 @@ impl Default for ReplaySettings {
 }
 
 /// The NodePool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PoolSettings {
     /// `spec.disruption.consolidateAfter`, in seconds.
@@ -64,6 +64,9 @@ pub struct PoolSettings {
     pub daemon_memory_mib: i64,
     /// Whether spot capacity may be bought.
     pub spot: bool,
+    /// What each node costs in an hour beside its machine's price in the catalog: its root disk,
+    /// say.
+    pub node_price: f64,
 }
 
 impl Default for PoolSettings {
@@ -75,6 +78,7 @@ impl Default for PoolSettings {
             daemon_cpu_milli: 0,
             daemon_memory_mib: 0,
             spot: true,
+            node_price: 0.0,
         }
     }
 }
@@ -234,6 +238,9 @@ pub struct KarpenterSettings {
     pub validation_seconds: f64,
     /// Whether nodes with pods are consolidated.
     pub consolidate: bool,
+    /// Whether `pool.nodePrice` is a part of the prices that it decides by. Exoscale's own provider
+    /// leaves the root disk out. It is paid either way.
+    pub sees_node_price: bool,
 }
 
 impl Default for KarpenterSettings {
@@ -244,6 +251,7 @@ impl Default for KarpenterSettings {
             poll_seconds: 10.0,
             validation_seconds: 15.0,
             consolidate: true,
+            sees_node_price: true,
         }
     }
 }
@@ -374,6 +382,7 @@ impl ReplaySettings {
             }
         }
         let positive = [
+            ("pool.nodePrice", self.pool.node_price),
             ("berth.batchIdleSeconds", self.berth.batch_idle_seconds),
             ("berth.batchLongestSeconds", self.berth.batch_longest_seconds),
             ("berth.consolidateEverySeconds", self.berth.consolidate_every_seconds),
@@ -400,6 +409,14 @@ impl ReplaySettings {
             if value < 0.1 {
                 return Err(format!("{field} is {value}: expected at least 0.1"));
             }
+        }
+        let changes = |one: &Incident| matches!(one, Incident::PriceChange { .. });
+        if !self.karpenter.sees_node_price && self.incidents.iter().any(changes) {
+            return Err(
+                "karpenter.seesNodePrice is false and a price changes: expected only one of \
+                        them"
+                    .to_owned(),
+            );
         }
         if self.most_looks == 0 || self.timeline_rows == 0 {
             return Err("mostLooks and timelineRows: expected at least 1".to_owned());

@@ -55,3 +55,23 @@ fn offerings_that_run_out_cost_time_and_no_pods() {
         assert_eq!(replayed.ended + replayed.running, replayed.came, "{policy}");
     }
 }
+
+#[test]
+fn what_a_policy_does_not_see_of_a_node_is_paid_all_the_same() {
+    let with = |node_price: f64, sees_node_price: bool| {
+        let mut settings = ReplaySettings::default();
+        settings.pool.node_price = node_price;
+        settings.karpenter.sees_node_price = sees_node_price;
+        let (replayed, kept) = run(&prepare(&mixed(), settings, 1), PolicyName::Karpenter);
+        (replayed.summary, kept.decisions)
+    };
+    let (free, decided) = with(0.0, true);
+    let (unseen, blindly) = with(0.01, false);
+    assert_eq!(decided, blindly);
+    let dearer = unseen.cost_total - free.cost_total;
+    assert!((dearer - 0.01 * free.node_hours).abs() < 1e-6, "{free:?} {unseen:?}");
+    assert!(unseen.cost_lower_bound > free.cost_lower_bound);
+    assert!(unseen.cost_lower_bound <= unseen.cost_total);
+    let (seen, _) = with(0.01, true);
+    assert!(seen.cost_lower_bound <= seen.cost_total && seen.cost_total > free.cost_total);
+}

@@ -62,6 +62,11 @@ impl PolicyName {
         Style { steered: self == Self::Berth && settings.berth.steer }
     }
 
+    /// Whether it decides by what nodes cost beside their machines, too.
+    pub(super) fn sees_node_price(self, settings: &ReplaySettings) -> bool {
+        self != Self::Karpenter || settings.karpenter.sees_node_price
+    }
+
     pub(super) fn start(
         self,
         settings: &ReplaySettings,
