@@ -4,7 +4,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, validation};
+use super::{Condition, Taint, validation};
 
 /// The finalizer that holds a node class while NodeClaims refer to it: the existing provider's.
 pub const NODE_CLASS_FINALIZER: &str = "exoscale.com/nodeclass-finalizer";
@@ -90,6 +90,14 @@ pub struct ExoscaleNodeClassSpec {
     /// Where images are pulled from, and as whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_registry: Option<ContainerRegistry>,
+    /// Labels of nodes, in manifests of early versions of the existing provider. As its later
+    /// versions do, Berth takes them and goes by those of the NodePool's template.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_labels: BTreeMap<String, String>,
+    /// Taints of nodes, in manifests of early versions of the existing provider. As its later
+    /// versions do, Berth takes them and goes by those of the NodePool's template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub node_taints: Vec<Taint>,
 }
 
 fn default_disk_size() -> i64 {

@@ -35,7 +35,7 @@ pub use crds::{CrdFile, crd_value, crds};
 pub use duration::{InvalidDuration, NEVER, format_duration, parse_duration, parse_never};
 pub use exoscale::{
     CONFIGURATION_HASH_ANNOTATION, ContainerRegistry, ExoscaleNodeClass, ExoscaleNodeClassSpec,
-    ExoscaleNodeClassStatus, ImageTemplateSelector, KubeReserved, Kubelet, Mirror,
+    ExoscaleNodeClassStatus, ImageTemplateSelector, KubeReserved, Kubelet, Mirror, MirrorEndpoint,
     NODE_CLASS_FINALIZER, RegistryCredential, SecretKey, SelectorTerm, SystemReserved,
 };
 pub(crate) use hash::fnv1a;

@@ -83,7 +83,7 @@ async fn an_api_server_takes_the_right_and_refuses_the_wrong() -> Result<()> {
     buffers::defaults_columns_and_versions_are_upstreams(&plane).await?;
     absent_fields_get_the_defaults_of_the_types(&plane).await?;
     manifests_are_taken_whole::<NodePool>(&plane, "manifests", 6).await?;
-    manifests_are_taken_whole::<ExoscaleNodeClass>(&plane, "node-classes", 4).await?;
+    manifests_are_taken_whole::<ExoscaleNodeClass>(&plane, "node-classes", 5).await?;
     claims::identities_are_kept(&plane).await?;
     claims::shipped_kinds_keep_their_bounds(&plane).await?;
     exoscale::defaults_are_those_of_the_types(&plane).await?;

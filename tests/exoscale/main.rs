@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod boot;
 mod client;
 mod crash;
 mod independent;

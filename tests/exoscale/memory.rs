@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use berth::api::{Condition, ExoscaleNodeClass, ExoscaleNodeClassStatus, NodeClaim};
 use berth::provider::ProviderError;
 use berth::provider::exoscale::Cluster;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Node, Secret};
 use kube::api::ObjectMeta;
 use parking_lot::Mutex;
@@ -32,6 +33,8 @@ struct State {
     claims: BTreeMap<String, NodeClaim>,
     classes: BTreeMap<String, ExoscaleNodeClass>,
     tokens: BTreeMap<String, Secret>,
+    /// Other Secrets; `None`: it may not be read.
+    secrets: BTreeMap<String, Option<Secret>>,
     nodes: BTreeMap<String, Node>,
     version: u64,
     /// Names of the writes so far.
@@ -92,6 +95,17 @@ impl Memory {
 
     pub fn class(&self, name: &str) -> Option<ExoscaleNodeClass> {
         self.change(|state| state.classes.get(name).cloned())
+    }
+
+    /// A Secret of these texts; `None`: one that may not be read.
+    pub fn put_secret(&self, name: &str, texts: Option<&[(&str, &str)]>) {
+        let secret = texts.map(|texts| {
+            let data = texts
+                .iter()
+                .map(|(key, text)| ((*key).to_owned(), ByteString(text.as_bytes().to_vec())));
+            Secret { data: Some(data.collect()), ..Secret::default() }
+        });
+        self.change(|state| drop(state.secrets.insert(name.to_owned(), secret)));
     }
 
     pub fn token_names(&self) -> Vec<String> {
@@ -277,6 +291,13 @@ impl Cluster for Memory {
             Ok(())
         })
         .await
+    }
+
+    async fn secret(&self, name: &str) -> Result<Option<Secret>, ProviderError> {
+        match self.change(|state| state.secrets.get(name).cloned()) {
+            Some(None) => Err(ProviderError::Refused("forbidden".to_owned())),
+            found => Ok(found.flatten()),
+        }
     }
 
     async fn node(&self, name: &str) -> Result<Option<Node>, ProviderError> {

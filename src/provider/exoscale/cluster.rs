@@ -101,6 +101,12 @@ pub trait Cluster: Send + Sync + 'static {
     /// [`ProviderError`].
     async fn delete_token(&self, name: &str) -> Result<(), ProviderError>;
 
+    /// A Secret of `kube-system`.
+    ///
+    /// # Errors
+    /// [`ProviderError`]; [`ProviderError::Refused`] if it may not be read.
+    async fn secret(&self, name: &str) -> Result<Option<Secret>, ProviderError>;
+
     /// A node.
     ///
     /// # Errors

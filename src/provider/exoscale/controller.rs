@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::class::KIND;
 use super::create::refusal;
+use super::registries::Registries;
 use super::resolve::{Offered, Verdict, resolve};
 use super::{ExoscaleProvider, Inner};
 use crate::api::conditions::{Saying, set};
@@ -131,6 +132,12 @@ impl Inner {
             let (condition, problem) = (verdict.kind, verdict.problem.as_deref());
             tracing::warn!(class = name, condition, problem, "an {KIND} has a problem");
         }
+        if !class.spec.node_labels.is_empty() || !class.spec.node_taints.is_empty() {
+            tracing::warn!(
+                class = name,
+                "nodeLabels and nodeTaints are not heeded: put them into the NodePool's template"
+            );
+        }
         self.cluster.set_class_status(&class, &wanted).await
     }
 
@@ -172,7 +179,21 @@ impl Inner {
             elastic_ips,
             default_security_group: self.default_security_group().await?,
             template: self.template(spec).await?,
+            registries: self.registries(spec).await?,
         })
+    }
+
+    /// What is wrong with the Secrets that a class names for registries, if anything.
+    async fn registries(
+        &self,
+        spec: &ExoscaleNodeClassSpec,
+    ) -> Result<Option<String>, ProviderError> {
+        let Some(named) = &spec.container_registry else { return Ok(None) };
+        match Registries::read(self.cluster.as_ref(), named).await {
+            Ok(_) => Ok(None),
+            Err(ProviderError::Refused(why)) => Ok(Some(why)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn default_security_group(&self) -> Result<Option<String>, ProviderError> {

@@ -16,6 +16,7 @@ use berth_solver::lifecycle::{ClaimRef, Instance, LaunchRequest};
 use super::class::Resolved;
 use super::groups::Place;
 use super::intent::{INTENT_ANNOTATION, Intent, Next, next};
+use super::registries::Registries;
 use super::user_data::{Joining, user_data};
 use super::{Inner, identity, node, token};
 use crate::api::{CONFIGURATION_HASH_ANNOTATION, NodeClaim};
@@ -201,6 +202,10 @@ impl Inner {
         })?;
         let endpoint = self.endpoint().await?;
         let authority = self.cluster.authority().await?;
+        let registries = match &class.spec.container_registry {
+            Some(named) => Some(Registries::read(self.cluster.as_ref(), named).await?),
+            None => None,
+        };
         let expires = self.clock.now() + self.settings.token_validity;
         let token = token::renew(self.cluster.as_ref(), &request.claim, expires).await?;
         let joining = Joining {
@@ -208,6 +213,7 @@ impl Inner {
             authority: &authority,
             domain: &self.settings.cluster_domain,
             token: &token,
+            registries: registries.as_ref(),
         };
         let references = |ids: &[String]| ids.iter().map(Reference::to).collect::<Vec<_>>();
         Ok(NewInstance {

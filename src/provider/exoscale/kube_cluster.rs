@@ -205,6 +205,10 @@ impl Cluster for KubeCluster {
         gone(within(self.secrets().delete(name, &DeleteParams::default())).await)
     }
 
+    async fn secret(&self, name: &str) -> Result<Option<Secret>, ProviderError> {
+        Ok(within(self.secrets().get_opt(name)).await.map_err(failed)?)
+    }
+
     async fn node(&self, name: &str) -> Result<Option<Node>, ProviderError> {
         Ok(within(self.nodes().get_opt(name)).await.map_err(failed)?)
     }

@@ -6,7 +6,7 @@
 //! * [`resolve`], [`controller`]: node classes' selectors, conditions and finalizer
 //! * [`create`], [`intent`]: one instance a claim, whatever dies when
 //! * [`groups`]: anti-affinity groups, of eight each
-//! * [`token`], [`user_data`], [`node`]: how an instance becomes a node
+//! * [`token`], [`user_data`], [`registries`], [`node`]: how an instance becomes a node
 //! * [`drift`], [`drifting`]: which nodes are not what their node class asks for
 //! * [`delete`], [`inventory`]: how it ends, and what of it is left
 //! * [`cluster`], [`kube_cluster`]: the Kubernetes side
@@ -27,6 +27,7 @@ mod inventory;
 mod kube_cluster;
 mod machine;
 mod node;
+mod registries;
 mod resolve;
 mod settings;
 mod token;

@@ -33,6 +33,8 @@ pub struct Offered {
     pub default_security_group: Option<String>,
     /// The template's id, or why there is none.
     pub template: Result<String, String>,
+    /// What is wrong with the Secrets that are named for registries, if anything.
+    pub registries: Option<String>,
 }
 
 /// One thing that can be said of a node class.
@@ -92,7 +94,7 @@ pub fn resolve(
         ("ElasticIPsResolved", missing("elastic IP", ips_missing)),
     ];
     let first = verdicts.iter().find_map(|(_, problem)| problem.clone());
-    verdicts.push((READY, first.or_else(|| defect(spec))));
+    verdicts.push((READY, first.or_else(|| defect(spec, offered))));
     let list = |ids: BTreeSet<String>| ids.into_iter().collect();
     let status = ExoscaleNodeClassStatus {
         image_id: offered.template.clone().ok(),
@@ -131,19 +133,12 @@ fn select(
 }
 
 /// Why nodes of a class could not be launched though everything was found.
-fn defect(spec: &ExoscaleNodeClassSpec) -> Option<String> {
+fn defect(spec: &ExoscaleNodeClassSpec, offered: &Offered) -> Option<String> {
     let bad = spec.user_data.as_deref().map(user_data::given).and_then(Result::err);
-    if let Some(ProviderError::Refused(why)) = bad {
-        return Some(why);
+    match bad {
+        Some(ProviderError::Refused(why)) => Some(why),
+        _ => offered.registries.clone(),
     }
-    let registry = spec.container_registry.as_ref()?;
-    let endpoints = registry.mirrors.iter().flat_map(|mirror| &mirror.endpoints);
-    let tls = endpoints.filter(|endpoint| endpoint.tls_secret_ref.is_some()).count();
-    (tls > 0 || !registry.credentials.is_empty()).then(|| {
-        "spec.containerRegistry: credentials and tlsSecretRef are not supported yet: put a pull \
-         secret into the namespaces instead"
-            .to_owned()
-    })
 }
 
 /// What a node must be replaced for when it changes in its class, groups and networks aside: they
@@ -184,6 +179,7 @@ mod tests {
             elastic_ips: named(&[("e1", "203.0.113.42")]),
             default_security_group: None,
             template: Ok("t1".to_owned()),
+            registries: None,
         }
     }
 
@@ -238,14 +234,13 @@ elasticIPSelectorTerms: [{ name: 203.0.113.42 }]
 
     #[test]
     fn a_class_that_could_launch_no_node_is_not_ready() {
-        for (yaml, said) in [
-            ("userData: 'no = toml = at all'\n", "spec.userData of the node class: "),
-            (
-                "containerRegistry: { credentials: [{ registry: r.example }] }\n",
-                "spec.containerRegistry: credentials and tlsSecretRef are not supported yet",
-            ),
+        let missing = "there is no Secret kube-system/r".to_owned();
+        let without = Offered { registries: Some(missing.clone()), ..offered() };
+        for (yaml, offered, said) in [
+            ("userData: 'no = toml = at all'\n", offered(), "spec.userData of the node class: "),
+            ("diskSize: 50\n", without, &*missing),
         ] {
-            let (_, verdicts) = resolve(&spec(yaml), &offered());
+            let (_, verdicts) = resolve(&spec(yaml), &offered);
             let ready = verdicts.iter().find(|verdict| verdict.kind == READY).unwrap();
             let problem = ready.problem.as_deref().unwrap_or_default();
             assert!(problem.starts_with(said), "{problem}");

@@ -11,7 +11,8 @@ use flate2::{Compression, GzBuilder};
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::{Table, Value};
 
-use crate::api::{ContainerRegistry, ExoscaleNodeClassSpec, Kubelet};
+use super::registries::Registries;
+use crate::api::{ExoscaleNodeClassSpec, Kubelet};
 use crate::provider::ProviderError;
 
 /// The longest user data that the API takes.
@@ -28,6 +29,8 @@ pub struct Joining<'a> {
     pub domain: &'a str,
     /// The bootstrap token.
     pub token: &'a SecretString,
+    /// Where images are pulled from, and as whom.
+    pub registries: Option<&'a Registries>,
 }
 
 /// The user data of the instance of a claim.
@@ -97,9 +100,9 @@ fn ours(class: &ExoscaleNodeClassSpec, joining: &Joining<'_>, request: &LaunchRe
     kubernetes.insert("node-taints".to_owned(), self::taints(taints).into());
     let mut settings = Table::new();
     settings.insert("kubernetes".to_owned(), kubernetes.into());
-    if let Some(registry) = class.container_registry.as_ref().filter(|all| !all.mirrors.is_empty())
-    {
-        settings.insert("container-registry".to_owned(), mirrors(registry).into());
+    let registries = joining.registries.map(Registries::settings).filter(|one| !one.is_empty());
+    if let Some(registries) = registries {
+        settings.insert("container-registry".to_owned(), registries.clone().into());
     }
     [("settings".to_owned(), settings.into())].into_iter().collect()
 }
@@ -147,35 +150,6 @@ fn reserved(cpu: &str, memory: &str, disk: &str) -> Table {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), Value::String(value.to_owned())))
         .collect()
-}
-
-fn mirrors(registry: &ContainerRegistry) -> Table {
-    let mut tls = Table::new();
-    let mut all = Vec::new();
-    for mirror in &registry.mirrors {
-        let urls = mirror.endpoints.iter().map(|endpoint| Value::String(endpoint.url.clone()));
-        let mut table = Table::new();
-        table.insert("registry".to_owned(), mirror.registry.clone().into());
-        table.insert("endpoint".to_owned(), urls.collect::<Vec<_>>().into());
-        all.push(Value::Table(table));
-        for endpoint in &mirror.endpoints {
-            let flags =
-                [("override_path", endpoint.override_path), ("skip_verify", endpoint.skip_verify)];
-            let flags: Table = flags
-                .into_iter()
-                .filter_map(|(key, flag)| Some((key.to_owned(), flag?.into())))
-                .collect();
-            if !flags.is_empty() {
-                tls.insert(endpoint.url.clone(), flags.into());
-            }
-        }
-    }
-    let mut table = Table::new();
-    table.insert("mirrors".to_owned(), all.into());
-    if !tls.is_empty() {
-        table.insert("tls".to_owned(), tls.into());
-    }
-    table
 }
 
 /// The labels that a kubelet may give its own node: it refuses to start with others of
