@@ -11,6 +11,7 @@
 mod boot;
 mod client;
 mod crash;
+mod fake;
 mod independent;
 mod memory;
 mod plane;

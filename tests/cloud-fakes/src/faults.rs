@@ -1,7 +1,11 @@
+use std::borrow::Cow;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Something that goes wrong.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Fault {
     /// Nothing is done; this status and message are answered.
     Refuse {
@@ -27,7 +31,7 @@ pub enum Fault {
     /// The operation that it begins fails: what was begun is undone.
     OperationFails {
         /// One of the API's reasons.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// What is said.
         message: String,
     },
@@ -44,7 +48,7 @@ impl Fault {
     /// The operation fails for lack of capacity.
     pub fn no_capacity() -> Self {
         let message = "Insufficient capacity in zone".to_owned();
-        Self::OperationFails { reason: "unavailable", message }
+        Self::OperationFails { reason: "unavailable".into(), message }
     }
 
     /// Whether the call itself is carried out.
@@ -59,7 +63,7 @@ pub(crate) struct Faults(Vec<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
-    operation: &'static str,
+    operation: String,
     /// How many calls are left alone first.
     skip: usize,
     times: usize,
@@ -68,8 +72,10 @@ struct Waiting {
 
 impl Faults {
     /// After `skip` calls of an operation that are left alone, `times` meet a fault.
-    pub(crate) fn add(&mut self, operation: &'static str, skip: usize, times: usize, fault: Fault) {
-        self.0.push(Waiting { operation, skip, times, fault });
+    pub(crate) fn add(&mut self, operation: &str, skip: usize, times: usize, fault: Fault) {
+        if times > 0 {
+            self.0.push(Waiting { operation: operation.to_owned(), skip, times, fault });
+        }
     }
 
     /// Takes the fault of a call, if it is to have one. `*` stands for every operation.

@@ -1,13 +1,17 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A call that reached the fake.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// The operation, as the API's description calls it; empty if there is none at that address.
-    pub operation: &'static str,
+    pub operation: Cow<'static, str>,
+    /// Whose key it was signed with, where that is told.
+    pub caller: Option<String>,
     /// The method.
     pub method: String,
     /// The path, decoded, without `/v2`.

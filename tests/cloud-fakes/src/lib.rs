@@ -4,10 +4,13 @@
 //! ([`Fake::fault`]). They share no code with Berth's clients: they are written from the APIs'
 //! descriptions, and held against the clouds' own clients in Python.
 //!
+//! A fake lives in the test's own process ([`Fake`]) or in one of its own ([`Process`]).
+//!
 //! * [`exoscale`]: Exoscale's API, version 2
 //! * [`ovh`]: databases and instances of OVHcloud's Public Cloud
 //! * [`scaleway`]: databases and instances of Scaleway
 
+mod control;
 pub mod exoscale;
 mod faults;
 mod journal;
@@ -16,6 +19,7 @@ mod route;
 pub mod scaleway;
 mod server;
 
+pub use control::{Process, keep};
 pub use faults::Fault;
 pub use journal::Call;
 pub use route::Refusal;

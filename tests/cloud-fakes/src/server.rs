@@ -15,11 +15,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
+use crate::control::{self, Asked};
 use crate::faults::{Fault, Faults};
 use crate::journal::Call;
 use crate::route::{self, Refusal, Request, Route};
@@ -57,6 +58,24 @@ pub trait Cloud: Sized + Send + 'static {
 
     /// A fault that the next change meets inside the cloud; `None` for none.
     fn meet(&mut self, _fault: Option<Fault>) {}
+
+    /// Whose key a call is signed with.
+    fn caller(_received: &Received) -> Option<String> {
+        None
+    }
+
+    /// What there is, for a test in another process.
+    fn picture(&self) -> Value {
+        Value::Null
+    }
+
+    /// Changes what there is, as a test in another process asks.
+    ///
+    /// # Errors
+    /// What is wrong with the change.
+    fn change(&mut self, _change: &Value) -> Result<Value, Refusal> {
+        Err(Refusal::invalid("nothing can be changed from outside"))
+    }
 }
 
 /// The fake while it runs. It ends when it is dropped.
@@ -98,7 +117,15 @@ impl<W: Cloud> Fake<W> {
     /// # Errors
     /// If no port can be opened.
     pub async fn serve(world: W, now: Now) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        Self::serve_at(world, now, 0).await
+    }
+
+    /// As [`Self::serve`], on this port; 0: any that is free.
+    ///
+    /// # Errors
+    /// If the port cannot be opened.
+    pub async fn serve_at(world: W, now: Now, port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let state = State { world, faults: Faults::default(), journal: Vec::new() };
         let calls = watch::channel(0).0;
@@ -128,20 +155,18 @@ impl<W: Cloud> Fake<W> {
 
     /// The next call of an operation (`*`: of any) meets a fault, after those that were asked for
     /// before.
-    pub fn fault(&self, operation: &'static str, fault: Fault) {
+    pub fn fault(&self, operation: &str, fault: Fault) {
         self.faults(operation, 1, fault);
     }
 
     /// As [`Self::fault`], for the next `times` calls.
-    pub fn faults(&self, operation: &'static str, times: usize, fault: Fault) {
+    pub fn faults(&self, operation: &str, times: usize, fault: Fault) {
         self.faults_after(operation, 0, times, fault);
     }
 
     /// As [`Self::faults`], after `skip` calls of the operation that are left alone.
-    pub fn faults_after(&self, operation: &'static str, skip: usize, times: usize, fault: Fault) {
-        if times > 0 {
-            self.shared.state.lock().faults.add(operation, skip, times, fault);
-        }
+    pub fn faults_after(&self, operation: &str, skip: usize, times: usize, fault: Fault) {
+        self.shared.state.lock().faults.add(operation, skip, times, fault);
     }
 
     /// All faults that still wait are forgotten.
@@ -247,6 +272,10 @@ async fn answer<W: Cloud>(
         body: body.collect().await.map_err(|_| Closed)?.to_bytes(),
         headers: head.headers,
     };
+    if let Some(what) = received.path.strip_prefix(control::BASE) {
+        let (status, body) = shared.control(what, &received);
+        return shared.response(status, &body, None);
+    }
     let beside = shared.state.lock().world.beside(&received.path);
     match beside {
         Some((status, body)) => shared.response(status, &body, None),
@@ -255,6 +284,35 @@ async fn answer<W: Cloud>(
 }
 
 impl<W: Cloud> Shared<W> {
+    /// Does what a test in another process asks.
+    fn control(&self, what: &str, received: &Received) -> (u16, Value) {
+        let now = (self.now)();
+        let mut state = self.state.lock();
+        state.world.settle(now);
+        let State { world, faults, journal } = &mut *state;
+        let answer = match (received.method.as_str(), what) {
+            ("GET", "journal") => Ok(json!(journal)),
+            ("GET", "world") => Ok(world.picture()),
+            ("POST", "world") => world.change(&received.value()),
+            ("DELETE", "faults") => {
+                faults.clear();
+                Ok(Value::Null)
+            }
+            ("POST", "faults") => match serde_json::from_value::<Asked>(received.value()) {
+                Ok(Asked { operation, skip, times, fault }) => {
+                    faults.add(&operation, skip, times, fault);
+                    Ok(Value::Null)
+                }
+                Err(error) => Err(Refusal::invalid(error.to_string())),
+            },
+            _ => Err(Refusal(404, format!("there is no {what} to {}", received.method))),
+        };
+        match answer {
+            Ok(value) => (200, value),
+            Err(refusal) => (refusal.0, refusal.body()),
+        }
+    }
+
     async fn call(&self, received: &Received) -> Result<Response, Closed> {
         let decoded = |segment: &str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
         let mut segments: Vec<String> = received.path.split('/').skip(1).map(decoded).collect();
@@ -309,7 +367,8 @@ impl<W: Cloud> Shared<W> {
             Err(Refusal(status, why)) => Some(Fault::refuse(status, &why)),
         };
         state.journal.push(Call {
-            operation,
+            operation: operation.into(),
+            caller: W::caller(received),
             method: received.method.clone(),
             path,
             query: received.query.clone(),

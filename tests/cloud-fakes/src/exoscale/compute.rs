@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::catalog::InstanceType;
@@ -14,7 +15,7 @@ use crate::route::{Answer, Refusal, Request};
 const USER_DATA: usize = 32_768;
 
 /// A virtual machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its id.
     pub id: String,

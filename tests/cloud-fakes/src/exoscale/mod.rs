@@ -18,6 +18,7 @@
 //! ```
 
 mod catalog;
+mod change;
 mod compute;
 mod dbaas;
 mod network;
@@ -29,9 +30,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use catalog::InstanceType;
+pub use change::{Change, Picture};
 pub use compute::Instance;
 pub use dbaas::Database;
 pub use network::{ElasticIp, Group};
+use serde::Deserialize as _;
 use serde_json::Value;
 pub use sks::Cluster;
 pub use world::{Timing, World};
@@ -44,9 +47,9 @@ use crate::server::{Cloud, Now, Received};
 pub type Fake = crate::server::Fake<World>;
 
 /// The key that a new fake knows, and its secret.
-pub(crate) const KEY: (&str, &str) = ("EXOfake0000000000000000000", "the-secret-of-the-fake");
+pub const KEY: (&str, &str) = ("EXOfake0000000000000000000", "the-secret-of-the-fake");
 /// Where prices are published, without a signature.
-const PRICES: &str = "/api/pricing/opencompute";
+pub const PRICES: &str = "/api/pricing/opencompute";
 
 impl Fake {
     /// Starts a fake of the zone `ch-gva-2`, which goes by the system's clock.
@@ -63,6 +66,16 @@ impl Fake {
     /// If no port can be opened.
     pub async fn start_with(zone: &str, now: Now) -> std::io::Result<Self> {
         Self::serve(World::new(zone, now()), now).await
+    }
+
+    /// Starts a fake of the zone `ch-gva-2` on this port (0: any) and keeps it until standard input
+    /// ends: what a process of its own does.
+    ///
+    /// # Errors
+    /// If the port cannot be opened.
+    pub async fn run(port: u16) -> std::io::Result<()> {
+        let world = World::new("ch-gva-2", SystemTime::now());
+        crate::keep(Self::serve_at(world, Arc::new(SystemTime::now), port).await?).await
     }
 
     /// Where its prices are published.
@@ -130,6 +143,21 @@ impl Cloud for World {
 
     fn late_date(&self) -> Duration {
         self.late_date
+    }
+
+    fn caller(received: &Received) -> Option<String> {
+        let fields = received.header("authorization")?.split_once("credential=")?.1;
+        Some(fields.split(',').next().unwrap_or(fields).to_owned())
+    }
+
+    fn picture(&self) -> Value {
+        let instances = self.instances.values().cloned().collect();
+        serde_json::json!(Picture { instances, past: self.past.clone() })
+    }
+
+    fn change(&mut self, change: &Value) -> Result<Value, Refusal> {
+        let change = Change::deserialize(change);
+        Ok(change.map_err(|error| Refusal::invalid(error.to_string()))?.apply(self))
     }
 
     fn meet(&mut self, fault: Option<Fault>) {

@@ -1,8 +1,10 @@
 //! What there is, and what is under way.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::KEY;
@@ -15,7 +17,8 @@ use crate::faults::Fault;
 use crate::route::{Answer, Refusal, Request};
 
 /// How long things take, by the fake's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timing {
     /// From a change until its operation has ended.
     pub operation: Duration,
@@ -97,7 +100,7 @@ struct Operation {
     /// `None`: never.
     due: Option<SystemTime>,
     effect: Effect,
-    outcome: Option<(&'static str, String)>,
+    outcome: Option<(Cow<'static, str>, String)>,
     ended: bool,
 }
 
@@ -254,7 +257,7 @@ impl World {
     /// Makes the operation that is begun next fail, unless it is to meet another fault.
     pub(crate) fn fail_next(&mut self, reason: &'static str, message: &str) {
         let message = message.to_owned();
-        self.next_fault.get_or_insert(Fault::OperationFails { reason, message });
+        self.next_fault.get_or_insert(Fault::OperationFails { reason: reason.into(), message });
     }
 
     /// Ends what is due.
@@ -323,7 +326,7 @@ impl World {
         }
     }
 
-    fn remove(&mut self, instance: &str) {
+    pub(crate) fn remove(&mut self, instance: &str) {
         if let Some(mut gone) = self.instances.remove(instance) {
             gone.ended = Some(self.now);
             "destroyed".clone_into(&mut gone.state);
@@ -348,7 +351,7 @@ impl World {
         };
         let mut value = json!({ "id": id, "state": state });
         if let Some((reason, message)) = operation.outcome.as_ref().filter(|_| operation.ended) {
-            value["reason"] = (*reason).into();
+            value["reason"] = reason.as_ref().into();
             value["message"] = message.as_str().into();
         }
         if let Some(subject) = &operation.subject {
