@@ -85,6 +85,30 @@ async fn no_room_is_told_apart_and_the_next_create_needs_no_wait() {
     assert_eq!(machine.instance_type, "standard.medium");
     let took = rig.clock.now().since(began);
     assert!(took < Duration::from_secs(120), "a create that failed made nothing: {took:?}");
+    let node = rig.memory.node_named("general-a").unwrap();
+    let its = node.spec.unwrap().provider_id;
+    assert_eq!(its.as_deref(), Some(&*machine.provider_id), "not that of the one that failed");
+}
+
+#[tokio::test]
+async fn a_create_that_fails_while_nobody_watches_leaves_no_node_of_another_machine() {
+    let rig = Rig::new().await;
+    rig.fake.world(|world| world.timing.operation = Duration::from_secs(10));
+    rig.fake.fault("create-instance", Fault::no_capacity());
+    let provider = rig.ready().await;
+    tokio::select! {
+        machine = rig.until_created(&provider) => panic!("{machine:?}"),
+        () = async {
+            while rig.memory.node_named("general-a").is_none() {
+                rig.clock.sleep(Duration::from_millis(200)).await;
+            }
+        } => {}
+    }
+    drop(provider);
+    let machine = rig.until_created(&rig.provider()).await;
+    assert_eq!((rig.ever("uid-a").len(), rig.present("uid-a").len()), (2, 1));
+    let its = rig.memory.node_named("general-a").unwrap().spec.unwrap().provider_id;
+    assert_eq!(its.as_deref(), Some(&*machine.provider_id));
 }
 
 #[tokio::test]
@@ -140,22 +164,18 @@ async fn anti_affinity_groups_fill_one_after_the_other_and_then_nothing_is_sold(
         rig.memory.put_claim(claim(&format!("general-{index}"), &format!("uid-{index}")));
     }
     // Side by side: no two take the last place.
-    let made = futures::future::join_all((0..16).map(|index| {
-        let (provider, request) = (provider.clone(), request(index));
-        async move { provider.create(&request).await }
-    }));
-    for machine in made.await {
-        machine.unwrap();
-    }
+    let requests: Vec<_> = (0..16).map(request).collect();
+    let made = requests.iter().map(|request| rig.until_created_for(&provider, request));
+    futures::future::join_all(made).await;
     let members = |group: &String| rig.fake.world(|world| world.members(group).count());
     assert_eq!(groups.iter().map(members).collect::<Vec<_>>(), [8, 8]);
     let error = provider.create(&request(16)).await.unwrap_err().to_string();
     assert!(error.contains("all 2 anti-affinity groups"), "{error}");
     let catalog = rig.catalog(&provider).await;
     assert_eq!(available(&catalog, "standard.medium"), Some(false));
-    let refused =
-        rig.fake.calls("create-instance").iter().filter(|call| call.status != Some(200)).count();
-    assert_eq!(refused, 0, "by choosing, not by failing");
+    let creates = rig.fake.calls("create-instance");
+    let refused = creates.iter().filter_map(|call| call.status).filter(|status| *status != 200);
+    assert_eq!(refused.count(), 0, "by choosing, not by failing");
 }
 
 #[tokio::test]

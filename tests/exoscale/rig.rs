@@ -120,7 +120,11 @@ impl Rig {
     /// A provider whose node classes are resolved.
     pub async fn ready(&self) -> ExoscaleProvider {
         let provider = self.provider();
-        provider.look_at_node_classes(true).await.unwrap();
+        let deadline = self.clock.now() + Duration::from_secs(900);
+        // On a busy machine an answer may take longer than an attempt may.
+        while let Err(error) = provider.look_at_node_classes(true).await {
+            assert!(self.clock.now() < deadline, "{error}");
+        }
         provider
     }
 
@@ -165,9 +169,18 @@ impl Rig {
         &self,
         provider: &ExoscaleProvider,
     ) -> berth_solver::lifecycle::Instance {
+        self.until_created_for(provider, &request()).await
+    }
+
+    /// The same, for any claim.
+    pub async fn until_created_for(
+        &self,
+        provider: &ExoscaleProvider,
+        request: &LaunchRequest,
+    ) -> berth_solver::lifecycle::Instance {
         let deadline = self.clock.now() + Duration::from_secs(900);
         loop {
-            match provider.create(&request()).await {
+            match provider.create(request).await {
                 Ok(instance) => return instance,
                 Err(error) if self.clock.now() >= deadline => panic!("{error}"),
                 Err(_) => self.clock.sleep(Duration::from_secs(3)).await,

@@ -240,16 +240,36 @@ impl Inner {
         request: &LaunchRequest,
     ) -> Result<(), ProviderError> {
         let name = self.node_name(&request.claim);
-        if self.cluster.create_node(&node::node(&name, instance_id, request)?).await? {
+        let wanted = node::node(&name, instance_id, request)?;
+        if self.cluster.create_node(&wanted).await? {
             return Ok(());
         }
-        let there = self.cluster.node(&name).await?;
-        let id = there.as_ref().and_then(node::provider_id_of);
-        match id {
-            // A kubelet that was first says nothing of it: the cloud controller will.
-            None => Ok(()),
-            Some(id) if *id == *identity::provider_id(instance_id) => Ok(()),
-            Some(id) => Err(ProviderError::Other(format!("Node {name} is the machine {id}"))),
+        let Some(there) = self.cluster.node(&name).await? else {
+            return Err(ProviderError::Other(format!("Node {name} comes and goes")));
+        };
+        // A kubelet that was first says nothing of it: the cloud controller will.
+        let Some(id) = node::provider_id_of(&there) else { return Ok(()) };
+        if *id == *identity::provider_id(instance_id) {
+            return Ok(());
+        }
+        // It may be that of an earlier instance of this claim, which came to nothing.
+        if node::awaits_its_claim(&there, &request.claim.uid) && self.is_gone(id).await? {
+            let uid = there.metadata.uid.clone().unwrap_or_default();
+            self.cluster.delete_node(&name, &uid).await?;
+            if self.cluster.create_node(&wanted).await? {
+                return Ok(());
+            }
+        }
+        Err(ProviderError::Other(format!("Node {name} is the machine {id}")))
+    }
+
+    /// Whether a machine is no more, or on its way out.
+    async fn is_gone(&self, provider_id: &str) -> Result<bool, ProviderError> {
+        let Some(id) = identity::instance_id(provider_id) else { return Ok(false) };
+        match self.client.instance(id).await {
+            Ok(instance) => Ok(instance.state.is_terminating()),
+            Err(error) if error.kind == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(refusal(error)),
         }
     }
 
