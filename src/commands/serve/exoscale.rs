@@ -146,3 +146,34 @@ fn given<'a>(value: Option<&'a str>, variable: &str, what: &str) -> Result<&'a s
         Failure::BadInput(anyhow!("--provider exoscale: {variable} is not set: expected {what}"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_variables_of_the_existing_provider_are_all_taken() {
+        let command = ExoscaleArguments::augment_args(clap::Command::new("serve"));
+        let taken: BTreeSet<String> = command
+            .get_arguments()
+            .filter_map(|argument| Some(argument.get_env()?.to_string_lossy().into_owned()))
+            .chain([KEY.to_owned(), SECRET.to_owned()])
+            .collect();
+        for variable in [
+            "EXOSCALE_ZONE",
+            "EXOSCALE_SKS_CLUSTER_ID",
+            "EXOSCALE_API_KEY",
+            "EXOSCALE_API_SECRET",
+            "EXOSCALE_COMPUTE_INSTANCE_PREFIX",
+            "CLUSTER_DOMAIN",
+            "CLUSTER_ENDPOINT",
+            "EXOSCALE_API_ENDPOINT",
+            "EXOSCALE_API_ENVIRONMENT",
+            "USE_SKS_DEFAULT_SECURITY_GROUP",
+        ] {
+            assert!(taken.contains(variable), "{variable}: {taken:?}");
+        }
+    }
+}
