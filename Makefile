@@ -80,7 +80,7 @@ bench-solver: ## Measure how good plans are after how long; writes target/bench/
 
 .PHONY: bench-simulation
 bench-simulation: ## Replay the shared traces under every policy; writes target/bench/simulation.md and .json
-	$(call say,bench,building (some minutes the first time), then four traces and catalogs under five policies)
+	$(call say,bench,building (some minutes the first time), then six cases under five policies)
 	@cargo bench --locked --no-default-features --package berth --bench simulation
 
 .PHONY: bench-disruption
