@@ -77,9 +77,9 @@ async fn a_thousand_pods_become_300_within_budgets_and_nobody_notices() {
 }
 
 /// A settled cluster costs no more than this times what any cluster for its pods costs. Pods that
-/// run are moved only where that saves more than they are worth (a cent each in a day), and ten in a
+/// run are moved only where that saves more than moving them is worth, and ten in a
 /// hundred nodes at a time.
-const MOST_OVER_BOUND: f64 = 1.5;
+const MOST_OVER_BOUND: f64 = 1.2;
 
 fn to_i32(count: u32) -> i32 {
     i32::try_from(count).unwrap()

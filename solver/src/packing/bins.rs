@@ -35,6 +35,41 @@ pub struct Bin {
     pub load: Load,
 }
 
+/// The host counters of a node that is being filled, by counter: [`Load::counted`] without a walk
+/// over what is on it.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// How many pods of each counter are on the node.
+    counted: Vec<u32>,
+    /// How many groups on it must be spread by each counter.
+    spread: Vec<u32>,
+}
+
+impl Tally {
+    /// The counters of a load.
+    pub fn of(load: &Load, topology: &Topology) -> Self {
+        let nothing = vec![0; topology.counters.len()];
+        let mut tally = Self { counted: nothing.clone(), spread: nothing };
+        for (counter, count) in &load.counts {
+            tally.counted[*counter] = *count;
+        }
+        for (group, count) in &load.contents {
+            tally.put(topology, *group, *count);
+        }
+        tally
+    }
+
+    /// Counts pods of a group that come to the node.
+    pub fn put(&mut self, topology: &Topology, group: usize, count: u32) {
+        for counter in &topology.counted_by[group] {
+            self.counted[*counter] = self.counted[*counter].saturating_add(count);
+        }
+        for rule in topology.host_rules[group].spread.iter().filter(|rule| rule.hard) {
+            self.spread[rule.counter] += 1;
+        }
+    }
+}
+
 /// What is free on a node and what limits pods on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Load {
@@ -76,20 +111,42 @@ impl Load {
         if room == 0 || problem.groups[group].plain {
             return room;
         }
-        room.min(self.host_room(problem, group))
+        let topology = &problem.topology;
+        let counted = |counter: usize| self.counted(topology, counter);
+        let spreads = |group: usize, counter| topology.host_rules[group].must_spread_by(counter);
+        let is_spread = |counter| self.contents.iter().any(|(group, _)| spreads(*group, counter));
+        room.min(self.host_room(problem, group, &counted, &is_spread))
     }
 
-    fn host_room(&self, problem: &Problem<'_>, group: usize) -> u32 {
+    /// Whether the node, whose counters these are, takes one more pod of a group: whether
+    /// [`Self::room`] is above zero.
+    pub fn takes(&self, problem: &Problem<'_>, group: usize, tally: &Tally) -> bool {
+        let data = &problem.groups[group];
+        let counted = |counter: usize| tally.counted[counter];
+        let is_spread = |counter: usize| tally.spread[counter] > 0;
+        dimensions::room(&data.demand, &self.free) > 0
+            && (data.plain || self.host_room(problem, group, &counted, &is_spread) > 0)
+    }
+
+    /// `counted` tells how many pods of a counter are here, `is_spread` whether pods here must be
+    /// spread by one.
+    fn host_room(
+        &self,
+        problem: &Problem<'_>,
+        group: usize,
+        counted: &impl Fn(usize) -> u32,
+        is_spread: &impl Fn(usize) -> bool,
+    ) -> u32 {
         let topology = &problem.topology;
         let rules = &topology.host_rules[group];
         let mut room = u32::MAX;
         for rule in rules.spread.iter().filter(|rule| rule.hard) {
             // A host that is still to come holds none, so the emptiest one always counts zero.
-            let count = self.counted(topology, rule.counter);
+            let count = counted(rule.counter);
             room = room.min(topology_spread::room(&rule.constraint, rule.own, count, 0, 1));
         }
         for (counter, own) in &rules.anti {
-            if !pod_anti_affinity::check(self.counted(topology, *counter), 0) {
+            if !pod_anti_affinity::check(counted(*counter), 0) {
                 return 0;
             }
             if *own {
@@ -97,14 +154,13 @@ impl Load {
             }
         }
         for counter in &rules.inverse {
-            if !pod_anti_affinity::check(0, self.counted(topology, *counter)) {
+            if !pod_anti_affinity::check(0, counted(*counter)) {
                 return 0;
             }
         }
         for (counter, most) in &rules.crowding {
-            let looks = |other: usize| topology.host_rules[other].must_spread_by(*counter);
-            if self.contents.iter().any(|(other, _)| looks(*other)) {
-                room = room.min(most.saturating_sub(self.counted(topology, *counter)));
+            if is_spread(*counter) {
+                room = room.min(most.saturating_sub(counted(*counter)));
             }
         }
         let wanted = &problem.groups[group].shape.host_ports;

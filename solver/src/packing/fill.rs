@@ -1,7 +1,6 @@
 //! What to put on one new node: large pods first, CPU and memory kept filling in proportion.
 
-use super::bins::Load;
-use super::dimensions;
+use super::bins::{Load, Tally};
 use super::problem::Problem;
 use super::state::{Class, State};
 
@@ -39,12 +38,14 @@ pub fn fill(
     let problem = state.problem;
     let data = &problem.candidates[candidate];
     let cell = &problem.cells[data.cell];
+    let load = state.empty_load(candidate);
     let mut filling = Filling {
         problem,
         classes,
         waiting,
-        load: state.empty_load(candidate),
-        counts: Vec::new(),
+        tally: Tally::of(&load, &problem.topology),
+        load,
+        taken: vec![0; waiting.len()],
         value: 0.0,
     };
     let compatible = |waiting: &Waiting| {
@@ -55,34 +56,26 @@ pub fn fill(
         let demand = &problem.groups[classes[waiting.class].group].demand;
         share(demand[0], data.room[0]) > share(demand[1], data.room[1])
     };
-    let (mut heavy, mut light) = (0, 0);
+    let usable = (0..waiting.len()).filter(|index| compatible(&waiting[*index]));
+    let (heavy, light): (Vec<usize>, Vec<usize>) =
+        usable.partition(|index| is_heavy(&waiting[*index]));
+    let (mut heavy, mut light) = (heavy.as_slice(), light.as_slice());
     loop {
-        let advance = |mut at: usize, wants_heavy: bool, filling: &Filling<'_, '_>| {
-            while let Some(next) = waiting.get(at) {
-                if compatible(next) && is_heavy(next) == wants_heavy && filling.fits(at) {
-                    break;
-                }
-                at += 1;
-            }
-            at
-        };
-        heavy = advance(heavy, true, &filling);
-        light = advance(light, false, &filling);
+        heavy = filling.from_next(heavy);
+        light = filling.from_next(light);
         let free = &filling.load.free;
         let more_cpu_left = share(free[0], data.room[0]) >= share(free[1], data.room[1]);
-        let next = match (heavy < waiting.len(), light < waiting.len()) {
-            (false, false) => break,
-            (true, false) => heavy,
-            (false, true) => light,
-            (true, true) if more_cpu_left => heavy,
-            (true, true) => light,
+        let next = match (heavy.first(), light.first()) {
+            (None, None) => break,
+            (Some(one), None) | (None, Some(one)) => *one,
+            (Some(heavy), Some(light)) => *if more_cpu_left { heavy } else { light },
         };
         filling.put(next);
     }
     Pattern {
         candidate,
         efficiency: filling.value / data.cost,
-        counts: filling.counts,
+        counts: filling.taken.into_iter().enumerate().filter(|(_, count)| *count > 0).collect(),
         load: filling.load,
     }
 }
@@ -96,34 +89,33 @@ struct Filling<'w, 'a> {
     classes: &'w [Class],
     waiting: &'w [Waiting],
     load: Load,
-    counts: Vec<(usize, u32)>,
+    tally: Tally,
+    /// How many of each that waits.
+    taken: Vec<u32>,
     value: f64,
 }
 
 impl Filling<'_, '_> {
+    /// From the first on that fits; what does not fit now never will.
+    fn from_next<'l>(&self, list: &'l [usize]) -> &'l [usize] {
+        let skipped = list.iter().take_while(|index| !self.fits(**index)).count();
+        &list[skipped..]
+    }
+
     fn fits(&self, index: usize) -> bool {
         let waiting = &self.waiting[index];
-        let taken =
-            self.counts.iter().find(|(other, _)| *other == index).map_or(0, |(_, count)| *count);
-        if taken >= waiting.count {
+        if self.taken[index] >= waiting.count {
             return false;
         }
-        let group = self.classes[waiting.class].group;
-        let data = &self.problem.groups[group];
-        if data.plain {
-            dimensions::room(&data.demand, &self.load.free) > 0
-        } else {
-            self.load.room(self.problem, group) > 0
-        }
+        self.load.takes(self.problem, self.classes[waiting.class].group, &self.tally)
     }
 
     fn put(&mut self, index: usize) {
         let waiting = &self.waiting[index];
-        self.load.put(self.problem, self.classes[waiting.class].group, 1);
+        let group = self.classes[waiting.class].group;
+        self.load.put(self.problem, group, 1);
+        self.tally.put(&self.problem.topology, group, 1);
         self.value += waiting.value;
-        match self.counts.iter_mut().find(|(other, _)| *other == index) {
-            Some((_, count)) => *count += 1,
-            None => self.counts.push((index, 1)),
-        }
+        self.taken[index] += 1;
     }
 }
