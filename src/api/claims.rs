@@ -190,6 +190,7 @@ pub struct ClaimDefinitionStatus {
     validation::PROVIDER_SIZES_HAVE_PLANS,
     validation::PROVIDER_SIZES_HAVE_PRICES,
     validation::PROVIDER_MACHINES,
+    validation::PROVIDER_PRIVATE_NETWORK,
 ]))]
 pub struct ClaimProviderSpec {
     /// Whose: exoscale, ovh, scaleway, or kubernetes for this cluster.
@@ -279,6 +280,11 @@ pub struct SizeMapping {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = validation::MONEY))]
     pub price_per_month: Option<String>,
+    /// What each GB of disk costs in a month that a claim has beyond storageGB, where the cloud
+    /// sells disks apart. Without it, nothing.
+    #[serde(default, rename = "pricePerGB", skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = validation::MONEY))]
+    pub price_per_gb: Option<String>,
 }
 
 /// Which namespaces: those named, and those with all these labels.
@@ -317,6 +323,11 @@ pub struct PostgresqlSettings {
     #[serde(default, rename = "allowedCIDRs", skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50), inner(regex(pattern = validation::CIDR), length(max = 50)))]
     pub allowed_cidrs: Vec<String>,
+    /// scaleway: the Private Network, by its id, that databases are in. They have no other address
+    /// then, and nobody outside can reach them at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = validation::CLOUD_ID))]
+    pub private_network: Option<String>,
     /// kubernetes: the StorageClass of the disks; without it, the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = validation::DNS_SUBDOMAIN), length(max = 253))]
@@ -371,6 +382,13 @@ pub struct ClaimStatus {
     /// What the provider knows it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_name: Option<String>,
+    /// The size that it has: another one than the claim's while a budget or quota does not allow
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    /// The disk that it has, in GB, as the claim said it when that was last allowed.
+    #[serde(default, rename = "storageGB", skip_serializing_if = "Option::is_none")]
+    pub storage_gb: Option<i64>,
     /// The provider's plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,

@@ -196,6 +196,8 @@ pub(super) const DNS_SUBDOMAIN: &str =
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// An amount of money: up to 99,999,999.99.
 pub(super) const MONEY: &str = r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?$";
+/// What a cloud calls something by itself.
+pub(super) const CLOUD_ID: &str = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 /// Addresses: a network and the length of its prefix.
 pub(super) const CIDR: &str = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$";
 
@@ -241,8 +243,13 @@ pub(super) const PROVIDER_SIZES_HAVE_PLANS: Rule = Rule {
 };
 /// An unknown price is not free.
 pub(super) const PROVIDER_SIZES_HAVE_PRICES: Rule = Rule {
-    message: "each size needs pricePerMonth, but for type kubernetes, where it is what the cluster has to add",
-    rule: "self.sizes.all(size, has(size.pricePerMonth) == (self.type != 'kubernetes'))",
+    message: "each size needs pricePerMonth, but for type kubernetes, which has neither it nor pricePerGB: there the price is what the cluster has to add",
+    rule: "self.sizes.all(size, self.type == 'kubernetes' ? !has(size.pricePerMonth) && !has(size.pricePerGB) : has(size.pricePerMonth))",
+};
+/// Who is in the network may connect, and nobody else can.
+pub(super) const PROVIDER_PRIVATE_NETWORK: Rule = Rule {
+    message: "postgresql.privateNetwork is for type scaleway, and instead of postgresql.allowedCIDRs",
+    rule: "!has(self.postgresql) || !has(self.postgresql.privateNetwork) || (self.type == 'scaleway' && !has(self.postgresql.allowedCIDRs))",
 };
 /// A machine without an image cannot start.
 pub(super) const PROVIDER_MACHINES: Rule = Rule {

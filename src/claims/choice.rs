@@ -4,14 +4,19 @@
 //! it the cheapest is taken, of equally cheap ones the first by name. A choice that was made is
 //! kept, whatever becomes cheaper later: what was created cannot move.
 
+mod going_on;
+mod reason;
 mod suits;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use going_on::Held;
+use going_on::can_go_on;
+pub use reason::Reason;
 use suits::suits;
 
-use super::claim::Claim;
+use super::claim::{Claim, STORAGE};
 use super::definition::Service;
 use super::money::Monthly;
 use crate::api::{ClaimProviderSpec, SizeMapping};
@@ -25,12 +30,13 @@ pub struct Candidate {
     pub labels: BTreeMap<String, String>,
     /// What it offers, to whom.
     pub spec: ClaimProviderSpec,
-    /// What the claim would cost a month where the size has no price of its own (kubernetes), or
-    /// why nobody knows.
+    /// What the claim would cost a month in all where the size has no price of its own
+    /// (kubernetes), or why nobody knows.
     pub price: Result<Monthly, String>,
     /// Why it cannot be asked for anything now, if so.
     pub problem: Option<String>,
-    /// What other claims have of it, by namespace.
+    /// What other claims have of it, by namespace. It counts for claims that are new or ask for
+    /// more.
     pub used: BTreeMap<String, Used>,
 }
 
@@ -52,8 +58,12 @@ pub struct Choice {
     pub price: Monthly,
     /// The provider's word for the size.
     pub size: SizeMapping,
+    /// The disk that it has there, in GB, where the claim says so.
+    pub storage: Option<i64>,
     /// Why it was not each of the others, by name.
     pub others: BTreeMap<String, Reason>,
+    /// What the claim asks for by now and is not given.
+    pub held: Option<Held>,
 }
 
 impl fmt::Display for Choice {
@@ -96,105 +106,8 @@ impl NoChoice {
     }
 }
 
-/// Why a provider does not serve a claim.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    /// A label is not what the claim selects.
-    Label {
-        /// The label.
-        key: String,
-        /// What the claim selects.
-        wanted: String,
-        /// What the provider has.
-        found: Option<String>,
-    },
-    /// The namespace may not use it.
-    Namespace(String),
-    /// It has nothing of this size.
-    Size {
-        /// What for.
-        service: Service,
-        /// The size.
-        size: String,
-    },
-    /// This version of Berth cannot have it make such a thing.
-    Unserved {
-        /// What for.
-        service: Service,
-        /// The provider's type.
-        kind: String,
-    },
-    /// It cannot do what a parameter asks for.
-    Parameter(String),
-    /// Nobody knows what it costs.
-    NoPrice(String),
-    /// It cannot be asked for anything now.
-    Unusable(String),
-    /// More than the budget of all claims on it.
-    Budget {
-        /// What the claim costs.
-        price: Monthly,
-        /// What is used.
-        used: Monthly,
-        /// What there is.
-        budget: Monthly,
-    },
-    /// More claims than a namespace may have on it.
-    Claims(i64),
-    /// More money than a namespace may spend on it.
-    Quota {
-        /// What the claim costs.
-        price: Monthly,
-        /// What the namespace spends.
-        used: Monthly,
-        /// What it may spend.
-        quota: Monthly,
-    },
-    /// It could, but costs more.
-    Dearer(Monthly),
-    /// It could for the same price, but comes later by name.
-    SamePrice,
-    /// Another one was chosen before.
-    ChosenBefore,
-    /// The claim adopts something that the provider does not let this namespace have.
-    NotAdoptable(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Label { key, wanted, found: Some(found) } => {
-                write!(formatter, "its label {key} is {found:?}, not {wanted:?}")
-            }
-            Self::Label { key, wanted, found: None } => {
-                write!(formatter, "it has no label {key} (wanted {wanted:?})")
-            }
-            Self::Namespace(name) => write!(formatter, "namespace {name} may not use it"),
-            Self::Size { service, size } => write!(formatter, "it has no {service} of size {size}"),
-            Self::Unserved { service, kind } => {
-                write!(formatter, "this version of Berth makes no {service} at type {kind}")
-            }
-            Self::Parameter(problem) | Self::NoPrice(problem) => formatter.write_str(problem),
-            Self::Unusable(problem) => write!(formatter, "not usable now: {problem}"),
-            Self::Budget { price, used, budget } => {
-                write!(formatter, "{price} a month is over its budget: {used} of {budget} are used")
-            }
-            Self::Claims(most) => write!(formatter, "the namespace has its {most} claims already"),
-            Self::Quota { price, used, quota } => write!(
-                formatter,
-                "{price} a month is over the namespace's quota: {used} of {quota} are used"
-            ),
-            Self::Dearer(price) => write!(formatter, "it costs {price}"),
-            Self::SamePrice => formatter.write_str("it costs the same, and comes later by name"),
-            Self::ChosenBefore => formatter.write_str("the choice was made before"),
-            Self::NotAdoptable(name) => {
-                write!(formatter, "it does not let the namespace adopt {name:?}")
-            }
-        }
-    }
-}
-
-/// Chooses. A provider that the claim has already (`status.provider`) is kept.
+/// Chooses. A provider that the claim has already (`status.provider`) is kept; what the claim asks
+/// for beyond what it has is [`Choice::held`] if it is not given.
 ///
 /// # Errors
 /// [`NoChoice`] if none can; for a claim that has a provider already, if that one cannot any more:
@@ -206,7 +119,7 @@ pub fn choose(
     candidates: &[Candidate],
 ) -> Result<Choice, NoChoice> {
     let mut reasons = BTreeMap::new();
-    let mut able: Vec<(Monthly, &Candidate, &SizeMapping)> = Vec::new();
+    let mut able: Vec<(Able, &Candidate)> = Vec::new();
     let current = claim.status.provider.as_deref();
     for candidate in candidates {
         let is_current = current == Some(candidate.name.as_str());
@@ -216,7 +129,7 @@ pub fn choose(
             (None, false) => can_begin(claim, service, namespace_labels, candidate),
         };
         match able_to {
-            Ok((price, size)) => able.push((price, candidate, size)),
+            Ok(terms) => able.push((terms, candidate)),
             Err(reason) => {
                 reasons.insert(candidate.name.clone(), reason);
             }
@@ -226,36 +139,33 @@ pub fn choose(
         let gone = format!("ClaimProvider {name} is gone, and has what this claim stands for");
         reasons.insert(name.to_owned(), Reason::Parameter(gone));
     }
-    able.sort_by(|one, other| (one.0, &one.1.name).cmp(&(other.0, &other.1.name)));
+    able.sort_by(|one, other| (one.0.price, &one.1.name).cmp(&(other.0.price, &other.1.name)));
     let mut able = able.into_iter();
-    let Some((price, chosen, size)) = able.next() else { return Err(NoChoice { reasons }) };
-    for (other, candidate, _) in able {
-        let reason = if other > price { Reason::Dearer(other) } else { Reason::SamePrice };
+    let Some((Able { price, size, storage, held }, chosen)) = able.next() else {
+        return Err(NoChoice { reasons });
+    };
+    for (other, candidate) in able {
+        let is_dearer = other.price > price;
+        let reason = if is_dearer { Reason::Dearer(other.price) } else { Reason::SamePrice };
         reasons.insert(candidate.name.clone(), reason);
     }
-    Ok(Choice { provider: chosen.name.clone(), price, size: size.clone(), others: reasons })
+    Ok(Choice { provider: chosen.name.clone(), price, size, storage, others: reasons, held })
 }
 
-type Able<'a> = Result<(Monthly, &'a SizeMapping), Reason>;
-
-fn can_go_on<'a>(claim: &Claim, service: Service, candidate: &'a Candidate) -> Able<'a> {
-    let size = mapping(claim, service, candidate)?;
-    suits(claim, service, candidate, size)?;
-    // The price of what is there is what was said then, where the list does not say another.
-    let before = claim.status.price_per_month.as_ref().and_then(|text| text.parse().ok());
-    let price = match (&size.price_per_month, before) {
-        (None, Some(before)) => before,
-        _ => price(candidate, size)?,
-    };
-    Ok((price, size))
+/// On what terms a provider serves a claim.
+struct Able {
+    price: Monthly,
+    size: SizeMapping,
+    storage: Option<i64>,
+    held: Option<Held>,
 }
 
-fn can_begin<'a>(
+fn can_begin(
     claim: &Claim,
     service: Service,
     namespace_labels: &BTreeMap<String, String>,
-    candidate: &'a Candidate,
-) -> Able<'a> {
+    candidate: &Candidate,
+) -> Result<Able, Reason> {
     for (key, wanted) in claim.selector.iter().flatten() {
         let found = candidate.labels.get(key);
         if found != Some(wanted) {
@@ -284,9 +194,13 @@ fn can_begin<'a>(
     if let Some(problem) = &candidate.problem {
         return Err(Reason::Unusable(problem.clone()));
     }
-    let price = price(candidate, size)?;
+    if let Some(most) = most_claims(candidate).filter(|most| used(claim, candidate).claims >= *most)
+    {
+        return Err(Reason::Claims(most));
+    }
+    let price = price(claim, candidate, size)?;
     afford(claim, candidate, price)?;
-    Ok((price, size))
+    Ok(Able { price, size: size.clone(), storage: claim.number(STORAGE), held: None })
 }
 
 fn mapping<'a>(
@@ -299,31 +213,40 @@ fn mapping<'a>(
     found.ok_or_else(|| Reason::Size { service, size: claim.size.clone() })
 }
 
-fn price(candidate: &Candidate, size: &SizeMapping) -> Result<Monthly, Reason> {
-    match &size.price_per_month {
-        Some(text) => text.parse().map_err(|error| {
+fn price(claim: &Claim, candidate: &Candidate, size: &SizeMapping) -> Result<Monthly, Reason> {
+    let Some(text) = &size.price_per_month else {
+        return candidate.price.clone().map_err(Reason::NoPrice);
+    };
+    let amount = |text: &str| {
+        text.parse::<Monthly>().map_err(|error| {
             Reason::NoPrice(format!("the price of its size {}: {error}", size.size))
-        }),
-        None => candidate.price.clone().map_err(Reason::NoPrice),
-    }
+        })
+    };
+    let each = size.price_per_gb.as_deref().map_or(Ok(Monthly::ZERO), amount)?;
+    let beyond = claim.disk().unwrap_or_default() - size.storage_gb.unwrap_or_default();
+    Ok(amount(text)? + each * u64::try_from(beyond).unwrap_or_default())
 }
 
+fn used(claim: &Claim, candidate: &Candidate) -> Used {
+    candidate.used.get(&claim.namespace).copied().unwrap_or_default()
+}
+
+fn most_claims(candidate: &Candidate) -> Option<i64> {
+    candidate.spec.quota_per_namespace.as_ref()?.claims
+}
+
+/// Whether budget and quota allow that a claim costs this in all.
 fn afford(claim: &Claim, candidate: &Candidate, price: Monthly) -> Result<(), Reason> {
-    let amount =
-        |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<Monthly>().ok());
-    let used: Monthly = candidate.used.values().map(|used| used.price).sum();
-    if let Some(budget) = amount(&candidate.spec.monthly_budget)
-        && used + price > budget
+    let amount = |text: &String| text.parse::<Monthly>().ok();
+    let by_all: Monthly = candidate.used.values().map(|used| used.price).sum();
+    if let Some(budget) = candidate.spec.monthly_budget.as_ref().and_then(amount)
+        && by_all + price > budget
     {
-        return Err(Reason::Budget { price, used, budget });
+        return Err(Reason::Budget { price, used: by_all, budget });
     }
-    let Some(limits) = &candidate.spec.quota_per_namespace else { return Ok(()) };
-    let Used { claims, price: used } =
-        candidate.used.get(&claim.namespace).copied().unwrap_or_default();
-    if let Some(most) = limits.claims.filter(|most| claims >= *most) {
-        return Err(Reason::Claims(most));
-    }
-    if let Some(quota) = amount(&limits.price_per_month)
+    let used = used(claim, candidate).price;
+    let quota = candidate.spec.quota_per_namespace.as_ref();
+    if let Some(quota) = quota.and_then(|quota| quota.price_per_month.as_ref()).and_then(amount)
         && used + price > quota
     {
         return Err(Reason::Quota { price, used, quota });

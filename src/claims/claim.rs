@@ -12,6 +12,8 @@ use crate::api::ClaimStatus;
 pub const PAUSED: [&str; 2] = ["claims.berth.sh/paused", "crossplane.io/paused"];
 /// The annotation whose every new value asks for a new password.
 pub const ROTATE_PASSWORD: &str = "claims.berth.sh/rotate-password";
+/// The parameter with the size of a database's disk.
+pub const STORAGE: &str = "storageGB";
 /// What keeps a claim until what it stood for is taken care of.
 pub const FINALIZER: &str = "claims.berth.sh/claim";
 
@@ -61,7 +63,9 @@ impl Claim {
         let map = |path: &str| texts(object.pointer(path));
         let size = text("/spec/parameters/size").or_else(|| definition.default_size.clone());
         let size = size.ok_or_else(|| "spec.parameters.size is missing".to_owned())?;
-        if !definition.sizes.iter().any(|one| one.name == size) {
+        let is_deleted = text("/metadata/deletionTimestamp").is_some();
+        // Whoever took the size away does not keep a claim from going.
+        if !is_deleted && !definition.sizes.iter().any(|one| one.name == size) {
             let names: Vec<&str> = definition.sizes.iter().map(|one| one.name.as_str()).collect();
             let names = names.join(", ");
             return Err(format!("spec.parameters.size: {size:?} is none: expected one of {names}"));
@@ -79,7 +83,7 @@ impl Claim {
             generation: object.pointer("/metadata/generation").and_then(Value::as_i64),
             labels: map("/metadata/labels"),
             annotations: map("/metadata/annotations"),
-            is_deleted: text("/metadata/deletionTimestamp").is_some(),
+            is_deleted,
             has_finalizer: finalizers.is_some_and(|list| list.iter().any(|one| one == FINALIZER)),
             size,
             parameters: parameters(object, definition),
@@ -90,6 +94,21 @@ impl Claim {
             adopt: text("/spec/adopt/externalName"),
             status: status.map_err(|error| format!("status: {error}"))?.unwrap_or_default(),
         })
+    }
+
+    /// The claim with what it was given last, if it asks for another size or disk by now.
+    pub fn as_given(&self) -> Option<Self> {
+        let mut given = self.clone();
+        given.size = self.status.size.clone()?;
+        if let Some(storage) = self.status.storage_gb {
+            given.parameters.insert(STORAGE.to_owned(), storage.into());
+        }
+        (given != *self).then_some(given)
+    }
+
+    /// The disk that it asks for, in GB.
+    pub fn disk(&self) -> Option<i64> {
+        self.number(STORAGE).or_else(|| self.number("diskGB"))
     }
 
     /// Whether nothing is to be done about it.

@@ -212,6 +212,9 @@ fn parameters(definition: &Definition) -> Value {
         "type": "string",
         "enum": names,
     });
+    if definition.service.size_change() == Change::Never {
+        size["x-kubernetes-validations"] = json!([immutable("size")]);
+    }
     let mut required = Vec::new();
     match &definition.default_size {
         Some(default) => size["default"] = json!(default),
@@ -325,4 +328,60 @@ fn status() -> serde_json::Result<Value> {
     }
     api::drop_nullable(&mut schema);
     Ok(schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::CustomResourceExt as _;
+
+    use super::*;
+    use crate::api::{ClaimDefinition, ClaimProvider, crd_value};
+    use crate::claims::testing::definitions;
+
+    /// The names of all properties of a schema.
+    fn names(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(fields) => {
+                if let Some(Value::Object(properties)) = fields.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                fields.values().for_each(|value| names(value, found));
+            }
+            Value::Array(all) => all.iter().for_each(|value| names(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn no_object_says_where_a_cloud_is() {
+        let mut kinds: Vec<Value> = definitions().iter().map(|one| of(one).unwrap()).collect();
+        kinds.push(crd_value(&ClaimDefinition::crd()).unwrap());
+        kinds.push(crd_value(&ClaimProvider::crd()).unwrap());
+        let mut found = Vec::new();
+        kinds.iter().for_each(|kind| names(kind, &mut found));
+        assert!(found.contains(&"credentialsSecretRef".to_owned()));
+        for name in found {
+            let small = name.to_lowercase();
+            for word in ["url", "endpoint", "host", "proxy", "address"] {
+                assert!(!small.contains(word), "{name}");
+            }
+            assert!(!small.ends_with("uri"), "{name}");
+        }
+    }
+
+    #[test]
+    fn portals_find_everything_to_make_a_form_of() {
+        for definition in definitions() {
+            let made = of(&definition).unwrap();
+            assert_eq!(made["spec"]["names"]["categories"], json!(["claim"]));
+            let path = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+            let parameters = &made.pointer(path).unwrap()["parameters"]["properties"];
+            for (name, schema) in parameters.as_object().unwrap() {
+                let has = |key: &str| schema[key].as_str().is_some_and(|text| !text.is_empty());
+                assert!(has("title") && has("description") && has("type"), "{name}: {schema}");
+            }
+            let sizes = json!(definition.sizes.iter().map(|one| &one.name).collect::<Vec<_>>());
+            assert_eq!(parameters["size"]["enum"], sizes);
+        }
+    }
 }

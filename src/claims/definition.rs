@@ -27,6 +27,14 @@ impl Service {
         }
     }
 
+    /// What an update may do to the size of its claims.
+    pub const fn size_change(self) -> Change {
+        match self {
+            Self::PostgreSql => Change::Free,
+            Self::VirtualMachine => Change::Never,
+        }
+    }
+
     /// The parameters that its claims may have.
     pub const fn parameters(self) -> &'static [Known] {
         match self {

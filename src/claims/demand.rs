@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_solver::model::{Pod, Snapshot, Timestamp};
@@ -69,11 +70,34 @@ pub fn pods(
 pub fn with(snapshot: &Snapshot, pods: &[Pod]) -> Snapshot {
     let mut with = snapshot.clone();
     for pod in pods.iter().filter(|pod| !snapshot.pods.contains_key(&pod.key)) {
-        let pod = std::sync::Arc::new(pod.clone());
-        with.pods.insert(pod.key.clone(), std::sync::Arc::clone(&pod));
+        let pod = Arc::new(pod.clone());
+        with.pods.insert(pod.key.clone(), Arc::clone(&pod));
         with.unbound.insert(pod.key.clone(), pod);
     }
     with
+}
+
+/// A cluster without the pods of a database.
+#[must_use]
+pub fn without(snapshot: &Snapshot, namespace: &str, database: &str) -> Snapshot {
+    let is_of_it = |pod: &Pod| {
+        &*pod.key.namespace == namespace
+            && pod.shape.labels.get(CLUSTER_LABEL).is_some_and(|name| &**name == database)
+    };
+    let pods: Vec<_> = snapshot.pods.values().filter(|pod| is_of_it(pod)).cloned().collect();
+    let mut without = snapshot.clone();
+    for pod in pods {
+        without.pods.remove(&pod.key);
+        without.unbound.remove(&pod.key);
+        let Some(state) = pod.node.as_ref().and_then(|node| without.nodes.get_mut(node)) else {
+            continue;
+        };
+        let state = Arc::make_mut(state);
+        if state.pods.remove(&pod.key).is_some() {
+            state.used = state.pods.values().map(|pod| &pod.shape.requests).sum();
+        }
+    }
+    without
 }
 
 /// A cluster with the pods that claims are going to bring: those of databases of which no pod is
@@ -119,4 +143,39 @@ pub fn price(
     }
     let without = plan(snapshot)?;
     Ok(Monthly::of_hourly(with.price.saturating_sub(without.price)))
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_solver::model::{Change, ClusterEvent, ClusterState};
+
+    use super::*;
+    use crate::claims::testing::{claim, provider};
+    use crate::manifests;
+
+    #[test]
+    fn a_database_that_is_taken_away_leaves_its_room_and_nothing_else_changes() {
+        let interner = Interner::new();
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/claims/cluster.yaml");
+        let read = manifests::read(&[file.into()], &interner).unwrap();
+        let mut cluster: ClusterState = read.cluster;
+        let claim = claim(&json!({ "parameters": { "size": "small" } }));
+        let mut size = provider("kubernetes", "0").sizes.remove(0);
+        (size.cpu, size.memory, size.instances) = (Some("1".into()), Some("2Gi".into()), Some(2));
+        let place = |cluster: &mut ClusterState, database: &str| {
+            for pod in pods(&claim, &size, database, Timestamp::default(), &interner).unwrap() {
+                let pod = Pod { node: Some("roomy".into()), ..pod };
+                cluster.apply(ClusterEvent::Pod(Change::Applied(pod)));
+            }
+        };
+        place(&mut cluster, "other");
+        let before = cluster.snapshot();
+        place(&mut cluster, "mine");
+        let both = cluster.snapshot();
+        assert_eq!((before.pods.len(), both.pods.len()), (2, 4));
+        let left = without(&both, "team-a", "mine");
+        assert_eq!((&left.pods, &left.unbound), (&before.pods, &before.unbound));
+        assert_eq!(left.nodes, before.nodes);
+        assert_eq!(without(&both, "team-b", "mine").pods, both.pods, "another's of that name");
+    }
 }

@@ -27,6 +27,11 @@ pub const SETTLE: Duration = Duration::from_secs(120);
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often something that is ready is looked at.
 pub const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// How often something is looked at that is on its way, and open to everybody from the moment that
+/// it serves until it is told otherwise.
+pub const LOOK_CLOSELY: Duration = Duration::from_secs(2);
+/// How often it is asked again whether a claim may have what it asks for.
+pub const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// How long to wait after something failed.
 pub const REST: Duration = Duration::from_secs(15);
 
@@ -82,6 +87,9 @@ pub struct Found {
 pub enum Phase {
     /// On its way.
     Pending,
+    /// On its way, and everybody can reach it as soon as it serves, until the next
+    /// [`Effect::Update`].
+    Exposed,
     /// It is there, and takes another step before it begins to serve ([`Effect::Update`]).
     Unfinished,
     /// It serves.
@@ -237,10 +245,17 @@ fn live(known: &Known<'_>, status: &mut ClaimStatus) -> Next {
         return Next::problem(problem, reason, "its Secret cannot be written");
     }
     choose(known, choice, status);
-    match known.external {
+    let next = match known.external {
         External::NotAsked => Next::later(Duration::ZERO, "Creating", "a provider was chosen"),
         External::Absent => absent(known, status),
         External::Found(found) => here(known, found, status),
+    };
+    match &choice.held {
+        Some(held) if next.synced.is_ok() => {
+            let wait = next.wait.min(ASK_AGAIN);
+            Next { synced: Err(held.to_string()), wait, ..next }
+        }
+        _ => next,
     }
 }
 
@@ -251,6 +266,8 @@ fn choose(known: &Known<'_>, choice: &Choice, status: &mut ClaimStatus) {
         status.external_name = Some(known.external_name.to_owned());
         status.choice = Some(choice.to_string());
     }
+    status.size = Some(choice.size.size.clone());
+    status.storage_gb = choice.storage;
     status.plan.clone_from(&choice.size.plan);
     status.price_per_month = Some(choice.price.to_string());
 }
@@ -291,10 +308,13 @@ fn here(known: &Known<'_>, found: &Found, status: &mut ClaimStatus) -> Next {
     let was_ready = status.ready_at.is_some();
     match found.phase {
         Phase::Pending if !was_ready => return Next::later(LOOK_EVERY, "Creating", &found.said),
+        Phase::Exposed if !was_ready => {
+            return Next::later(LOOK_CLOSELY, "Creating", &found.said);
+        }
         Phase::Unfinished if !was_ready => {
             return Next::now(Effect::Update, "Creating", &found.said);
         }
-        Phase::Pending | Phase::Unfinished | Phase::Broken => {
+        Phase::Pending | Phase::Exposed | Phase::Unfinished | Phase::Broken => {
             return Next::later(LOOK_EVERY, "Unavailable", &found.said);
         }
         Phase::Deleting => {

@@ -67,6 +67,9 @@ pub struct Volume {
 /// Where a database can be reached.
 #[derive(Debug, Deserialize)]
 pub struct Endpoint {
+    /// Its id.
+    #[serde(default)]
+    pub id: String,
     /// The address.
     #[serde(default)]
     pub ip: Option<String>,
@@ -80,7 +83,9 @@ pub struct Endpoint {
     pub private_network: Option<IgnoredAny>,
 }
 
-/// A database to be created. It is open to everybody until [`Client::set_acl`].
+/// A database to be created. Without a private network it has a public address, which is open to
+/// everybody until [`Client::set_acl`]; the API takes no rules with a create, nor while it is on its
+/// way.
 #[derive(Debug)]
 pub struct NewDatabase<'a> {
     /// Its name, which need not be unique.
@@ -100,6 +105,9 @@ pub struct NewDatabase<'a> {
     pub password: &'a SecretString,
     /// Its tags.
     pub tags: &'a [&'a str],
+    /// The Private Network that it is in. It has no public address then (before 2024 it had one all
+    /// the same).
+    pub private_network: Option<&'a str>,
 }
 
 /// What is upgraded of a database: one thing at a time.
@@ -169,7 +177,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`].
     pub async fn create_database(&self, new: &NewDatabase<'_>) -> Result<Database, ApiError> {
-        let body = json!({
+        let mut body = json!({
             "project_id": self.project,
             "name": new.name,
             "engine": new.engine,
@@ -183,6 +191,10 @@ impl Client {
             "password": new.password.expose_secret(),
             "tags": new.tags,
         });
+        if let Some(id) = new.private_network {
+            let network = json!({ "private_network_id": id, "ipam_config": {} });
+            body["init_endpoints"] = json!([{ "private_network": network }]);
+        }
         self.call(&Request::post("create-instance", &self.databases(&[]), &body)).await
     }
 
@@ -226,6 +238,16 @@ impl Client {
         let body = json!({ "rules": rules.collect::<Vec<_>>() });
         let request = Request::put("set-instance-acl-rules", &self.databases(&[id, "acls"]), &body);
         self.call::<IgnoredAny>(&request).await?;
+        Ok(())
+    }
+
+    /// Takes a way to reach a database away.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete_endpoint(&self, id: &str) -> Result<(), ApiError> {
+        let path = ["rdb", "v1", "regions", self.region(), "endpoints", id];
+        self.call::<IgnoredAny>(&Request::delete("delete-endpoint", &path)).await?;
         Ok(())
     }
 

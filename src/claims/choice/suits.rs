@@ -2,10 +2,13 @@
 
 use super::{Candidate, Reason};
 use crate::api::{ClaimProviderSpec, SizeMapping};
-use crate::claims::claim::Claim;
+use crate::claims::claim::{Claim, STORAGE};
 use crate::claims::definition::Service;
 use crate::claims::providers::plan_and_flavor;
 use crate::scaleway::region_of;
+
+/// The parameter with who may connect.
+const CIDRS: &str = "allowedCIDRs";
 
 /// Why not, if it cannot.
 pub(super) fn suits(
@@ -17,9 +20,13 @@ pub(super) fn suits(
     let spec = &candidate.spec;
     let problem = match (service, spec.r#type.as_str()) {
         (Service::PostgreSql, "kubernetes") => None,
-        (Service::PostgreSql, "exoscale") => too_big(claim, "storageGB", size),
-        (Service::PostgreSql, "ovh") => no_version(claim).or_else(|| no_flavor(size)),
-        (Service::PostgreSql, "scaleway") => no_version(claim),
+        (Service::PostgreSql, "exoscale") => too_big(claim, STORAGE, size),
+        (Service::PostgreSql, "ovh") => {
+            no_version(claim).or_else(|| no_flavor(size)).or_else(|| no_disk(claim, size))
+        }
+        (Service::PostgreSql, "scaleway") => {
+            no_version(claim).or_else(|| scaleway_networks(claim, spec))
+        }
         (Service::VirtualMachine, "exoscale") => no_image(claim, spec),
         (Service::VirtualMachine, "ovh") => no_image(claim, spec)
             .or_else(|| too_big(claim, "diskGB", size))
@@ -56,6 +63,38 @@ fn no_flavor(size: &SizeMapping) -> Option<String> {
     })
 }
 
+/// A flavor brings a disk, and OVH refuses a smaller one over and over.
+fn no_disk(claim: &Claim, size: &SizeMapping) -> Option<String> {
+    let is_unknown = claim.number(STORAGE).is_some() && size.storage_gb.is_none();
+    // One that is there has a disk.
+    (is_unknown && claim.status.provider.is_none()).then(|| {
+        let size = &size.size;
+        format!(
+            "its size {size} has no storageGB: set it to the GB that the flavor brings, which OVH \
+             takes for the least"
+        )
+    })
+}
+
+/// Scaleway's lists of who may connect are of IPv4 networks, and there is none for what has no
+/// public address.
+fn scaleway_networks(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
+    let allowed = claim.list(CIDRS);
+    if private_network(spec).is_some() {
+        let why = "its databases are in a Private Network, where allowedCIDRs says nothing: leave \
+                   it out";
+        return (!allowed.is_empty()).then(|| why.to_owned());
+    }
+    let by_default = spec.postgresql.iter().flat_map(|one| &one.allowed_cidrs);
+    let mut all = allowed.iter().chain(by_default.filter(|_| allowed.is_empty()));
+    let six = all.find(|one| one.contains(':'))?;
+    Some(format!("Scaleway takes IPv4 networks only, and allowedCIDRs has {six}"))
+}
+
+fn private_network(spec: &ClaimProviderSpec) -> Option<&str> {
+    spec.postgresql.as_ref()?.private_network.as_deref()
+}
+
 fn no_image(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
     let image = claim.text("image").unwrap_or_default();
     let images = spec.virtual_machine.as_ref().map(|settings| &settings.images);
@@ -84,7 +123,8 @@ fn scaleway_machine(spec: &ClaimProviderSpec) -> Option<String> {
 
 fn open_to_all(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
     let default = spec.postgresql.as_ref().is_some_and(|one| !one.allowed_cidrs.is_empty());
-    (!default && claim.list("allowedCIDRs").is_empty()).then(|| {
+    let is_open = !default && claim.list(CIDRS).is_empty() && private_network(spec).is_none();
+    is_open.then(|| {
         "neither the claim nor the provider has allowedCIDRs, and without them everybody could \
          connect"
             .to_owned()

@@ -90,7 +90,7 @@ fn budgets_and_quotas_count_what_others_have() {
     };
     assert_eq!(
         with(|spec| spec.monthly_budget = Some("207.99".to_owned())),
-        "no ClaimProvider serves it: one: 52.00 a month is over its budget: 156.00 of 207.99 are used"
+        "no ClaimProvider serves it: one: 52.00 a month is 0.01 over its budget: 156.00 of 207.99 are used"
     );
     assert_eq!(with(|spec| spec.monthly_budget = Some("208".to_owned())), "one for 52.00 a month");
     assert_eq!(
@@ -107,7 +107,7 @@ fn budgets_and_quotas_count_what_others_have() {
                 price_per_month: Some("155".to_owned()),
             });
         }),
-        "no ClaimProvider serves it: one: 52.00 a month is over the namespace's quota: 104.00 of \
+        "no ClaimProvider serves it: one: 52.00 a month is 1.00 over the namespace's quota: 104.00 of \
          155.00 are used"
     );
     assert_eq!(
@@ -153,6 +153,16 @@ fn what_is_there_is_adopted_only_where_the_provider_says_so() {
 
 /// What a provider says of a claim, after a change of it.
 fn said(kind: &str, service: Service, change: fn(&mut ClaimProviderSpec)) -> String {
+    said_of(None, kind, service, change)
+}
+
+/// The same of a claim for that disk.
+fn said_of(
+    storage: Option<i64>,
+    kind: &str,
+    service: Service,
+    change: fn(&mut ClaimProviderSpec),
+) -> String {
     let mut candidate = candidate("one", "10.00");
     candidate.spec.r#type = kind.to_owned();
     candidate.spec.region = Some("fr-par-1".to_owned());
@@ -170,6 +180,7 @@ fn said(kind: &str, service: Service, change: fn(&mut ClaimProviderSpec)) -> Str
     });
     let mut claim = claim(&json!({ "parameters": { "size": "small" } }));
     claim.parameters = serde_json::from_value(parameters).unwrap();
+    claim.parameters.extend(storage.map(|storage| (STORAGE.to_owned(), storage.into())));
     match choose(&claim, service, &BTreeMap::new(), &[candidate]) {
         Ok(choice) => choice.to_string(),
         Err(none) => none.to_string().replace("no ClaimProvider serves it: one: ", ""),
@@ -200,6 +211,23 @@ fn every_cloud_says_what_it_cannot_make() {
     assert_eq!(
         said("ovh", PostgreSql, plan),
         "the plan of its size small is \"db1-4\": expected PLAN.FLAVOR, as essential.db1-4"
+    );
+    let disk = |spec: &mut ClaimProviderSpec| spec.sizes[0].storage_gb = None;
+    assert_eq!(
+        said_of(Some(20), "ovh", PostgreSql, disk),
+        "its size small has no storageGB: set it to the GB that the flavor brings, which OVH takes \
+         for the least"
+    );
+    assert_eq!(said("ovh", PostgreSql, disk), "one for 10.00 a month", "the flavor's");
+    let six = |spec: &mut ClaimProviderSpec| {
+        spec.postgresql = Some(crate::api::PostgresqlSettings {
+            private_network: Some("n".to_owned()),
+            ..Default::default()
+        });
+    };
+    assert_eq!(
+        said("scaleway", PostgreSql, six),
+        "its databases are in a Private Network, where allowedCIDRs says nothing: leave it out"
     );
     let private = |spec: &mut ClaimProviderSpec| {
         spec.sizes[0].storage_gb = None;

@@ -120,7 +120,7 @@ async fn reconcile(
         return context.leave(&object, &definition).await;
     }
     if !object.metadata.finalizers.iter().flatten().any(|one| one == FINALIZER) {
-        finalizer::set(&all(shared), &object, FINALIZER, true).await?;
+        hold(shared, &object, true).await?;
         return Ok(Action::requeue(Duration::ZERO));
     }
     match install(shared, &definition).await? {
@@ -228,7 +228,10 @@ impl Context {
             let preconditions =
                 Some(kube::api::Preconditions { uid: crd.metadata.uid, resource_version: None });
             let params = DeleteParams { preconditions, ..DeleteParams::default() };
-            match crds.delete(&name, &params).await {
+            shared.witness.reached("before", "RemoveDefinition").await;
+            let deleted = crds.delete(&name, &params).await;
+            shared.witness.reached("after", "RemoveDefinition").await;
+            match deleted {
                 Ok(_) => {}
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 Err(error) => return Err(error),
@@ -237,9 +240,18 @@ impl Context {
         if let Some(running) = shared.kinds.0.lock().remove(&definition.name) {
             running.stop.cancel();
         }
-        finalizer::set(&all(shared), object, FINALIZER, false).await?;
+        hold(shared, object, false).await?;
         Ok(Action::await_change())
     }
+}
+
+/// Puts the finalizer on a definition, or takes it off.
+async fn hold(shared: &Shared, object: &ClaimDefinition, is_held: bool) -> Result<(), kube::Error> {
+    let write = if is_held { "HoldDefinition" } else { "ReleaseDefinition" };
+    shared.witness.reached("before", write).await;
+    let set = finalizer::set(&all(shared), object, FINALIZER, is_held).await;
+    shared.witness.reached("after", write).await;
+    set
 }
 
 fn all(shared: &Shared) -> Api<ClaimDefinition> {

@@ -129,8 +129,9 @@ impl Pass<'_> {
                 return Ok(Some(lifecycle::LOOK_AGAIN));
             }
         };
-        let is_choosing = claim.status.provider.is_none() && !claim.is_deleted;
-        let choosing = match is_choosing {
+        // What is left of a budget is given to one at a time, and written down before the next asks.
+        let is_asking = claim.status.provider.is_none() || claim.as_given().is_some();
+        let choosing = match is_asking && !claim.is_deleted {
             true => Some(self.kind.shared.choosing.lock().await),
             false => None,
         };

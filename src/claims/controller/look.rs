@@ -12,7 +12,7 @@ use super::{clients, secrets};
 use crate::api::{ClaimProvider, SizeMapping};
 use crate::background;
 use crate::claims::choice::{Candidate, Choice, NoChoice, Reason, Used, choose};
-use crate::claims::claim::Claim;
+use crate::claims::claim::{Claim, STORAGE};
 use crate::claims::definition::Service;
 use crate::claims::lifecycle::{External, Failure, Secret};
 use crate::claims::money::Monthly;
@@ -114,6 +114,10 @@ impl Kind {
         let service = self.definition.service;
         let backend = clients::backend(&self.shared, &choice.provider, &spec, service).await?;
         let (labels, annotations) = handed_on(claim);
+        let mut parameters = claim.parameters.clone();
+        if let Some(storage) = choice.storage {
+            parameters.insert(STORAGE.to_owned(), storage.into());
+        }
         let wanted = Wanted {
             external_name: external_name.to_owned(),
             namespace: claim.namespace.clone(),
@@ -121,7 +125,7 @@ impl Kind {
             is_adopted: claim.adopt.is_some(),
             size: choice.size.clone(),
             provider: spec,
-            parameters: claim.parameters.clone(),
+            parameters,
             labels,
             annotations,
         };
@@ -136,8 +140,9 @@ impl Kind {
         external_name: &str,
     ) -> Result<Result<Choice, NoChoice>, kube::Error> {
         let service = self.definition.service;
-        let is_new = claim.status.provider.is_none();
-        let used = if is_new {
+        let current = claim.status.provider.as_deref();
+        let is_new = current.is_none();
+        let used = if is_new || claim.as_given().is_some() {
             self.shared.kinds.used(&self.shared, claim).await?
         } else {
             BTreeMap::new()
@@ -145,8 +150,11 @@ impl Kind {
         let mut candidates = Vec::new();
         for provider in providers {
             let name = provider.metadata.name.clone().unwrap_or_default();
-            let price = match self.shape(claim, provider) {
-                Some(size) if is_new => self.price(claim, size.clone(), external_name).await,
+            let is_asked = is_new || current == Some(&*name);
+            let price = match self.shape(claim, provider).filter(|_| is_asked) {
+                Some(size) if is_new || claim.as_given().is_some() => {
+                    self.price(claim, size.clone(), external_name).await
+                }
                 _ => Err("it has no price".to_owned()),
             };
             candidates.push(Candidate {
@@ -202,7 +210,8 @@ impl Kind {
         (provider.spec.r#type == "kubernetes").then_some(size)
     }
 
-    /// What the cluster would have to add, from the one cache's picture.
+    /// What the cluster would have to add, from the one cache's picture. What a database has that
+    /// is to be another is there already, and makes room.
     async fn price(
         &self,
         claim: &Claim,
@@ -218,12 +227,15 @@ impl Kind {
         // Others that are on their way need their room too.
         let expected = self.shared.figures.expected();
         let snapshot = demand::overlay(&snapshot, &expected);
+        let snapshot = demand::without(&snapshot, &claim.namespace, external_name);
+        let before = claim.status.price_per_month.as_ref().and_then(|text| text.parse().ok());
         let generation = snapshot.generation;
         let (packing, seed) = (self.shared.settings.packing.clone(), self.shared.settings.seed);
         let priced = tokio::task::spawn_blocking(move || {
             background::run(|| demand::price(&snapshot, &pods, &packing, now, seed))
         });
-        let price = priced.await.map_err(|error| format!("planning broke down: {error}"))?;
+        let added = priced.await.map_err(|error| format!("planning broke down: {error}"))?;
+        let price = added.map(|added| added + before.unwrap_or_default());
         let shown = price.as_ref().map_or_else(Clone::clone, ToString::to_string);
         tracing::info!(
             namespace = claim.namespace,

@@ -102,7 +102,8 @@ struct Shared {
     clients: clients::Clients,
     figures: figures::Figures,
     kinds: definitions::Kinds,
-    /// Held while a provider is chosen: two claims must not both take the last of a budget.
+    /// Held while a provider is chosen, and while a claim asks for more: two claims must not both
+    /// take the last of a budget.
     choosing: tokio::sync::Mutex<()>,
 }
 

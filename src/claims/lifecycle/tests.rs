@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
+use crate::claims::choice::{Held, Reason};
 use crate::claims::testing::{claim, provider};
 
 const START: Timestamp = Timestamp::from_seconds(1_000);
@@ -31,7 +32,9 @@ impl World {
             provider: "gva".to_owned(),
             price: "52.00".parse().unwrap(),
             size: spec.sizes[0].clone(),
+            storage: Some(20),
             others: BTreeMap::new(),
+            held: None,
         };
         Self {
             claim: claim(&json!({
@@ -317,4 +320,56 @@ fn what_the_provider_cannot_be_asked_about_stays_as_it_was() {
     assert_eq!(world.effect(), None);
     assert_eq!(world.said(), "Synced=False ReconcileError, Ready=True Available");
     assert_eq!(world.message(), "down");
+}
+
+#[test]
+fn what_is_not_given_is_said_while_everything_else_goes_on() {
+    let mut world = World::ready();
+    assert_eq!(world.claim.status.size.as_deref(), Some("small"));
+    assert_eq!(world.claim.status.storage_gb, Some(20));
+    world.claim.size = "medium".to_owned();
+    let (price, used) = ("104.00".parse().unwrap(), "52.00".parse().unwrap());
+    let reason = Reason::Budget { price, used, budget: "150.00".parse().unwrap() };
+    let choice = world.choice.as_mut().unwrap();
+    choice.held = Some(Held {
+        provider: "gva".to_owned(),
+        wanted: "size medium".to_owned(),
+        has: ("size small".to_owned(), used),
+        reason,
+    });
+    let step = world.step();
+    assert_eq!((step.effect, step.wait), (None, ASK_AGAIN));
+    assert_eq!(world.said(), "Synced=False ReconcileError, Ready=True Available");
+    assert_eq!(
+        world.message(),
+        "size medium is not given, it stays size small for 52.00 a month: gva: 104.00 a month is \
+         6.00 over its budget: 52.00 of 150.00 are used: take the change back, or have the platform \
+         team raise monthlyBudget of ClaimProvider gva"
+    );
+    let status = &world.claim.status;
+    assert_eq!(
+        (status.size.as_deref(), status.plan.as_deref()),
+        (Some("small"), Some("startup-4"))
+    );
+    assert_eq!(status.price_per_month.as_deref(), Some("52.00"));
+    // Who may connect is changed all the same.
+    let differs = vec!["allowedCIDRs"];
+    world.external = External::Found(Found { phase: Phase::Ready, said: String::new(), differs });
+    assert_eq!(world.effect(), Some(Effect::Update));
+    assert_eq!(world.said(), "Synced=False ReconcileError, Ready=True Available");
+}
+
+#[test]
+fn what_everybody_can_reach_when_it_serves_is_looked_at_closely_until_then() {
+    let mut world = World::created();
+    assert_eq!(world.step().wait, LOOK_EVERY);
+    world.external = found(Phase::Exposed);
+    let step = world.step();
+    assert_eq!((step.effect, step.wait), (None, LOOK_CLOSELY));
+    assert_eq!(world.said(), "Synced=True ReconcileSuccess, Ready=False Creating");
+    // It is closed before anybody is told how to connect.
+    let differs = vec!["allowedCIDRs"];
+    world.external = External::Found(Found { phase: Phase::Ready, said: String::new(), differs });
+    assert_eq!(world.effect(), Some(Effect::Update));
+    assert_eq!(world.said(), "Synced=True ReconcileSuccess, Ready=False Creating");
 }

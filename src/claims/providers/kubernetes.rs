@@ -223,6 +223,8 @@ mod tests {
         let cluster = manifest(&wanted).unwrap();
         assert_eq!(cluster["spec"]["imageName"], "ghcr.io/cloudnative-pg/postgresql:17");
         assert_eq!(differs(&wanted, &cluster).unwrap(), [""; 0]);
+        // Nothing but its own Services, which are of type ClusterIP.
+        assert_eq!(cluster["spec"].get("managed"), None);
         wanted.parameters.insert("storageGB".to_owned(), json!(40));
         wanted.size.instances = Some(3);
         assert_eq!(differs(&wanted, &cluster).unwrap(), ["instances", "storageGB"]);

@@ -20,6 +20,7 @@ pub use kubernetes::{CLAIM_UID_LABEL, CloudNativePg};
 pub use ovh::{OvhMachine, OvhPostgres, plan_and_flavor};
 pub use scaleway::{ScalewayMachine, ScalewayPostgres};
 
+use super::claim::STORAGE;
 use super::lifecycle::Found;
 use crate::api::{ClaimProviderSpec, SizeMapping};
 
@@ -105,7 +106,7 @@ impl Wanted {
 
     /// The size of a database's disk in GB, as the claim says it, else the provider's size.
     fn storage(&self) -> Option<u64> {
-        let size = self.number("storageGB").or(self.size.storage_gb)?;
+        let size = self.number(STORAGE).or(self.size.storage_gb)?;
         u64::try_from(size).ok()
     }
 
@@ -227,5 +228,28 @@ impl Login<'_> {
         .into_iter()
         .map(|(key, value)| (key, SecretString::from(value)))
         .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cloud_says_is_shortened_between_characters() {
+        let error = BackendError::unsure("\u{e9}".repeat(LONGEST_MESSAGE + 1));
+        assert_eq!(error.message, "\u{e9}".repeat(LONGEST_MESSAGE) + "...");
+        let short = "over quota".to_owned();
+        assert_eq!(BackendError::refused(short.clone()).message, short);
+    }
+
+    #[test]
+    fn a_password_is_escaped_in_the_uri_and_plain_beside_it() {
+        use secrecy::ExposeSecret as _;
+        let login = Login { host: "db", port: "5432", user: "app", database: "app" };
+        let connection = login.connection("a@b/c");
+        assert_eq!(connection["password"].expose_secret(), "a@b/c");
+        let uri = connection["uri"].expose_secret();
+        assert_eq!(uri, "postgresql://app:a%40b%2Fc@db:5432/app?sslmode=require");
     }
 }

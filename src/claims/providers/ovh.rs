@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::cloud::{self, found};
 use super::{Backend, BackendError, Connection, Login, Wanted, cloud_init};
+use crate::claims::claim::STORAGE;
 use crate::claims::lifecycle::{Found, Phase};
 use crate::ovh::Client;
 use crate::ovh::database::{Database, DatabaseSpec, DatabaseStatus};
@@ -31,7 +32,7 @@ fn spec<'a>(wanted: &'a Wanted, allowed: &'a [String]) -> Result<DatabaseSpec<'a
     let (plan, flavor) = plan_and_flavor(size).ok_or_else(|| {
         BackendError::refused(format!("{size:?} is no plan of OVH: expected PLAN.FLAVOR"))
     })?;
-    let disk = wanted.number("storageGB").max(wanted.size.storage_gb);
+    let disk = wanted.number(STORAGE).max(wanted.size.storage_gb);
     Ok(DatabaseSpec { plan, flavor, disk, allowed })
 }
 

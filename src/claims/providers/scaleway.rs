@@ -26,6 +26,8 @@ pub struct ScalewayPostgres(pub Client);
 /// What is to be changed of a database, one call each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
+    /// Takes a public address away, by its id.
+    Hide(String),
     Acl(Vec<String>),
     Upgrade(Upgrade),
 }
@@ -33,6 +35,7 @@ enum Change {
 impl Change {
     const fn name(&self) -> &'static str {
         match self {
+            Self::Hide(_) => "publicAddress",
             Self::Acl(_) => "allowedCIDRs",
             Self::Upgrade(Upgrade::NodeType(_)) => "plan",
             Self::Upgrade(Upgrade::EnableHa(_)) => "instances",
@@ -45,21 +48,39 @@ fn storage(wanted: &Wanted) -> u64 {
     wanted.storage().unwrap_or(DEFAULT_STORAGE) * GB
 }
 
+fn private_network(wanted: &Wanted) -> Option<&str> {
+    wanted.provider.postgresql.as_ref()?.private_network.as_deref()
+}
+
+/// Whether everybody can reach it once it serves, until something is changed of it. Scaleway's client
+/// says that there always is a public address, its own users that there is none beside a private
+/// network: what is there counts.
+fn is_exposed(wanted: &Wanted, database: &Database) -> bool {
+    private_network(wanted).is_none()
+        || database.endpoints.iter().any(|one| one.private_network.is_none())
+}
+
 fn is_ha(wanted: &Wanted) -> bool {
     wanted.size.instances.is_some_and(|instances| instances > 1)
 }
 
-/// What differs; who may connect comes first, for Scaleway lets everybody in to begin with.
+/// What differs; who may connect comes first, for Scaleway lets everybody in to begin with. In a
+/// private network there is no list of who may: there is no other address.
 fn changes(
     wanted: &Wanted,
     database: &Database,
     mut acl: Vec<String>,
 ) -> Result<Vec<Change>, BackendError> {
     let mut changes = Vec::new();
-    let allowed = wanted.allowed_cidrs()?;
-    acl.sort_unstable();
-    if acl != allowed {
-        changes.push(Change::Acl(allowed));
+    if private_network(wanted).is_some() {
+        let public = database.endpoints.iter().filter(|one| one.private_network.is_none());
+        changes.extend(public.map(|one| Change::Hide(one.id.clone())));
+    } else {
+        let allowed = wanted.allowed_cidrs()?;
+        acl.sort_unstable();
+        if acl != allowed {
+            changes.push(Change::Acl(allowed));
+        }
     }
     let plan = wanted.plan()?;
     if database.node_type != plan {
@@ -103,7 +124,11 @@ impl ScalewayPostgres {
         wanted: &Wanted,
         database: &Database,
     ) -> Result<Vec<Change>, BackendError> {
-        changes(wanted, database, self.0.acl(&database.id).await?)
+        let acl = match private_network(wanted) {
+            Some(_) => Vec::new(),
+            None => self.0.acl(&database.id).await?,
+        };
+        changes(wanted, database, acl)
     }
 
     async fn reset(&self, wanted: &Wanted, id: &str) -> Result<SecretString, BackendError> {
@@ -134,6 +159,7 @@ impl Backend for ScalewayPostgres {
             | DatabaseStatus::Locked
             | DatabaseStatus::DiskFull
             | DatabaseStatus::Unknown => Phase::Broken,
+            _ if is_exposed(wanted, &database) => Phase::Exposed,
             _ => Phase::Pending,
         };
         let differs = match phase {
@@ -145,8 +171,11 @@ impl Backend for ScalewayPostgres {
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(), BackendError> {
-        // Sent with the first change: an empty list is refused before anything is paid for.
-        wanted.allowed_cidrs()?;
+        let private_network = private_network(wanted);
+        if private_network.is_none() {
+            // Sent with the first change: an empty list is refused before anything is paid for.
+            wanted.allowed_cidrs()?;
+        }
         let engine = format!("PostgreSQL-{}", wanted.version()?);
         self.0
             .create_database(&NewDatabase {
@@ -158,6 +187,7 @@ impl Backend for ScalewayPostgres {
                 user_name: USER,
                 password: &new_password(),
                 tags: &[&wanted.external_name],
+                private_network,
             })
             .await?;
         Ok(())
@@ -167,6 +197,9 @@ impl Backend for ScalewayPostgres {
         let database = self.get(wanted).await?;
         match self.changes(wanted, &database).await?.into_iter().next() {
             None => {}
+            Some(Change::Hide(id)) => {
+                found(self.0.delete_endpoint(&id).await)?;
+            }
             Some(Change::Acl(allowed)) => self.0.set_acl(&database.id, &allowed).await?,
             Some(Change::Upgrade(upgrade)) => {
                 self.0.upgrade_database(&database.id, &upgrade).await?;
@@ -191,7 +224,8 @@ impl Backend for ScalewayPostgres {
     async fn connection(&self, wanted: &Wanted) -> Result<Connection, BackendError> {
         let database = self.get(wanted).await?;
         let mut endpoints = database.endpoints.iter();
-        let endpoint = endpoints.find(|one| one.private_network.is_none());
+        let is_private = private_network(wanted).is_some();
+        let endpoint = endpoints.find(|one| one.private_network.is_some() == is_private);
         let host = endpoint.and_then(|one| one.hostname.as_ref().or(one.ip.as_ref()));
         let (Some(endpoint), Some(host)) = (endpoint, host) else {
             return Err(BackendError::refused("Scaleway does not say yet where it is".to_owned()));
@@ -321,6 +355,30 @@ mod tests {
         wanted.parameters.clear();
         let error = changes(&wanted, &database("startup-4", 40), open()).unwrap_err();
         assert!(error.message.contains("everybody could connect"), "{error}");
+    }
+
+    #[test]
+    fn in_a_private_network_there_is_no_public_address_and_no_list_of_who_may_connect() {
+        let mut wanted = wanted(&json!({ "storageGB": 10 }));
+        wanted.provider.postgresql = Some(crate::api::PostgresqlSettings {
+            private_network: Some("n".to_owned()),
+            ..Default::default()
+        });
+        let database: Database = serde_json::from_value(json!({
+            "id": "d", "status": "ready", "node_type": "startup-4",
+            "endpoints": [
+                { "id": "inside", "ip": "10.0.0.1", "port": 5432, "private_network": {} },
+                { "id": "outside", "ip": "198.51.100.7", "port": 20123, "load_balancer": {} },
+            ],
+        }))
+        .unwrap();
+        let found = changes(&wanted, &database, Vec::new()).unwrap();
+        assert_eq!(found, [Change::Hide("outside".to_owned())]);
+        assert!(is_exposed(&wanted, &database));
+        let hidden = Database { endpoints: Vec::new(), ..database };
+        assert!(!is_exposed(&wanted, &hidden));
+        wanted.provider.postgresql = None;
+        assert!(is_exposed(&wanted, &hidden), "its address comes");
     }
 
     #[test]

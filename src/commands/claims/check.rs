@@ -1,24 +1,19 @@
 //! Claims in files: what is wrong with them, who would serve them, and what an update would do.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::anyhow;
-use berth_solver::model::{Change, ClusterEvent, Name, Snapshot, Timestamp};
-use berth_solver::packing;
 
 use super::CheckArguments;
-use crate::catalog;
-use crate::claims::choice::{Candidate, Choice, Used, choose};
+use super::chooser::{Chooser, Cluster};
+use crate::claims::choice::Choice;
 use crate::claims::claim::Claim;
-use crate::claims::definition::{Change as Allowed, Definition, Service};
-use crate::claims::demand;
-use crate::claims::files::{self, Platform, Provider, Written};
+use crate::claims::definition::{Change as Allowed, Definition};
+use crate::claims::files::{self, Platform, Written};
 use crate::claims::money::Monthly;
 use crate::claims::schema::Problem;
 use crate::commands::Failure;
-use crate::manifests::{self, ManifestError};
-use crate::watch::Interner;
+use crate::manifests::ManifestError;
 
 /// What was found out.
 #[derive(Debug)]
@@ -91,14 +86,19 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Report, Failure> {
         previous.extend(written.into_iter().map(|one| (key(&one), one)));
     }
     let cluster = Cluster::read(arguments)?;
-    let mut checker = Checker { platform: &platform, cluster, used: BTreeMap::new() };
+    let mut chooser = Chooser::new(&platform, cluster);
+    let written = files::claims(&platform, objects);
+    let stay: BTreeSet<Key> = written.iter().map(key).collect();
+    let before = previous.iter().filter(|(key, _)| stay.contains(key));
+    chooser
+        .look_back(before.filter_map(|(key, one)| Some((key.clone(), one.claim.as_ref().ok()?))));
     let mut seen: BTreeMap<Key, (String, u64)> = BTreeMap::new();
     let mut claims = Vec::new();
-    for written in files::claims(&platform, objects) {
+    for written in written {
         let (file, line) = written.place();
         let place = (file.to_owned(), line);
         let before = previous.remove(&key(&written));
-        let mut checked = checker.check(&written, before.as_ref());
+        let mut checked = check_one(&platform, &mut chooser, &written, before.as_ref());
         if !arguments.previous.is_empty() && before.is_none() {
             checked.update = None;
         }
@@ -113,7 +113,7 @@ pub(super) fn check(arguments: &CheckArguments) -> Result<Report, Failure> {
 }
 
 /// Group and kind, namespace and name.
-type Key = ((String, String), (String, String));
+pub(super) type Key = ((String, String), (String, String));
 
 fn key(written: &Written) -> Key {
     (written.kind.clone(), written.key())
@@ -126,143 +126,52 @@ fn removed(platform: &Platform, written: &Written) -> Removed {
     Removed { kind: written.kind.1.clone(), namespace, name, retain }
 }
 
-struct Checker<'a> {
-    platform: &'a Platform,
-    cluster: Option<Cluster>,
-    /// By provider and namespace: what the claims so far have.
-    used: BTreeMap<String, BTreeMap<String, Used>>,
-}
-
-impl Checker<'_> {
-    fn check(&mut self, written: &Written, before: Option<&Written>) -> Checked {
-        let (file, line) = written.place();
-        let (namespace, name) = written.key();
-        let mut checked = Checked {
-            file: file.to_owned(),
-            line,
-            kind: written.kind.1.clone(),
-            namespace,
-            name,
-            size: None,
-            choice: None,
-            problems: Vec::new(),
-            update: None,
-        };
-        let Some(kind) = self.platform.kinds.get(&written.kind) else { return checked };
-        let definition = &kind.definition;
-        let claim = match &written.claim {
-            Ok(claim) => claim,
-            Err(problems) => {
-                checked.problems.clone_from(problems);
-                return checked;
+fn check_one(
+    platform: &Platform,
+    chooser: &mut Chooser<'_>,
+    written: &Written,
+    before: Option<&Written>,
+) -> Checked {
+    let (file, line) = written.place();
+    let (namespace, name) = written.key();
+    let mut checked = Checked {
+        file: file.to_owned(),
+        line,
+        kind: written.kind.1.clone(),
+        namespace,
+        name,
+        size: None,
+        choice: None,
+        problems: Vec::new(),
+        update: None,
+    };
+    let Some(kind) = platform.kinds.get(&written.kind) else { return checked };
+    let claim = match &written.claim {
+        Ok(claim) => claim,
+        Err(problems) => {
+            checked.problems.clone_from(problems);
+            return checked;
+        }
+    };
+    checked.size = Some(claim.size.clone());
+    let mut refused = Vec::new();
+    if let Some(Ok(before)) = before.map(|before| before.claim.as_ref()) {
+        let (changes, problems) = compare(&kind.definition, before, claim);
+        checked.update = Some(changes);
+        refused = problems;
+    }
+    match chooser.choose(&key(written), claim) {
+        Ok(choice) => {
+            // What may not be changed at all is not held back besides.
+            if let Some(held) = choice.held.as_ref().filter(|_| refused.is_empty()) {
+                refused.push(Problem::at("/spec/parameters", held.to_string()));
             }
-        };
-        checked.size = Some(claim.size.clone());
-        match self.choose(claim, definition.service) {
-            Ok(choice) => checked.choice = Some(choice),
-            Err(problem) => checked.problems.push(written.error(&Problem::at("", problem))),
+            checked.choice = Some(choice);
         }
-        if let Some(Ok(before)) = before.map(|before| before.claim.as_ref()) {
-            let (changes, refused) = compare(definition, before, claim);
-            checked.update = Some(changes);
-            checked.problems.extend(refused.iter().map(|problem| written.error(problem)));
-        }
-        checked
+        Err(problem) => refused.insert(0, Problem::at("", problem)),
     }
-
-    fn choose(&mut self, claim: &Claim, service: Service) -> Result<Choice, String> {
-        let candidates: Vec<Candidate> = self
-            .platform
-            .providers
-            .iter()
-            .map(|(name, provider)| self.candidate(name, provider, claim))
-            .collect();
-        let labels = self.platform.namespaces.get(&claim.namespace).cloned().unwrap_or_default();
-        let choice = choose(claim, service, &labels, &candidates).map_err(|no| no.to_string())?;
-        let used = self.used.entry(choice.provider.clone()).or_default();
-        let used = used.entry(claim.namespace.clone()).or_default();
-        used.claims += 1;
-        used.price = used.price + choice.price;
-        if let Some(cluster) = &mut self.cluster {
-            cluster.take(claim, &choice);
-        }
-        Ok(choice)
-    }
-
-    fn candidate(&self, name: &str, provider: &Provider, claim: &Claim) -> Candidate {
-        let size = provider.spec.sizes.iter().find(|size| size.size == claim.size);
-        let price = match (&self.cluster, size) {
-            (Some(cluster), Some(size)) if provider.spec.r#type == "kubernetes" => {
-                cluster.price(claim, size)
-            }
-            _ => {
-                Err("its price is what the cluster has to add: give --catalog, and --cluster for \
-                      the room that there is"
-                    .to_owned())
-            }
-        };
-        Candidate {
-            name: name.to_owned(),
-            labels: provider.labels.clone(),
-            spec: provider.spec.clone(),
-            price,
-            problem: None,
-            used: self.used.get(name).cloned().unwrap_or_default(),
-        }
-    }
-}
-
-/// The present cluster, with the claims so far.
-struct Cluster {
-    snapshot: Snapshot,
-    interner: Interner,
-}
-
-impl Cluster {
-    fn read(arguments: &CheckArguments) -> Result<Option<Self>, Failure> {
-        let Some(file) = &arguments.catalog else { return Ok(None) };
-        let catalog = catalog::read(file).map_err(|error| Failure::BadInput(error.into()))?;
-        let interner = Interner::new();
-        let read = manifests::read(&arguments.cluster, &interner)
-            .map_err(|error| Failure::BadInput(error.into()))?;
-        let mut cluster = read.cluster;
-        if cluster.picture().pools.is_empty() {
-            let pool = manifests::assumed_pool(&interner)
-                .ok_or_else(|| anyhow!("no NodePool can be assumed"))?;
-            cluster.apply(ClusterEvent::NodePool(Change::Applied(pool)));
-        }
-        let catalog = Arc::new(catalog);
-        let pools: Vec<Name> = cluster.picture().pools.keys().cloned().collect();
-        for pool in pools {
-            let catalog = Arc::clone(&catalog);
-            cluster.apply(ClusterEvent::Catalog(Change::Applied((pool, catalog))));
-        }
-        Ok(Some(Self { snapshot: cluster.snapshot(), interner }))
-    }
-
-    fn pods(
-        &self,
-        claim: &Claim,
-        size: &crate::api::SizeMapping,
-    ) -> Result<Vec<berth_solver::model::Pod>, String> {
-        demand::pods(claim, size, &claim.name, Timestamp::default(), &self.interner)
-    }
-
-    fn price(&self, claim: &Claim, size: &crate::api::SizeMapping) -> Result<Monthly, String> {
-        let pods = self.pods(claim, size)?;
-        let scheduler_names = [Name::from("default-scheduler")].into();
-        let settings = packing::Settings { scheduler_names, ..packing::Settings::default() };
-        demand::price(&self.snapshot, &pods, &settings, Timestamp::default(), 0)
-    }
-
-    /// The pods of a claim that is served from here are there for the next one.
-    fn take(&mut self, claim: &Claim, choice: &Choice) {
-        if choice.size.cpu.is_some()
-            && let Ok(pods) = self.pods(claim, &choice.size)
-        {
-            self.snapshot = demand::with(&self.snapshot, &pods);
-        }
-    }
+    checked.problems.extend(refused.iter().map(|problem| written.error(problem)));
+    checked
 }
 
 /// What an update changes, and what it may not change.
@@ -270,7 +179,11 @@ fn compare(definition: &Definition, before: &Claim, after: &Claim) -> (Vec<Strin
     let mut changes = Vec::new();
     let mut refused = Vec::new();
     if before.size != after.size {
-        changes.push(format!("size: {} becomes {}, in place", before.size, after.size));
+        let change = format!("{} becomes {}", before.size, after.size);
+        match definition.service.size_change() {
+            Allowed::Never => refused.push(immutable("size", &change, "it is immutable")),
+            _ => changes.push(format!("size: {change}, in place")),
+        }
     }
     for parameter in &definition.parameters {
         let name = parameter.known.name;

@@ -1,6 +1,7 @@
 //! `berth claims`: what there is to know of claims without a cluster.
 
 mod check;
+mod chooser;
 mod document;
 mod table;
 

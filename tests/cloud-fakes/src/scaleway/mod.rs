@@ -1,7 +1,8 @@
 //! Scaleway's databases and instances, in one project.
 //!
-//! As the real ones: names are not unique, a database lets everybody in until somebody says
-//! otherwise, no answer holds a password, a machine is created stopped, and only one that runs can
+//! As the real ones: names are not unique, a database has a public address unless it is made in a
+//! private network alone, and lets everybody in there until somebody says otherwise, which cannot be
+//! before it is ready; no answer holds a password, a machine is created stopped, and only one that runs can
 //! be terminated.
 
 mod instance;
@@ -80,6 +81,7 @@ impl Cloud for World {
     fn settle(&mut self, now: SystemTime) {
         self.now = now;
         self.databases.retain(|_, one| one.ends_at.is_none_or(|at| now < at));
+        self.databases.values_mut().for_each(|one| one.settle(now));
         self.servers.retain(|_, one| !one.settle(now));
     }
 
@@ -124,6 +126,7 @@ const ROUTES: &[Route<World>] = &[
     ("POST", "/rdb/v1/regions/{}/instances/{}/upgrade", "upgrade-instance", rdb::upgrade),
     ("GET", "/rdb/v1/regions/{}/instances/{}/acls", "list-instance-acl-rules", rdb::acl),
     ("PUT", "/rdb/v1/regions/{}/instances/{}/acls", "set-instance-acl-rules", rdb::set_acl),
+    ("DELETE", "/rdb/v1/regions/{}/endpoints/{}", "delete-endpoint", rdb::delete_endpoint),
     ("POST", "/rdb/v1/regions/{}/instances/{}/users", "create-user", rdb::create_user),
     ("PATCH", "/rdb/v1/regions/{}/instances/{}/users/{}", "update-user", rdb::update_user),
     (

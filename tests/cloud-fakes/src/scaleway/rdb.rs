@@ -1,11 +1,11 @@
 //! Managed Database for PostgreSQL.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::{World, page, texts};
+use super::{World, nothing, page, texts};
 use crate::route::{Answer, Refusal, Request};
 
 /// A Database Instance.
@@ -27,12 +27,53 @@ pub struct Database {
     pub tags: Vec<String>,
     /// Users, by name: their passwords.
     pub users: BTreeMap<String, String>,
-    /// Who may connect.
+    /// Who may connect to its public address.
     pub acl: Vec<String>,
+    /// The Private Network that it is in.
+    pub private_network: Option<String>,
+    /// Whether it has a public address.
+    pub is_public: bool,
+    /// Since when everybody can reach it, if so: it serves, has a public address, and its list is
+    /// open.
+    pub open_since: Option<SystemTime>,
+    /// For how long everybody could reach it until somebody closed it.
+    pub was_open: Duration,
     /// From when on it is ready again.
     pub ready_at: SystemTime,
     /// When it is gone.
     pub ends_at: Option<SystemTime>,
+}
+
+/// What lets everybody in.
+const EVERYBODY: &str = "0.0.0.0/0";
+
+impl Database {
+    /// Brings [`Self::open_since`] up to a moment.
+    pub(super) fn settle(&mut self, now: SystemTime) {
+        let is_open = self.is_public && self.acl.iter().any(|ip| ip == EVERYBODY);
+        match (self.open_since, is_open && now >= self.ready_at) {
+            (None, true) => self.open_since = Some(self.ready_at),
+            (Some(since), false) => {
+                self.was_open += now.duration_since(since).unwrap_or_default();
+                self.open_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn endpoints(&self, id: &str) -> Vec<Value> {
+        let private = self.private_network.as_ref().map(|network| {
+            json!({ "id": format!("{id}-private"), "ip": "10.0.0.1", "port": 5432,
+                    "private_network": { "private_network_id": network,
+                                         "service_ip": "10.0.0.1/24", "zone": "fr-par-1",
+                                         "provisioning_mode": "ipam" } })
+        });
+        let public = self.is_public.then(|| {
+            json!({ "id": format!("{id}-public"), "ip": "198.51.100.7", "port": 20123,
+                    "load_balancer": {} })
+        });
+        private.into_iter().chain(public).collect()
+    }
 }
 
 fn json_of(world: &World, id: &str, region: &str) -> Value {
@@ -54,12 +95,7 @@ fn json_of(world: &World, id: &str, region: &str) -> Value {
         "is_ha_cluster": one.is_ha_cluster,
         "tags": one.tags,
         "volume": { "type": one.volume_type, "size": one.volume_size, "class": "sbs" },
-        "endpoints": [
-            { "id": "private", "ip": "10.0.0.1", "port": 5432,
-              "private_network": { "private_network_id": "n", "service_ip": "10.0.0.1/24",
-                                   "zone": "fr-par-1" } },
-            { "id": "public", "ip": "198.51.100.7", "port": 20123, "load_balancer": {} },
-        ],
+        "endpoints": one.endpoints(id),
         "created_at": "2026-01-01T00:00:00Z",
     })
 }
@@ -114,6 +150,19 @@ pub(super) fn create(world: &mut World, request: &Request) -> Answer {
     let password = text("password")?;
     check_password(&password)?;
     let size = request.body.pointer("/volume_size").and_then(Value::as_u64);
+    // A private network alone means no public address; nothing at all means one.
+    let endpoints = request.body["init_endpoints"].as_array().cloned().unwrap_or_default();
+    let network = |one: &Value| {
+        let id = one.pointer("/private_network/private_network_id")?.as_str()?.to_owned();
+        Some((id, one.pointer("/private_network/ipam_config").is_some_and(Value::is_object)))
+    };
+    let network = endpoints.iter().find_map(network);
+    if network.as_ref().is_some_and(|(_, has_address)| !has_address) {
+        return Err(Refusal::invalid("private_network wants service_ip or ipam_config"));
+    }
+    let private_network = network.map(|(id, _)| id);
+    let asks = endpoints.iter().any(|one| !one["load_balancer"].is_null());
+    let is_public = asks || private_network.is_none();
     let id = world.new_id();
     let database = Database {
         name: text("name")?,
@@ -124,7 +173,11 @@ pub(super) fn create(world: &mut World, request: &Request) -> Answer {
         volume_size: size.unwrap_or_default(),
         tags: texts(request.body.get("tags")),
         users: BTreeMap::from([(text("user_name")?, password)]),
-        acl: vec!["0.0.0.0/0".to_owned()],
+        acl: vec![EVERYBODY.to_owned()],
+        private_network,
+        is_public,
+        open_since: None,
+        was_open: Duration::ZERO,
         ready_at: world.now + world.delay,
         ends_at: None,
     };
@@ -172,10 +225,33 @@ pub(super) fn acl(world: &mut World, request: &Request) -> Answer {
 }
 
 pub(super) fn set_acl(world: &mut World, request: &Request) -> Answer {
+    let now = world.now;
     let database = find_ready(world, request)?;
     let list = request.body["rules"].as_array().into_iter().flatten();
-    database.acl = list.filter_map(|rule| rule["ip"].as_str()).map(str::to_owned).collect();
+    let list: Vec<String> =
+        list.filter_map(|rule| rule["ip"].as_str()).map(str::to_owned).collect();
+    if list.iter().any(|ip| ip.contains(':')) {
+        let why = "rules.0.ip is wrongly formatted, must be a valid IPv4 network";
+        return Err(Refusal::invalid(why));
+    }
+    database.acl = list;
+    database.settle(now);
     Ok(json!({ "rules": database.acl.iter().map(rule).collect::<Vec<_>>() }))
+}
+
+pub(super) fn delete_endpoint(world: &mut World, request: &Request) -> Answer {
+    let id = request.param(1);
+    let (database, kind) = id.rsplit_once('-').unwrap_or_default();
+    let now = world.now;
+    let found = world.databases.get_mut(database);
+    let found = found.ok_or_else(|| Refusal::not_found("endpoint", id))?;
+    match kind {
+        "public" if found.is_public => found.is_public = false,
+        "private" if found.private_network.is_some() => found.private_network = None,
+        _ => return Err(Refusal::not_found("endpoint", id)),
+    }
+    found.settle(now);
+    nothing()
 }
 
 pub(super) fn create_user(world: &mut World, request: &Request) -> Answer {
