@@ -272,3 +272,103 @@ fn a_definition_or_provider_that_makes_no_sense_is_refused_before_any_claim() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("there is no ClaimDefinition in these files"), "{error}");
 }
+
+/// What an update of claims changes, with those providers beside.
+fn updated(providers: &str, before: &str, after: &str) -> (Value, Option<i32>) {
+    let files = [providers, before, after].map(written);
+    let [providers, before, after] = files.each_ref().map(|file| file.path().display().to_string());
+    let output = Command::new(env!("CARGO_BIN_EXE_berth"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["claims", "check", &after, "--platform", DEFINITIONS, "--platform", &providers])
+        .args(["--previous", &before, "--output", "json"])
+        .output()
+        .unwrap();
+    (json_of(&output)["claims"].clone(), output.status.code())
+}
+
+const TWO_PROVIDERS: &str = r#"
+apiVersion: claims.berth.sh/v1alpha1
+kind: ClaimProvider
+metadata: {name: near}
+spec:
+  type: scaleway
+  region: fr-par-1
+  project: p
+  credentialsSecretRef: {name: key}
+  sizes:
+  - {service: PostgreSQL, size: small, plan: DB-DEV-S, storageGB: 20, pricePerMonth: "20", pricePerGB: "0.10"}
+  - {service: PostgreSQL, size: medium, plan: DB-DEV-M, storageGB: 20, pricePerMonth: "90", pricePerGB: "0.10"}
+  - {service: VirtualMachine, size: small, plan: DEV1-S, pricePerMonth: "10"}
+  - {service: VirtualMachine, size: medium, plan: DEV1-M, pricePerMonth: "20"}
+  postgresql: {allowedCIDRs: [192.0.2.1/32]}
+  virtualMachine: {images: {debian-13: debian_trixie}}
+  monthlyBudget: "120"
+---
+apiVersion: claims.berth.sh/v1alpha1
+kind: ClaimProvider
+metadata: {name: far}
+spec:
+  type: ovh
+  region: GRA
+  project: p
+  credentialsSecretRef: {name: key}
+  sizes:
+  - {service: PostgreSQL, size: small, plan: essential.db1-4, pricePerMonth: "1"}
+  - {service: PostgreSQL, size: medium, plan: essential.db1-7, storageGB: 80, pricePerMonth: "30"}
+  postgresql: {allowedCIDRs: [192.0.2.1/32]}
+"#;
+
+fn database(name: &str, size: &str, storage: u32) -> String {
+    format!(
+        "---\napiVersion: platform.example.org/v1alpha1\nkind: PostgreSQLInstance\nmetadata:\n  \
+         name: {name}\nspec:\n  parameters: {{size: {size}, storageGB: {storage}}}\n"
+    )
+}
+
+#[test]
+fn a_claim_grows_where_it_is_and_within_the_budget() {
+    let before = database("orders", "small", 20) + &database("carts", "small", 20);
+    // What OVH would refuse over and over is no choice, though it is cheaper.
+    let (claims, status) = updated(TWO_PROVIDERS, &before, &before);
+    assert_eq!((claims[0]["provider"].as_str(), status), (Some("near"), Some(0)), "{claims}");
+    let why = claims[0]["otherProviders"]["far"].as_str().unwrap();
+    assert_eq!(why, "the choice was made before");
+    let (claims, _) = updated(TWO_PROVIDERS, "", &before);
+    let why = claims[0]["otherProviders"]["far"].as_str().unwrap();
+    assert!(why.starts_with("its size small has no storageGB"), "{why}");
+
+    // The medium one would be cheaper elsewhere, but what is there does not move.
+    let after = database("orders", "medium", 30) + &database("carts", "small", 20);
+    let (claims, status) = updated(TWO_PROVIDERS, &before, &after);
+    assert_eq!(status, Some(0), "{claims}");
+    let found = json!([claims[0]["provider"], claims[0]["plan"], claims[0]["pricePerMonth"]]);
+    assert_eq!(found, json!(["near", "DB-DEV-M", 91.0]));
+
+    let after = database("orders", "medium", 20) + &database("carts", "small", 121);
+    let (claims, status) = updated(TWO_PROVIDERS, &before, &after);
+    assert_eq!((status, claims[0]["problems"].as_array().unwrap().len()), (Some(2), 0));
+    assert_eq!(claims[1]["problems"][0]["line"], 14);
+    assert_eq!(
+        claims[1]["problems"][0]["problem"],
+        "spec.parameters: size small with 121 GB is not given, it stays size small with 20 GB for \
+         20.00 a month: near: 30.10 a month is 0.10 over its budget: 90.00 of 120.00 are used: take \
+         the change back, or have the platform team raise monthlyBudget of ClaimProvider near"
+    );
+}
+
+#[test]
+fn a_larger_machine_is_another_machine() {
+    let machine = |size: &str| {
+        format!(
+            "apiVersion: platform.example.org/v1alpha1\nkind: VirtualMachine\nmetadata:\n  name: \
+             runner\nspec:\n  parameters:\n    size: {size}\n"
+        )
+    };
+    let (claims, status) = updated(TWO_PROVIDERS, &machine("small"), &machine("medium"));
+    assert_eq!(status, Some(2));
+    let problem = json!([claims[0]["problems"][0]["line"], claims[0]["problems"][0]["problem"]]);
+    let said = "spec.parameters.size: small becomes medium: it is immutable, so that this would take \
+                another claim (a replacement, which moves no data)";
+    assert_eq!(problem, json!([7, said]));
+    assert_eq!(claims[0]["problems"].as_array().unwrap().len(), 1);
+}

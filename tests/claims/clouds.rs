@@ -1,6 +1,7 @@
 //! Sizes, prices and troubles of four providers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_cloud_fakes::{Call, Fault, ovh, scaleway};
 use serde_json::{Value, json};
@@ -127,7 +128,7 @@ async fn three_sizes_come_and_go_on_four_providers() {
     };
     tokio::select! {
         () = work => {}
-        () = operator::operate(&world), if has_operator => {}
+        () = operator::operate(world.plane.client()), if has_operator => {}
     }
     everything_was_made_once_and_is_gone(&world);
 }
@@ -252,6 +253,66 @@ async fn until_plans(world: &World, provider: &str, wanted: &[&str]) {
     berth_controlplane::until("it is changed", crate::world::LIMIT, || async {
         let plans = plans_at(world, provider);
         if plans == wanted { Ok(()) } else { Err(plans.join(", ")) }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_at_scaleway_in_a_private_network_is_never_open_to_everybody() {
+    let test = "a_database_at_scaleway_in_a_private_network_is_never_open_to_everybody";
+    let Some(mut world) = World::new(test).await else { return };
+    two_more(&world, 48, 61).await;
+    let network = "6170692e-7363-616c-6577-61792e636f6d";
+    let spec = json!({
+        "type": "scaleway", "region": "fr-par-1", "project": PROJECT,
+        "credentialsSecretRef": { "name": "scaleway" },
+        "sizes": sizes("PostgreSQL", ["DB-DEV-S", "DB-DEV-M", "DB-GP-XS"], 61),
+        "postgresql": { "privateNetwork": network },
+    });
+    world.apply_provider("inside", &spec).await;
+    world.scaleway.world(|it| it.delay = Duration::from_secs(60));
+    world.start(Arc::new(()));
+    let claim = |provider: &str| {
+        json!({
+            "providerSelector": { "matchLabels": { "name": provider } },
+            "writeConnectionSecretToRef": { "name": provider },
+        })
+    };
+    for provider in ["inside", "par"] {
+        world.claim(DATABASE, provider, claim(provider)).await;
+    }
+    for provider in ["inside", "par"] {
+        world.until_ready(DATABASE, provider).await;
+    }
+    assert_eq!(world.secret("inside").await["host"], "10.0.0.1");
+    assert_eq!(world.secret("par").await["host"], "198.51.100.7");
+    world.scaleway.world(|it| {
+        for one in it.databases.values() {
+            assert_eq!(one.open_since, None, "{}", one.name);
+            match &one.private_network {
+                Some(there) => {
+                    assert_eq!((there.as_str(), one.is_public), (network, false));
+                    assert_eq!(one.was_open, Duration::ZERO);
+                }
+                // It is as soon as it serves, and closed at the next look.
+                None => assert!(one.was_open > Duration::ZERO),
+            }
+        }
+    });
+    // Whoever gives it a public address: it is taken away again.
+    world.scaleway.world(|it| {
+        let inside = it.databases.values_mut().find(|one| one.private_network.is_some());
+        inside.unwrap().is_public = true;
+    });
+    let larger = json!({ "spec": { "parameters": { "size": "medium" } } });
+    world.patch(DATABASE, "inside", larger).await;
+    berth_controlplane::until("it is hidden and grows", crate::world::LIMIT, || async {
+        let (is_public, node_type) = world.scaleway.world(|it| {
+            let one = it.databases.values().find(|one| one.private_network.is_some()).unwrap();
+            (one.is_public, one.node_type.clone())
+        });
+        if !is_public && node_type == "DB-DEV-M" { Ok(()) } else { Err(node_type) }
     })
     .await
     .unwrap();

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use berth_cloud_fakes::Fault;
 use berth_controlplane::until;
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::clouds::{DATABASE, MACHINE, done, plans_at, two_more};
+use crate::operator;
 use crate::world::{LIMIT, Stopper, TEAM, World};
 
 /// On the way to a database that is ready.
@@ -253,24 +255,112 @@ async fn a_create_whose_answer_is_lost_is_found_again_and_a_claim_deleted_meanwh
     }
 }
 
+/// Kinds come and go: each write about one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_while_a_kind_is_installed_leaves_it_installed() {
-    let test = "a_kill_while_a_kind_is_installed_leaves_it_installed";
+async fn a_kill_while_a_kind_is_installed_or_removed_leaves_it_so() {
+    let test = "a_kill_while_a_kind_is_installed_or_removed_leaves_it_so";
     let Some(mut world) = World::new(test).await else { return };
-    for when in ["before", "after"] {
-        let stopper = Stopper::at(when, "InstallDefinition");
-        world.start(Arc::<Stopper>::clone(&stopper));
-        stopper.reached().await;
-        world.kill().await;
-        world.start(Arc::new(()));
-        for kind in [DATABASE, MACHINE] {
-            let spec = json!({ "parameters": { "size": "small" }, "deletionPolicy": "Delete" });
-            world.claim(kind, when, spec).await;
-            world.until_ready(kind, when).await;
-            world.delete(kind, when).await;
-            world.until_gone(kind, when).await;
+    let remove = ["delete", "claimdefinitions", "--all", "--wait=false"];
+    for write in ["HoldDefinition", "InstallDefinition", "RemoveDefinition", "ReleaseDefinition"] {
+        for when in ["before", "after"] {
+            world.define().await;
+            let stopper = Stopper::at(when, write);
+            world.start(Arc::<Stopper>::clone(&stopper));
+            if ["RemoveDefinition", "ReleaseDefinition"].contains(&write) {
+                world.until_defined().await;
+                world.plane.kubectl(&remove).await.unwrap();
+                stopper.reached().await;
+            } else {
+                stopper.reached().await;
+                world.kill().await;
+                world.start(Arc::new(()));
+                world.until_defined().await;
+                world.plane.kubectl(&remove).await.unwrap();
+            }
+            world.kill().await;
+            world.start(Arc::new(()));
+            world.until_undefined().await;
+            world.kill().await;
         }
-        world.kill().await;
     }
-    assert!(world.at_exoscale().is_empty());
+    // After all that they are as good as new.
+    world.define().await;
+    world.start(Arc::new(()));
+    for kind in [DATABASE, MACHINE] {
+        world.claim(kind, "last", json!({ "parameters": { "size": "small" } })).await;
+    }
+    for kind in [DATABASE, MACHINE] {
+        world.until_ready(kind, "last").await;
+    }
+}
+
+/// On this cluster what is external is a Cluster of CloudNativePG.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_around_each_write_of_a_database_on_this_cluster_doubles_and_loses_nothing() {
+    let test = "a_kill_around_each_write_of_a_database_on_this_cluster_doubles_and_loses_nothing";
+    let Some(mut world) = World::new(test).await else { return };
+    if !operator::install(&world).await {
+        return;
+    }
+    let size = |size: &str, cpu: &str| {
+        json!({ "service": "PostgreSQL", "size": size, "cpu": cpu, "memory": "1Gi",
+                "storageGB": 20 })
+    };
+    let sizes = [size("small", "500m"), size("medium", "1")];
+    world.apply_provider("here", &json!({ "type": "kubernetes", "sizes": sizes })).await;
+    // The operator works on, whoever of ours is killed.
+    let plane = world.plane.client();
+    let operator = tokio::spawn(async move { operator::operate(plane).await });
+    let writes = ["CreateExternal", "WriteConnectionSecret", "UpdateExternal", "RotatePassword"];
+    for write in writes.into_iter().chain(["DeleteExternal"]) {
+        for when in ["before", "after"] {
+            let name = format!("{when}-{}", write.to_lowercase());
+            let stopper = Stopper::at(when, write);
+            world.start(Arc::<Stopper>::clone(&stopper));
+            let spec = json!({
+                "providerSelector": { "matchLabels": { "name": "here" } },
+                "writeConnectionSecretToRef": { "name": name }, "deletionPolicy": "Delete",
+            });
+            world.claim(DATABASE, &name, spec).await;
+            if !["CreateExternal", "WriteConnectionSecret"].contains(&write) {
+                world.until_ready(DATABASE, &name).await;
+                let change = json!({
+                    "metadata": { "annotations": { "claims.berth.sh/rotate-password": "1" } },
+                    "spec": { "parameters": { "size": "medium" } },
+                });
+                match write {
+                    "DeleteExternal" => world.delete(DATABASE, &name).await,
+                    _ => world.patch(DATABASE, &name, change).await,
+                }
+            }
+            stopper.reached().await;
+            world.kill().await;
+            world.start(Arc::new(()));
+            let clusters = operator::clusters(&world);
+            if write != "DeleteExternal" {
+                until(&format!("{name} is as it should be"), LIMIT, || async {
+                    let claim = world.until_ready(DATABASE, &name).await;
+                    let all = clusters.list(&ListParams::default()).await;
+                    let all = all.map_err(|error| error.to_string())?.items;
+                    let [cluster] = &all[..] else { return Err(format!("{} Clusters", all.len())) };
+                    let cpu = &cluster.data["spec"]["resources"]["requests"]["cpu"];
+                    let made = format!("{}-app", cluster.metadata.name.clone().unwrap_or_default());
+                    let same = world.secret(&made).await["password"]
+                        == world.secret(&name).await["password"];
+                    let is_changed = claim.data["spec"]["parameters"]["size"] != "medium"
+                        || (cpu == "1" && claim.data["status"]["rotated"] == "1");
+                    if same && is_changed { Ok(()) } else { Err(claim.data["status"].to_string()) }
+                })
+                .await
+                .unwrap();
+                world.delete(DATABASE, &name).await;
+            }
+            world.until_gone(DATABASE, &name).await;
+            world.kill().await;
+            let left = clusters.list(&ListParams::default()).await.unwrap().items.len();
+            assert_eq!(left, 0, "{name}: nothing is left");
+        }
+    }
+    operator.abort();
+    assert!(world.passwords().await.iter().all(|(namespace, _)| namespace == TEAM));
 }

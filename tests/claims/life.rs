@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::PostParams;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use crate::world::{TEAM, World, exoscale_key, message};
+use crate::world::{TEAM, World, conditions, exoscale_key, message};
 
 const DATABASE: &str = "PostgreSQLInstance";
 const MACHINE: &str = "VirtualMachine";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn claims_live_as_their_makers_say() {
-    let Some(mut world) = World::new("claims_live_as_their_makers_say").await else { return };
+    let Some(world) = World::new("claims_live_as_their_makers_say").await else { return };
+    let mut world = world.with_prism().await;
     world.provider("zrh", "61.00", &json!({})).await;
     world.start(Arc::new(()));
     a_database_has_a_secret_and_the_cheaper_provider(&world).await;
@@ -22,10 +25,12 @@ async fn claims_live_as_their_makers_say() {
     it_outlives_its_claim_unless_the_claim_says_otherwise(&world).await;
     a_machine_comes_and_goes(&world).await;
     what_cannot_be_served_says_why(&world).await;
+    of_two_that_grow_at_once_one_takes_what_is_left_of_the_budget(&world).await;
     a_foreign_secret_is_never_touched(&world).await;
     a_provider_that_is_down_is_passed_over(&world).await;
     a_definition_stays_while_claims_live(&world).await;
     figures_are_told(&world).await;
+    world.assert_no_violation();
 }
 
 async fn a_database_has_a_secret_and_the_cheaper_provider(world: &World) {
@@ -52,6 +57,10 @@ async fn a_database_has_a_secret_and_the_cheaper_provider(world: &World) {
         ["ca.crt", "database", "endpoint", "host", "password", "port", "uri", "username"]
     );
     assert_eq!(secret["password"], database.users["avnadmin"]);
+    let told = events(world, "orders").await;
+    for event in ["Normal ProviderChosen", "Normal Available"] {
+        assert!(told.iter().any(|told| told == event), "{event}: {told:?}");
+    }
     let written = world.secrets(TEAM).get("orders-db").await.unwrap();
     assert_eq!(written.metadata.labels.unwrap()["backstage.io/kubernetes-id"], "orders");
 }
@@ -152,6 +161,12 @@ async fn a_machine_comes_and_goes(world: &World) {
     assert_eq!(machines()[0].labels["berth.sh/claim"], name);
     assert_eq!(world.creates("create-instance"), 1);
     assert_eq!(world.secret("runner").await["name"], name);
+    // It stays what it is; the API server says so.
+    let larger = json!({ "spec": { "parameters": { "size": "medium" } } });
+    let params = PatchParams::default();
+    let answer = world.claims(MACHINE).patch("runner", &params, &Patch::Merge(larger)).await;
+    let refusal = answer.unwrap_err().to_string();
+    assert!(refusal.contains("size is immutable: make another claim"), "{refusal}");
     world.delete(MACHINE, "runner").await;
     world.until_gone(MACHINE, "runner").await;
     let left = machines().into_iter().filter(|one| one.state == "running").count();
@@ -168,8 +183,93 @@ async fn what_cannot_be_served_says_why(world: &World) {
         "no ClaimProvider serves it: gva: its label tier is \"managed\", not \"free\"; zrh: its \
          label tier is \"managed\", not \"free\""
     );
+    let told = events(world, "nowhere").await;
+    assert!(told.contains(&"Warning ReconcileError".to_owned()), "{told:?}");
     world.delete(DATABASE, "nowhere").await;
     world.until_gone(DATABASE, "nowhere").await;
+}
+
+async fn of_two_that_grow_at_once_one_takes_what_is_left_of_the_budget(world: &World) {
+    let budget = |amount: &str| json!({ "monthlyBudget": amount });
+    world.provider("gva", "52.00", &budget("156")).await;
+    let spec = json!({
+        "providerSelector": { "matchLabels": { "name": "gva" } }, "deletionPolicy": "Delete",
+    });
+    for name in ["one", "two"] {
+        world.claim(DATABASE, name, spec.clone()).await;
+    }
+    for name in ["one", "two"] {
+        world.until_ready(DATABASE, name).await;
+    }
+    let told = world.metrics.encode().unwrap();
+    for line in [
+        "berth_claims{kind=\"PostgreSQLInstance\",state=\"ready\"} 2",
+        "berth_claims_price_per_month{namespace=\"team-a\",provider=\"gva\"} 104.0",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}: {told}");
+    }
+    let larger = || json!({ "spec": { "parameters": { "size": "medium" } } });
+    let before = world.fake.calls("update-dbaas-service-pg").len();
+    let grow = ["one", "two"].map(|name| world.patch(DATABASE, name, larger()));
+    futures::future::join_all(grow).await;
+    let said = |claim: &DynamicObject| (conditions(claim), claim.data["status"]["size"].clone());
+    let given = ("Synced=True ReconcileSuccess, Ready=True Available".to_owned(), json!("medium"));
+    let held = ("Synced=False ReconcileError, Ready=True Available".to_owned(), json!("small"));
+    let waits = berth_controlplane::until("one grows", crate::world::LIMIT, || async {
+        let claims = [world.databases().get("one").await, world.databases().get("two").await];
+        let [one, two] = claims.map(|claim| claim.map_err(|error| error.to_string()));
+        let (one, two) = (one?, two?);
+        match (said(&one), said(&two)) {
+            (first, second) if first == given && second == held => Ok(two),
+            (first, second) if first == held && second == given => Ok(one),
+            both => Err(format!("{both:?}")),
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        message(&waits),
+        "size medium with 20 GB is not given, it stays size small with 20 GB for 52.00 a month: \
+         gva: 104.00 a month is 52.00 over its budget: 104.00 of 156.00 are used: take the change \
+         back, or have the platform team raise monthlyBudget of ClaimProvider gva"
+    );
+    assert_eq!(plans(world), ["business-8", "startup-4"]);
+    assert_eq!(world.fake.calls("update-dbaas-service-pg").len(), before + 1, "one was asked for");
+    world.provider("gva", "52.00", &budget("208")).await;
+    for name in ["one", "two"] {
+        let claim = world.until_ready(DATABASE, name).await;
+        assert_eq!(claim.data["status"]["pricePerMonth"], "104.00");
+    }
+    berth_controlplane::until("both have grown", crate::world::LIMIT, || async {
+        let plans = plans(world);
+        if plans == ["business-8"; 2] { Ok(()) } else { Err(plans.join(", ")) }
+    })
+    .await
+    .unwrap();
+    for name in ["one", "two"] {
+        world.delete(DATABASE, name).await;
+        world.until_gone(DATABASE, name).await;
+    }
+    world.provider("gva", "52.00", &json!({})).await;
+}
+
+fn plans(world: &World) -> Vec<String> {
+    let mut plans: Vec<String> =
+        world.fake.world(|it| it.databases.values().map(|one| one.plan.clone()).collect());
+    plans.sort_unstable();
+    plans
+}
+
+/// The events of a claim: type and reason.
+async fn events(world: &World, name: &str) -> Vec<String> {
+    let events: Api<Event> = Api::namespaced(world.plane.client(), TEAM);
+    let all = events.list(&ListParams::default()).await.unwrap().items;
+    let of_it = all
+        .into_iter()
+        .filter(|one| one.regarding.as_ref().and_then(|about| about.name.as_deref()) == Some(name));
+    let said = of_it
+        .map(|one| format!("{} {}", one.type_.unwrap_or_default(), one.reason.unwrap_or_default()));
+    said.collect()
 }
 
 async fn a_foreign_secret_is_never_touched(world: &World) {

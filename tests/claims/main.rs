@@ -14,6 +14,8 @@ mod crashes;
 mod independent;
 mod life;
 mod operator;
+#[path = "../shared/prism.rs"]
+mod prism;
 #[path = "../shared/python.rs"]
 mod python;
 mod world;

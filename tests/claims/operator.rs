@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -30,13 +30,18 @@ pub(crate) async fn install(world: &World) -> bool {
 }
 
 pub(crate) fn clusters(world: &World) -> Api<DynamicObject> {
+    clusters_of(world.plane.client())
+}
+
+fn clusters_of(client: Client) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("postgresql.cnpg.io", "v1", "Cluster");
-    Api::namespaced_with(world.plane.client(), TEAM, &ApiResource::from_gvk(&kind))
+    Api::namespaced_with(client, TEAM, &ApiResource::from_gvk(&kind))
 }
 
 /// Makes every Cluster healthy, for ever.
-pub(crate) async fn operate(world: &World) {
-    let (clusters, secrets) = (clusters(world), world.secrets(TEAM));
+pub(crate) async fn operate(client: Client) {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), TEAM);
+    let clusters = clusters_of(client);
     loop {
         let all = clusters.list(&ListParams::default()).await.unwrap().items;
         for cluster in all.iter().filter(|one| one.data["status"]["phase"].is_null()) {

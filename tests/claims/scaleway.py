@@ -8,7 +8,13 @@ sys.path.pop(0)
 from scaleway import Client, ScalewayException
 from scaleway.instance.v1 import InstanceV1API, ServerAction, VolumeServerTemplate
 from scaleway.instance.v1.custom_api import InstanceUtilsV1API
-from scaleway.rdb.v1 import ACLRuleRequest, RdbV1API
+from scaleway.rdb.v1 import (
+    ACLRuleRequest,
+    EndpointSpec,
+    EndpointSpecPrivateNetwork,
+    EndpointSpecPrivateNetworkIpamConfig,
+    RdbV1API,
+)
 
 endpoint, secret, project = sys.argv[1:]
 
@@ -57,12 +63,42 @@ assert (found.node_type, found.volume.size) == ("DB-DEV-M", 20_000_000_000)
 rdb.update_user(instance_id=made.id, name="somebody", password="An0ther-one")
 rdb.create_user(instance_id=made.id, name="admin", password="Passw0rd-", is_admin=True)
 assert rdb.get_instance_certificate(instance_id=made.id).content
+try:
+    six = ACLRuleRequest(ip="2001:db8::/32", description="six")
+    rdb.set_instance_acl_rules(instance_id=made.id, rules=[six])
+    raise AssertionError("rules are of IPv4")
+except ScalewayException as error:
+    assert error.status_code == 400, error
 rdb.delete_instance(instance_id=made.id)
 try:
     rdb.get_instance(instance_id=made.id)
     raise AssertionError("it is gone")
 except ScalewayException as error:
     assert error.status_code == 404, error
+
+network = EndpointSpecPrivateNetwork(
+    private_network_id="6170692e-7363-616c-6577-61792e636f6d",
+    ipam_config=EndpointSpecPrivateNetworkIpamConfig(),
+)
+inside = rdb.create_instance(
+    engine="PostgreSQL-17",
+    user_name="somebody",
+    password="Passw0rd-",
+    node_type="DB-DEV-S",
+    name="inside",
+    is_ha_cluster=False,
+    disable_backup=False,
+    backup_same_region=False,
+    volume_type="sbs_5k",
+    volume_size=10_000_000_000,
+    init_endpoints=[EndpointSpec(private_network=network)],
+)
+(only,) = inside.endpoints
+assert only.private_network.private_network_id == network.private_network_id, only
+assert only.load_balancer is None, "it has no public address"
+rdb.delete_endpoint(endpoint_id=only.id)
+assert rdb.get_instance(instance_id=inside.id).endpoints == []
+rdb.delete_instance(instance_id=inside.id)
 
 instance = InstanceV1API(client(secret))
 server = instance._create_server(

@@ -28,6 +28,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::prism::Prism;
+
 /// Nothing that a test waits for may take longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 /// Where claims are made.
@@ -43,6 +45,8 @@ pub(crate) struct World {
     pub(crate) ovh: ovh::Fake,
     pub(crate) scaleway: scaleway::Fake,
     pub(crate) metrics: Arc<Metrics>,
+    /// Before the fake of Exoscale, in tests that want it.
+    prism: Option<Prism>,
     clock: Clock,
     cache: Cache,
     running: Option<JoinHandle<()>>,
@@ -93,6 +97,7 @@ impl World {
             ovh: ovh::Fake::start(PROJECT, Arc::clone(&now)).await.unwrap(),
             scaleway: scaleway::Fake::start(PROJECT, now).await.unwrap(),
             metrics: Arc::new(Metrics::new()),
+            prism: None,
             clock,
             cache: Cache::of(cluster.snapshot()),
             running: None,
@@ -106,13 +111,54 @@ impl World {
         world.plane.kubectl(&wait).await.unwrap();
         world.plane.create_namespace(TEAM).await.unwrap();
         world.plane.create_namespace("berth-system").await.unwrap();
-        let definitions =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/options/claims/definitions.yaml");
-        world.plane.kubectl(&["apply", "-f", definitions]).await.unwrap();
+        world.define().await;
         let (key, secret) = world.fake.key();
         world.key("exoscale", &exoscale_key(key, secret)).await;
         world.provider("gva", "52.00", &json!({})).await;
         Some(world)
+    }
+
+    /// Makes the definitions that are shipped.
+    pub(crate) async fn define(&self) {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/options/claims/definitions.yaml");
+        self.plane.kubectl(&["apply", "-f", file]).await.unwrap();
+    }
+
+    /// Waits until both kinds are there.
+    pub(crate) async fn until_defined(&self) {
+        let path = "jsonpath={.items[*].status.conditions[0].reason}";
+        let get = ["get", "claimdefinitions", "-o", path];
+        until("the kinds are there", LIMIT, || async {
+            let said = self.plane.kubectl(&get).await.map_err(|error| error.to_string())?;
+            if said == "Established Established" { Ok(()) } else { Err(said) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until definitions and kinds are gone.
+    pub(crate) async fn until_undefined(&self) {
+        until("the kinds are gone", LIMIT, || async {
+            let names = self.plane.kubectl(&["get", "claimdefinitions,crds", "-o", "name"]).await;
+            let names = names.map_err(|error| error.to_string())?;
+            let left = names.contains("claimdefinition.") || names.contains("platform.example.org");
+            if left { Err(names) } else { Ok(()) }
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Has Prism hold every call at Exoscale against the API's description, where it can be had.
+    pub(crate) async fn with_prism(mut self) -> Self {
+        self.prism = Prism::before(&self.fake.origin()).await;
+        self
+    }
+
+    /// Fails if a call at Exoscale was not as described.
+    pub(crate) fn assert_no_violation(&self) {
+        if let Some(prism) = &self.prism {
+            prism.assert_no_violation();
+        }
     }
 
     /// Makes the Secret with a cloud's key.
@@ -177,7 +223,10 @@ impl World {
             settings: Settings {
                 namespace: "berth-system".to_owned(),
                 endpoints: Endpoints {
-                    exoscale: self.fake.endpoint(),
+                    exoscale: self
+                        .prism
+                        .as_ref()
+                        .map_or_else(|| self.fake.endpoint(), Prism::endpoint),
                     ovh: self.ovh.endpoint(),
                     scaleway: self.scaleway.endpoint(),
                 },

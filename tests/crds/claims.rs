@@ -136,10 +136,22 @@ pub(super) fn of_providers() -> Vec<Case> {
                 (size(json!({ "pricePerMonth": "free" })), "spec.sizes[0].pricePerMonth"),
                 (size(json!({ "pricePerMonth": null })), "each size needs pricePerMonth"),
                 (size(json!({ "plan": null })), "each size needs a plan"),
+                (size(json!({ "pricePerGB": "much" })), "spec.sizes[0].pricePerGB"),
                 (
                     size(json!({ "service": "VirtualMachine" })),
                     "virtualMachine (with images) is required",
                 ),
+            ],
+        ),
+        case(
+            "spec.postgresql",
+            [json!({ "allowedCIDRs": ["192.0.2.1/32"] })],
+            [
+                (
+                    json!({ "privateNetwork": "6170692e-7363-616c-6577-61792e636f6d" }),
+                    "privateNetwork is for type scaleway",
+                ),
+                (json!({ "privateNetwork": "https://example.org" }), "privateNetwork"),
             ],
         ),
         case(
@@ -244,6 +256,19 @@ pub(super) async fn shipped_kinds_keep_their_bounds(plane: &ControlPlane) -> Res
     }
     let grown = json!({ "spec": { "parameters": { "storageGB": 40, "size": "medium" } } });
     claims.patch("minimal", &PatchParams::default(), &Patch::Merge(&grown)).await?;
+    let kind = GroupVersionKind::gvk("platform.example.org", "v1alpha1", "VirtualMachine");
+    let machines: Api<DynamicObject> =
+        Api::namespaced_with(plane.client(), "default", &ApiResource::from_gvk(&kind));
+    let machine = object(json!({
+        "apiVersion": "platform.example.org/v1alpha1", "kind": "VirtualMachine",
+        "metadata": { "name": "runner" }, "spec": { "parameters": { "size": "small" } },
+    }))?;
+    until_ok("a machine is taken", std::time::Duration::from_secs(30), || {
+        machines.create(&params, &machine)
+    })
+    .await?;
+    let larger = json!({ "spec": { "parameters": { "size": "medium" } } });
+    refused(&machines, "runner", &larger, "size is immutable: make another claim").await?;
     let categories = "jsonpath={.status.acceptedNames.categories}";
     let name = "postgresqlinstances.platform.example.org";
     assert_eq!(plane.kubectl(&["get", "crd", name, "-o", categories]).await?, "[\"claim\"]");

@@ -15,6 +15,7 @@ mod fake;
 mod independent;
 mod memory;
 mod plane;
+#[path = "../shared/prism.rs"]
 mod prism;
 mod provider;
 #[path = "../shared/python.rs"]
