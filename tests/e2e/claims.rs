@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use berth::claims::demand::{self, CLUSTER_LABEL};
+use berth::decisions::{Lines, files};
 use berth_controlplane::until;
+use berth_solver::decisions::{Answer, Decision, Replay};
+use berth_solver::model::{Plan, Pod as ModelPod, PodKey, Snapshot};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
@@ -181,6 +185,9 @@ async fn a_database_to_come_has_its_node_before_its_pod_and_none_where_there_is_
     assert_eq!(shop.operate("second").await, node);
     shop.until_ready("second").await;
     assert_eq!(world.instances().await.unwrap().len(), machines);
+    let names =
+        [shop.status("first", "externalName").await, shop.status("second", "externalName").await];
+    the_log_says_what_was_decided_of_them(&world, &names);
     let secrets: Api<Secret> = Api::namespaced(world.plane.client(), TEAM);
     let data = secrets.get("second").await.unwrap().data.unwrap();
     let host = String::from_utf8(data["host"].0.clone()).unwrap();
@@ -188,6 +195,55 @@ async fn a_database_to_come_has_its_node_before_its_pod_and_none_where_there_is_
     let priced = world.metrics("berth_claims_price_per_month").await;
     assert!(priced.contains("namespace=\"team-a\",provider=\"in-cluster\""), "{priced}");
     the_example_of_a_platform_works(&shop).await;
+}
+
+/// Provisions as they were logged, with the snapshot that each was decided on.
+fn provisions(world: &World) -> Vec<(Snapshot, Decision, Plan)> {
+    let mut found = Vec::new();
+    for file in files(&world.daemon.decisions()).unwrap() {
+        let mut cluster = Replay::default();
+        for line in Lines::open(&file, |file| file).unwrap() {
+            let mut line = line.unwrap();
+            let snapshot = cluster.advance(&mut line).unwrap();
+            if let Answer::Plan(Some(plan)) = &line.decision.answer {
+                let plan = Plan::clone(plan);
+                found.push((snapshot, line.decision, plan));
+            }
+        }
+    }
+    found
+}
+
+/// The pods of a database that wait for a place.
+fn waiting<'a>(snapshot: &'a Snapshot, database: &str) -> Vec<&'a ModelPod> {
+    let is_of_it =
+        |pod: &&ModelPod| pod.shape.labels.get(CLUSTER_LABEL).is_some_and(|it| &**it == database);
+    snapshot.unbound.values().map(|pod| &**pod).filter(is_of_it).collect()
+}
+
+/// The first database to come has a node launched for it, from a snapshot in which its pod is known
+/// by its claim alone; from that same snapshot one more of its kind adds none. And none was added.
+fn the_log_says_what_was_decided_of_them(world: &World, [first, second]: &[String; 2]) {
+    let decided = provisions(world);
+    let launching = decided.iter().find(|(_, _, plan)| !plan.launches.is_empty());
+    let (snapshot, decision, plan) = launching.expect("a node was launched");
+    let pods = waiting(snapshot, first);
+    assert_eq!(pods.len(), 1);
+    assert!(pods[0].uid.starts_with("claim/"), "{}: it is not there yet", pods[0].uid);
+    let places: Vec<&str> = plan.placements.iter().map(|place| &*place.uid).collect();
+    assert_eq!((plan.launches.len(), places), (1, vec![&*pods[0].uid]));
+    let one_more = ModelPod {
+        key: PodKey { name: "one-more".into(), ..pods[0].key.clone() },
+        uid: "claim/one-more/1".into(),
+        ..pods[0].clone()
+    };
+    let both = decision.again(&demand::with(snapshot, &[one_more]));
+    let Answer::Plan(Some(both)) = both else { panic!("{both:?}") };
+    assert_eq!((both.launches.len(), both.placements.len()), (1, 2), "{both:?}");
+    assert_eq!(both.price, plan.price);
+    for (snapshot, _, plan) in &decided {
+        assert!(waiting(snapshot, second).is_empty() || plan.launches.is_empty(), "{plan:?}");
+    }
 }
 
 /// `kubectl apply -f deploy/examples/platform/`: the database is cheaper in the cluster; the machine
