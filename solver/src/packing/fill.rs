@@ -61,8 +61,8 @@ pub fn fill(
         usable.partition(|index| is_heavy(&waiting[*index]));
     let (mut heavy, mut light) = (heavy.as_slice(), light.as_slice());
     loop {
-        heavy = filling.from_next(heavy);
-        light = filling.from_next(light);
+        heavy = filling.left_of(heavy);
+        light = filling.left_of(light);
         let free = &filling.load.free;
         let more_cpu_left = share(free[0], data.room[0]) >= share(free[1], data.room[1]);
         let next = match (heavy.first(), light.first()) {
@@ -96,8 +96,8 @@ struct Filling<'w, 'a> {
 }
 
 impl Filling<'_, '_> {
-    /// From the first on that fits; what does not fit now never will.
-    fn from_next<'l>(&self, list: &'l [usize]) -> &'l [usize] {
+    /// What is left of a list, from the first on that fits; what does not fit now never will.
+    fn left_of<'l>(&self, list: &'l [usize]) -> &'l [usize] {
         let skipped = list.iter().take_while(|index| !self.fits(**index)).count();
         &list[skipped..]
     }
