@@ -18,6 +18,5 @@ mod consolidation;
 mod http;
 mod observer;
 mod questions;
-mod thousand;
 mod workload;
 mod world;
