@@ -28,9 +28,9 @@ pub fn run<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Lowers the priority of the calling thread: on Linux it is threads that have one, elsewhere
-/// whole processes.
-fn give_way() {
+/// Lowers the priority of the calling thread for good, on Linux: there it is threads that have one,
+/// elsewhere whole processes.
+pub fn give_way() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};

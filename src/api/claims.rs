@@ -232,6 +232,18 @@ pub struct ClaimProviderSpec {
     pub adoptable: Vec<Adoptable>,
 }
 
+impl ClaimProviderSpec {
+    /// What it calls a size of a service.
+    pub fn mapping(&self, service: &str, size: &str) -> Option<&SizeMapping> {
+        self.sizes.iter().find(|one| one.service == service && one.size == size)
+    }
+
+    /// The Private Network that its databases are in.
+    pub fn private_network(&self) -> Option<&str> {
+        self.postgresql.as_ref()?.private_network.as_deref()
+    }
+}
+
 /// A Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

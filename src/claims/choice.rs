@@ -208,8 +208,7 @@ fn mapping<'a>(
     service: Service,
     candidate: &'a Candidate,
 ) -> Result<&'a SizeMapping, Reason> {
-    let fits = |one: &&SizeMapping| one.service == service.as_str() && one.size == claim.size;
-    let found = candidate.spec.sizes.iter().find(fits);
+    let found = candidate.spec.mapping(service.as_str(), &claim.size);
     found.ok_or_else(|| Reason::Size { service, size: claim.size.clone() })
 }
 

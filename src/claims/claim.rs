@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::definition::Definition;
+use super::money::Monthly;
 use crate::api::ClaimStatus;
 
 /// The annotation that stops Berth from doing anything about a claim, and Crossplane's, which
@@ -50,6 +51,13 @@ pub struct Claim {
     pub adopt: Option<String>,
     /// What became of it so far.
     pub status: ClaimStatus,
+}
+
+impl ClaimStatus {
+    /// What was said that it costs.
+    pub fn price(&self) -> Option<Monthly> {
+        self.price_per_month.as_ref()?.parse().ok()
+    }
 }
 
 impl Claim {
@@ -104,6 +112,11 @@ impl Claim {
             given.parameters.insert(STORAGE.to_owned(), storage.into());
         }
         (given != *self).then_some(given)
+    }
+
+    /// Whether it asks for something that it has not been given: a provider, or more.
+    pub fn is_asking(&self) -> bool {
+        self.status.provider.is_none() || self.as_given().is_some()
     }
 
     /// The disk that it asks for, in GB.

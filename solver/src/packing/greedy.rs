@@ -144,7 +144,7 @@ pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usi
         .map(|(index, candidate)| (index, most_for_money(candidate, &dearest, &demand)))
         .collect();
     while let Some(pattern) = best_pattern(state, classes, &waiting, &mut open) {
-        let fits = repetitions(state, &pattern, &waiting);
+        let fits = repetitions(&pattern, &waiting);
         let mut launched = 0;
         while launched < fits && state.within_limits(&problem.candidates[pattern.candidate]) {
             state.launch(pattern.candidate, pattern.load.clone());
@@ -210,8 +210,7 @@ fn best_pattern(
 }
 
 /// How many nodes can be filled by the same pattern.
-fn repetitions(state: &State<'_, '_>, pattern: &Pattern, waiting: &[Waiting]) -> u32 {
-    let _ = state;
+fn repetitions(pattern: &Pattern, waiting: &[Waiting]) -> u32 {
     pattern.counts.iter().map(|(index, count)| waiting[*index].count / count).min().unwrap_or(0)
 }
 

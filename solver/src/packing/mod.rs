@@ -35,6 +35,7 @@ mod pricing;
 mod priorities;
 pub(crate) mod problem;
 mod queue;
+mod ranked;
 mod relaxation;
 pub(crate) mod repack;
 mod repair;

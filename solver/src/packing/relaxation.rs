@@ -1,8 +1,8 @@
 //! The linear relaxation of a knapsack: what a node could hold at most if pods could be cut up.
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::ranked::Ranked;
 use super::work;
 
 /// Numbers below this are rounding.
@@ -25,35 +25,8 @@ pub struct Relaxation {
     at_most: Vec<bool>,
     /// Which choice each column is.
     choice: Vec<usize>,
-    /// The columns that gain by coming in, or by going down.
-    gaining: BinaryHeap<Gaining>,
-}
-
-/// A column that gains; the greatest gains most, and comes first among equals.
-#[derive(Debug)]
-struct Gaining {
-    gain: f64,
-    column: usize,
-}
-
-impl PartialEq for Gaining {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Gaining {}
-
-impl PartialOrd for Gaining {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Gaining {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.gain.total_cmp(&other.gain).then(other.column.cmp(&self.column))
-    }
+    /// The columns that gain by coming in, or by going down, by how much that is.
+    gaining: BinaryHeap<Ranked<usize>>,
 }
 
 impl Relaxation {
@@ -63,7 +36,7 @@ impl Relaxation {
         let mut left = 4 * (self.columns + self.rows);
         self.look();
         while left > 0
-            && let Some(Gaining { column, .. }) = self.gaining.pop()
+            && let Some(Ranked { of: column, .. }) = self.gaining.pop()
         {
             left -= 1;
             // What others gain changes with the basis only: most columns go from one bound to the
@@ -147,7 +120,7 @@ impl Relaxation {
         for (column, worth) in self.objective.iter().enumerate() {
             let gain = if self.at_most[column] { -worth } else { *worth };
             if gain > EPSILON {
-                gaining.push(Gaining { gain, column });
+                gaining.push(Ranked { rank: gain, of: column });
             }
         }
         self.gaining = gaining.into();

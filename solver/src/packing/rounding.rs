@@ -1,11 +1,11 @@
 //! From a solution in which nodes are cut up to whole nodes.
 
-use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::columns::{Generation, Model};
 use super::master::Column;
 use super::pricing::Pricing;
+use super::ranked::Ranked;
 
 /// How much work the search for one content may be.
 const SEARCH_WORK: u32 = 6;
@@ -83,7 +83,7 @@ impl<'m> Packer<'m> {
         let machines = self.machines.iter().map(|machine| Source::Machine(*machine));
         let sources = machines.chain((0..columns.len()).map(Source::Column));
         let mut known: BinaryHeap<Promise> =
-            sources.map(|source| Promise { efficiency: f64::INFINITY, source }).collect();
+            sources.map(|source| Ranked { rank: f64::INFINITY, of: source }).collect();
         let mut floor = 0.0;
         while waiting.iter().any(|count| *count > 0) {
             if stop() {
@@ -123,14 +123,14 @@ impl<'m> Packer<'m> {
         let mut looked_at: Vec<Promise> = Vec::new();
         loop {
             let limit = best.as_ref().map_or(floor, |(_, found)| found.efficiency);
-            if known.peek().is_none_or(|promise| promise.efficiency <= limit) {
+            if known.peek().is_none_or(|promise| promise.rank <= limit) {
                 break;
             }
             if stop() {
                 return None;
             }
             let Some(mut promise) = known.pop() else { break };
-            let found = match promise.source {
+            let found = match promise.of {
                 Source::Machine(machine) => {
                     let cost = self.model.machines[machine].cost;
                     let least = limit * cost;
@@ -146,8 +146,8 @@ impl<'m> Packer<'m> {
                 }
             };
             // Nothing better than the limit: that is all that is known of it.
-            promise.efficiency = found.as_ref().map_or(limit, |(_, found)| found.efficiency);
-            if promise.efficiency > 0.0 {
+            promise.rank = found.as_ref().map_or(limit, |(_, found)| found.efficiency);
+            if promise.rank > 0.0 {
                 looked_at.push(promise);
             }
             if let Some((machine, found)) = found
@@ -173,34 +173,8 @@ enum Source {
     Column(usize),
 }
 
-/// What a source gives for its price at most.
-#[derive(Clone, Copy, Debug)]
-struct Promise {
-    efficiency: f64,
-    source: Source,
-}
-
-impl PartialEq for Promise {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Promise {}
-
-impl PartialOrd for Promise {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Promise {
-    /// Of equals the first source is the greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_efficiency = self.efficiency.total_cmp(&other.efficiency);
-        by_efficiency.then_with(|| other.source.cmp(&self.source))
-    }
-}
+/// A source, by what it gives for its price at most.
+type Promise = Ranked<Source>;
 
 /// As much of a column's content as waits.
 fn shortened(column: &Column, waiting: &[u32], values: &[f64]) -> Found {

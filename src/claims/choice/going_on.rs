@@ -54,7 +54,7 @@ pub(super) fn can_go_on(
 ) -> Result<Able, Reason> {
     let Some(given) = claim.as_given() else { return as_it_is(claim, service, candidate) };
     let has = as_it_is(&given, service, candidate);
-    let before = has.as_ref().ok().map(|has| has.price).or_else(|| said(claim));
+    let before = has.as_ref().ok().map(|has| has.price).or_else(|| claim.status.price());
     match (changed(claim, service, candidate, before), has) {
         (Ok(able), _) => Ok(able),
         (Err(reason), Ok(has)) => {
@@ -75,7 +75,7 @@ fn as_it_is(claim: &Claim, service: Service, candidate: &Candidate) -> Result<Ab
     suits(claim, service, candidate, &size)?;
     // The price of what is there is what was said then, where the list does not say another.
     let is_made = service == Service::VirtualMachine && claim.status.created_at.is_some();
-    let price = match said(claim) {
+    let price = match claim.status.price() {
         Some(before) if is_made || size.price_per_month.is_none() => before,
         _ => price(claim, candidate, &size)?,
     };
@@ -103,11 +103,6 @@ fn changed(
         afford(claim, candidate, price)?;
     }
     Ok(Able { price, size: size.clone(), storage: claim.number(STORAGE), held: None })
-}
-
-/// What was said that it costs.
-fn said(claim: &Claim) -> Option<Monthly> {
-    claim.status.price_per_month.as_ref()?.parse().ok()
 }
 
 fn shown(claim: &Claim) -> String {

@@ -80,7 +80,7 @@ fn no_disk(claim: &Claim, size: &SizeMapping) -> Option<String> {
 /// public address.
 fn scaleway_networks(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
     let allowed = claim.list(CIDRS);
-    if private_network(spec).is_some() {
+    if spec.private_network().is_some() {
         let why = "its databases are in a Private Network, where allowedCIDRs says nothing: leave \
                    it out";
         return (!allowed.is_empty()).then(|| why.to_owned());
@@ -89,10 +89,6 @@ fn scaleway_networks(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> 
     let mut all = allowed.iter().chain(by_default.filter(|_| allowed.is_empty()));
     let six = all.find(|one| one.contains(':'))?;
     Some(format!("Scaleway takes IPv4 networks only, and allowedCIDRs has {six}"))
-}
-
-fn private_network(spec: &ClaimProviderSpec) -> Option<&str> {
-    spec.postgresql.as_ref()?.private_network.as_deref()
 }
 
 fn no_image(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
@@ -123,7 +119,7 @@ fn scaleway_machine(spec: &ClaimProviderSpec) -> Option<String> {
 
 fn open_to_all(claim: &Claim, spec: &ClaimProviderSpec) -> Option<String> {
     let default = spec.postgresql.as_ref().is_some_and(|one| !one.allowed_cidrs.is_empty());
-    let is_open = !default && claim.list(CIDRS).is_empty() && private_network(spec).is_none();
+    let is_open = !default && claim.list(CIDRS).is_empty() && spec.private_network().is_none();
     is_open.then(|| {
         "neither the claim nor the provider has allowedCIDRs, and without them everybody could \
          connect"

@@ -130,8 +130,7 @@ impl Pass<'_> {
             }
         };
         // What is left of a budget is given to one at a time, and written down before the next asks.
-        let is_asking = claim.status.provider.is_none() || claim.as_given().is_some();
-        let choosing = match is_asking && !claim.is_deleted {
+        let choosing = match claim.is_asking() && !claim.is_deleted {
             true => Some(self.kind.shared.choosing.lock().await),
             false => None,
         };
@@ -361,7 +360,6 @@ impl Pass<'_> {
             _ if matches!(picture.external, External::NotAsked) => "waiting",
             _ => "creating",
         };
-        let price = status.price_per_month.as_ref().and_then(|text| text.parse().ok());
         self.kind.shared.figures.take(
             &self.uid,
             Some(Figure {
@@ -369,7 +367,7 @@ impl Pass<'_> {
                 namespace: self.namespace.clone(),
                 provider: status.provider.clone().unwrap_or_default(),
                 state,
-                price: price.unwrap_or_default(),
+                price: status.price().unwrap_or_default(),
                 pods: self.kind.pods_to_come(claim, picture),
             }),
         );

@@ -142,7 +142,8 @@ impl Kind {
         let service = self.definition.service;
         let current = claim.status.provider.as_deref();
         let is_new = current.is_none();
-        let used = if is_new || claim.as_given().is_some() {
+        let is_asking = claim.is_asking();
+        let used = if is_asking {
             self.shared.kinds.used(&self.shared, claim).await?
         } else {
             BTreeMap::new()
@@ -152,9 +153,7 @@ impl Kind {
             let name = provider.metadata.name.clone().unwrap_or_default();
             let is_asked = is_new || current == Some(&*name);
             let price = match self.shape(claim, provider).filter(|_| is_asked) {
-                Some(size) if is_new || claim.as_given().is_some() => {
-                    self.price(claim, size.clone(), external_name).await
-                }
+                Some(size) if is_asking => self.price(claim, size.clone(), external_name).await,
                 _ => Err("it has no price".to_owned()),
             };
             candidates.push(Candidate {
@@ -204,9 +203,7 @@ impl Kind {
 
     /// The provider's size, if it has no price but that of the cluster's nodes.
     fn shape<'a>(&self, claim: &Claim, provider: &'a ClaimProvider) -> Option<&'a SizeMapping> {
-        let service = self.definition.service.as_str();
-        let is_it = |one: &&SizeMapping| one.service == service && one.size == claim.size;
-        let size = provider.spec.sizes.iter().find(is_it)?;
+        let size = provider.spec.mapping(self.definition.service.as_str(), &claim.size)?;
         (provider.spec.r#type == "kubernetes").then_some(size)
     }
 
@@ -228,7 +225,7 @@ impl Kind {
         let expected = self.shared.figures.expected();
         let snapshot = demand::overlay(&snapshot, &expected);
         let snapshot = demand::without(&snapshot, &claim.namespace, external_name);
-        let before = claim.status.price_per_month.as_ref().and_then(|text| text.parse().ok());
+        let before = claim.status.price();
         let generation = snapshot.generation;
         let (packing, seed) = (self.shared.settings.packing.clone(), self.shared.settings.seed);
         let priced = tokio::task::spawn_blocking(move || {

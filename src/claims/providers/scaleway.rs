@@ -48,15 +48,11 @@ fn storage(wanted: &Wanted) -> u64 {
     wanted.storage().unwrap_or(DEFAULT_STORAGE) * GB
 }
 
-fn private_network(wanted: &Wanted) -> Option<&str> {
-    wanted.provider.postgresql.as_ref()?.private_network.as_deref()
-}
-
 /// Whether everybody can reach it once it serves, until something is changed of it. Scaleway's client
 /// says that there always is a public address, its own users that there is none beside a private
 /// network: what is there counts.
 fn is_exposed(wanted: &Wanted, database: &Database) -> bool {
-    private_network(wanted).is_none()
+    wanted.provider.private_network().is_none()
         || database.endpoints.iter().any(|one| one.private_network.is_none())
 }
 
@@ -72,7 +68,7 @@ fn changes(
     mut acl: Vec<String>,
 ) -> Result<Vec<Change>, BackendError> {
     let mut changes = Vec::new();
-    if private_network(wanted).is_some() {
+    if wanted.provider.private_network().is_some() {
         let public = database.endpoints.iter().filter(|one| one.private_network.is_none());
         changes.extend(public.map(|one| Change::Hide(one.id.clone())));
     } else {
@@ -124,7 +120,7 @@ impl ScalewayPostgres {
         wanted: &Wanted,
         database: &Database,
     ) -> Result<Vec<Change>, BackendError> {
-        let acl = match private_network(wanted) {
+        let acl = match wanted.provider.private_network() {
             Some(_) => Vec::new(),
             None => self.0.acl(&database.id).await?,
         };
@@ -171,7 +167,7 @@ impl Backend for ScalewayPostgres {
     }
 
     async fn create(&self, wanted: &Wanted) -> Result<(), BackendError> {
-        let private_network = private_network(wanted);
+        let private_network = wanted.provider.private_network();
         if private_network.is_none() {
             // Sent with the first change: an empty list is refused before anything is paid for.
             wanted.allowed_cidrs()?;
@@ -224,7 +220,7 @@ impl Backend for ScalewayPostgres {
     async fn connection(&self, wanted: &Wanted) -> Result<Connection, BackendError> {
         let database = self.get(wanted).await?;
         let mut endpoints = database.endpoints.iter();
-        let is_private = private_network(wanted).is_some();
+        let is_private = wanted.provider.private_network().is_some();
         let endpoint = endpoints.find(|one| one.private_network.is_some() == is_private);
         let host = endpoint.and_then(|one| one.hostname.as_ref().or(one.ip.as_ref()));
         let (Some(endpoint), Some(host)) = (endpoint, host) else {

@@ -92,9 +92,7 @@ impl<'a> Chooser<'a> {
         claim: &Claim,
         service: Service,
     ) -> Candidate {
-        let is_it =
-            |size: &&SizeMapping| size.size == claim.size && size.service == service.as_str();
-        let size = provider.spec.sizes.iter().find(is_it);
+        let size = provider.spec.mapping(service.as_str(), &claim.size);
         let price = match (&self.cluster, size) {
             (Some(cluster), Some(size)) if provider.spec.r#type == "kubernetes" => {
                 cluster.price(claim, size)

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bound::{Relaxed, Worth, dot};
+use super::bound::{Relaxed, Worth, dot, worth_of};
 use super::work::Ground;
 use crate::packing::Stop;
 use crate::packing::dimensions;
@@ -136,10 +136,8 @@ impl Look<'_, '_, '_> {
     /// Where the fluid relaxation has led.
     fn begin(&self, worth: &Worth, caps: &[f64]) -> Vec<f64> {
         let groups = self.ground.problem.groups.iter();
-        let of = |demand: &[i64]| -> f64 {
-            demand.iter().zip(&worth.room).map(|(amount, price)| *amount as f64 * price).sum()
-        };
-        let values = groups.map(|group| of(&group.demand)).chain([worth.eviction]);
+        let values = groups.map(|group| worth_of(&group.demand, &worth.room));
+        let values = values.chain([worth.eviction]);
         values.zip(caps).map(|(value, cap)| value.min(*cap)).collect()
     }
 

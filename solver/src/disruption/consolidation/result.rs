@@ -40,7 +40,7 @@ pub fn round(
         if !attempt.work.removed[index] {
             continue;
         }
-        plan.removals.push(removal(setting, candidate, nothing.reason));
+        plan.removals.push(removal(candidate, nothing.reason));
         let from = &candidate.state.node.name;
         for (pod, (group, tuple, _)) in candidate.pods.iter().zip(&ground.kinds[index]) {
             let queue = queues.entry((*group, *tuple)).or_default();
@@ -127,13 +127,12 @@ fn launches(
     }
 }
 
-fn removal(setting: &Setting<'_>, candidate: &Candidate<'_>, reason: RemovalReason) -> Removal {
+fn removal(candidate: &Candidate<'_>, reason: RemovalReason) -> Removal {
     let pods = candidate.pods.len();
     let explanation = match &candidate.drift {
         Some(drift) => format!("{drift}; {pods} pods move"),
         None => format!("{pods} pods move, {:.5} per hour less", candidate.price),
     };
-    let _ = setting;
     Removal {
         claim: candidate.claim.name.clone(),
         claim_uid: candidate.claim.uid.clone(),

@@ -6,7 +6,7 @@ use super::super::candidates::{Candidate, Purpose};
 use super::super::emptiness::Inputs;
 use super::super::obstacle::{Kept, Obstacle};
 use super::balance::Balance;
-use super::bound::{Relaxed, dot};
+use super::bound::{Relaxed, dot, worth_of};
 use super::lift::{Lifted, lift};
 use super::order::Turn;
 use super::quota::Quota;
@@ -22,11 +22,11 @@ use crate::packing::{Part, Stop, duals};
 /// The share of the time after which the bound is as good as it gets...
 const PROVE_UNTIL: f64 = 0.3;
 /// ...after which no further order of removal is tried...
-const ORDERS_UNTIL: f64 = 0.5;
+const ORDERS_UNTIL: f64 = 0.45;
 /// ...after which no further exchange is...
-const TRADES_UNTIL: f64 = 0.7;
+const TRADES_UNTIL: f64 = 0.6;
 /// ...and after which new nodes have been packed anew. The rest is for the plan and the checker.
-const PACK_UNTIL: f64 = 0.85;
+const PACK_UNTIL: f64 = 0.7;
 
 /// What a round is worked out for.
 #[derive(Debug)]
@@ -62,10 +62,10 @@ pub fn work_out(
     let plain: Vec<f64> = lifted.candidates.iter().map(|one| one.price.as_f64()).collect();
     let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
     let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
-    let market = market(&ground);
-    let moves = moves(setting.settings, &ground, &lifted, &market);
-    let (attempt, most) = if consolidates {
+    let (attempt, most, moves) = if consolidates {
         let (most, worth) = relaxed.solve();
+        let market = market(&ground);
+        let moves = moves(setting.settings, &ground, &lifted, &market);
         let search = Search {
             ground: &ground,
             candidates: &lifted.candidates,
@@ -78,12 +78,13 @@ pub fn work_out(
             may_launch,
         };
         let (attempt, most) = save(setting, &search, most, stop);
-        (attempt, Some(most))
+        (attempt, Some(most), moves)
     } else {
         for bin in &ground.bin_of {
             ground.takes[*bin] = false;
         }
-        (replace(setting, &ground, &lifted, &mut kept), None)
+        // However dear the pods are.
+        (replace(setting, &ground, &lifted, &mut kept), None, Vec::new())
     };
     let mut round = result::round(setting, &ground, &lifted, attempt, nothing);
     if let Some(most) = most {
@@ -216,11 +217,7 @@ fn moves(
 ) -> Vec<f64> {
     let flat = settings.price_per_eviction.as_f64() / settings.hours();
     let share = f64::from(settings.eviction_percent) / 100.0;
-    let of = |group: &usize| {
-        let demand = &ground.problem.groups[*group].demand;
-        let worth: f64 = demand.iter().zip(market).map(|(asks, each)| *asks as f64 * each).sum();
-        flat + share * worth
-    };
+    let of = |group: &usize| flat + share * worth_of(&ground.problem.groups[*group].demand, market);
     lifted.groups.iter().map(|groups| groups.iter().map(of).sum()).collect()
 }
 

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::candidates::Candidate;
 use super::balance::Balance;
-use super::bound::{Relaxed, Worth};
+use super::bound::{Relaxed, Worth, worth_of};
 use super::launching::launch;
 use super::order::Turn;
 use super::quota::Quota;
@@ -258,9 +258,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
     fn loss(&self, candidate: usize) -> f64 {
         let problem = self.ground.problem;
         let worth = self.ground.contents[candidate].iter().map(|(kind, count)| {
-            let demand = &problem.groups[kind.0].demand;
-            let one: f64 = demand.iter().zip(self.market).map(|(has, of)| *has as f64 * of).sum();
-            one * f64::from(*count)
+            worth_of(&problem.groups[kind.0].demand, self.market) * f64::from(*count)
         });
         self.gain_of(candidate) - worth.sum::<f64>()
     }
