@@ -3,12 +3,12 @@
 //!
 //! The same instance types, the same NodePool, the same workload: those of Karpenter's own
 //! performance suites (`test/suites/performance`), in a size that this machine bears, and a slice of
-//! a recorded trace. An observer that knows neither of them watches nodes and pods: time until all pods run, price per hour over
-//! time and after settling, nodes, utilisation, evictions, and the processor time, memory and API
-//! calls of the controller.
+//! a recorded trace. An observer that knows neither of them watches nodes and pods: time until all
+//! pods run, price per hour over time and after settling, nodes, utilisation, evictions, and the
+//! processor time, memory and API calls of the controller.
 //!
-//! `make bench-peers-online` writes `target/bench/peers-online.md` and `.json`. An argument picks a
-//! suite, `BERTH_BENCH_RUNS` says how often each is run (1; figures are medians),
+//! `make bench-peers-online` writes `target/bench/peers-online.md` and `.json`, and a picture a suite.
+//! An argument picks a suite, `BERTH_BENCH_RUNS` says how often each is run (1; figures are medians),
 //! `BERTH_BENCH_SHARE` divides the number of pods, for a quick look.
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
@@ -23,6 +23,7 @@ mod go;
 #[path = "../shared/machine.rs"]
 mod machine;
 mod observer;
+mod picture;
 mod report;
 mod slice;
 mod suites;
@@ -31,7 +32,7 @@ mod ticks;
 
 use berth_controlplane::Assets;
 use controller::{Controller, Karpenter};
-use serde_json::json;
+use serde_json::{Value, json};
 
 fn main() {
     // Under `cargo test --benches` there is nothing to measure.
@@ -64,7 +65,7 @@ fn main() {
                 let phases = runtime.block_on(suite.run(controller, &karpenter));
                 for mut row in phases.expect("a run") {
                     row["run"] = json!(run + 1);
-                    println!("{row}");
+                    println!("{}", told(&row));
                     report.rows.push(row);
                 }
                 // What is there is worth keeping, whatever happens to the next.
@@ -72,6 +73,15 @@ fn main() {
             }
         }
     }
+}
+
+/// A row without the points of its picture.
+fn told(row: &Value) -> Value {
+    let mut row = row.clone();
+    if let Some(fields) = row.as_object_mut() {
+        fields.remove("looks");
+    }
+    row
 }
 
 /// A setting of the environment.

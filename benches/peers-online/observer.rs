@@ -26,7 +26,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(600);
 /// A cluster has settled when its nodes have not changed for so long. A consolidation is considered
 /// half a minute after the last change, and carried out 15 seconds after that.
 const QUIET: Duration = Duration::from_secs(90);
-/// Sums are added up so often.
+/// Sums are added up, and points of a picture taken, so often.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Watches a cluster until it is dropped.
@@ -67,6 +67,8 @@ struct Seen {
     cost: f64,
     /// Of pods that do not run.
     waiting_seconds: f64,
+    /// Seconds since the phase began, the price of an hour then, and how many pods ran.
+    looks: Vec<(f64, f64, usize)>,
 }
 
 impl Observer {
@@ -85,6 +87,7 @@ impl Observer {
             removed: 0,
             cost: 0.0,
             waiting_seconds: 0.0,
+            looks: Vec::new(),
         }));
         let mut tasks = JoinSet::new();
         let nodes = stream(Api::<Node>::all(client.clone()));
@@ -111,6 +114,7 @@ impl Observer {
         seen.evicted.clear();
         (seen.launched, seen.removed) = (0, 0);
         (seen.cost, seen.waiting_seconds) = (0.0, 0.0);
+        seen.looks.clear();
     }
 
     /// Waits until there are so many pods and all of them run; how long that took.
@@ -228,6 +232,8 @@ impl Seen {
         self.cost += self.price() * seconds / 3_600.0;
         let waiting = self.pods.values().filter(|pod| !pod.running).count();
         self.waiting_seconds += waiting as f64 * seconds;
+        let look = (self.began.elapsed().as_secs_f64(), self.price(), self.pods.len() - waiting);
+        self.looks.push(look);
     }
 
     fn line(&self) -> String {
@@ -255,6 +261,7 @@ impl Seen {
             "evictions": self.evicted.len(),
             "launched": self.launched,
             "removed": self.removed,
+            "looks": self.looks,
             "cpuPercent": 100.0 * asked(|pod| pod.cpu_milli) / there(|node| node.cpu_milli),
             "memoryPercent": 100.0 * asked(|pod| pod.bytes) / there(|node| node.bytes),
         })

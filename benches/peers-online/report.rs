@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::machine::machine;
+use crate::picture;
 
 /// The key, its heading, and how many digits follow the point.
 const COLUMNS: [(&str, &str, usize); 12] = [
@@ -31,7 +32,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Writes `target/bench/peers-online.md` and `.json`.
+    /// Writes `target/bench/peers-online.md` and `.json`, and a picture a suite.
     pub fn write(&self) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -40,7 +41,8 @@ impl Report {
             "# Karpenter 1.14.1 and Berth on a real control plane\n\n{machine}, which etcd, \
              kube-apiserver, kube-controller-manager, kube-scheduler, kwok and the controller \
              share. Medians of the runs. Settled: after the last change of a node; then come 90 \
-             seconds without one (NaN: not within ten minutes; the figures are those of then). Memory is the most since the start.\n\n"
+             seconds without one (NaN: not within ten minutes; the figures are those of then). \
+             Memory is the most since the start.\n\n"
         );
         let headings: Vec<&str> = COLUMNS.iter().map(|(_, heading, _)| *heading).collect();
         let _ =
@@ -69,6 +71,18 @@ impl Report {
         let all = json!({ "machine": machine, "rows": self.rows });
         let text = serde_json::to_string_pretty(&all).expect("JSON");
         std::fs::write(folder.join("peers-online.json"), text).expect("peers-online.json");
+        self.draw(&folder);
+    }
+
+    fn draw(&self, folder: &Path) {
+        let of = |row: &Value| row["suite"].as_str().unwrap_or_default().to_owned();
+        let suites: BTreeSet<String> = self.rows.iter().map(of).collect();
+        for suite in suites {
+            let rows: Vec<&Value> = self.rows.iter().filter(|row| of(row) == suite).collect();
+            let picture = picture::price(&suite, &rows).expect("a picture");
+            let file = folder.join(format!("peers-online-{}.svg", suite.replace(' ', "-")));
+            std::fs::write(file, picture).expect("a picture");
+        }
     }
 }
 

@@ -93,24 +93,26 @@ impl Report {
             );
         }
         self.cases.push(case);
+        self.write();
     }
 
     pub fn settled(&mut self, one: Settled) {
         println!("{}", one.row());
         self.settled.push(one);
+        self.write();
     }
 
     pub fn note(&mut self, text: &str, row: Value) {
         println!("{text}");
         self.notes.push((text.to_owned(), row));
+        self.write();
     }
 
-    pub fn write(&self) {
+    /// What is there is worth keeping, whatever happens to the next case.
+    fn write(&self) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         std::fs::create_dir_all(&folder).expect("target/bench");
-        let text = self.text();
-        println!("\n{text}");
-        std::fs::write(folder.join("peers.md"), text).expect("peers.md");
+        std::fs::write(folder.join("peers.md"), self.text()).expect("peers.md");
         let rows = self.cases.iter().flat_map(Case::rows);
         let rows = rows.chain(self.settled.iter().map(Settled::row));
         let rows: Vec<Value> = rows.chain(self.notes.iter().map(|(_, row)| row.clone())).collect();
@@ -119,7 +121,8 @@ impl Report {
         std::fs::write(folder.join("peers.json"), text).expect("peers.json");
     }
 
-    fn text(&self) -> String {
+    /// The tables.
+    pub fn text(&self) -> String {
         let mut text = format!("# Beside Karpenter itself\n\n{}, seed {SEED}.\n", machine());
         for (note, _) in &self.notes {
             let _ = writeln!(text, "\n{note}");

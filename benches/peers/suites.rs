@@ -127,7 +127,8 @@ pub fn benchmark(karpenter: &Karpenter, report: &mut Report) {
 pub fn traces(karpenter: &Karpenter, report: &mut Report) {
     let count = u32::try_from(number("BERTH_BENCH_SNAPSHOTS", 4)).expect("a small number");
     let run = Run { workers: 1, times: 1 };
-    for (trace, path) in TRACES {
+    let only = std::env::var("BERTH_BENCH_TRACE").unwrap_or_default();
+    for (trace, path) in TRACES.into_iter().filter(|(trace, _)| trace.contains(&*only)) {
         let Some(records) = records(&data().join("traces").join(path), SEED) else { continue };
         for sold in CATALOGS.into_iter().filter_map(Sold::shared) {
             for moment in snapshots(&records, count) {
