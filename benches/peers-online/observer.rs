@@ -67,8 +67,8 @@ struct Seen {
     cost: f64,
     /// Of pods that do not run.
     waiting_seconds: f64,
-    /// Seconds since the phase began, the price of an hour then, and how many pods ran.
-    looks: Vec<(f64, f64, usize)>,
+    /// Seconds since the phase began, and the price of an hour then.
+    looks: Vec<(f64, f64)>,
 }
 
 impl Observer {
@@ -229,11 +229,11 @@ impl Seen {
     fn add_up(&mut self) {
         let seconds = self.looked.elapsed().as_secs_f64();
         self.looked = Instant::now();
-        self.cost += self.price() * seconds / 3_600.0;
+        let price = self.price();
+        self.cost += price * seconds / 3_600.0;
         let waiting = self.pods.values().filter(|pod| !pod.running).count();
         self.waiting_seconds += waiting as f64 * seconds;
-        let look = (self.began.elapsed().as_secs_f64(), self.price(), self.pods.len() - waiting);
-        self.looks.push(look);
+        self.looks.push((self.began.elapsed().as_secs_f64(), price));
     }
 
     fn line(&self) -> String {

@@ -1,5 +1,6 @@
 //! A replay as one HTML page: no network, no scripts, readable on a phone and in print.
 
+mod chart;
 mod figures;
 mod plots;
 mod words;
@@ -54,6 +55,7 @@ pub enum ReportError {
     Plot(String),
 }
 
+pub use chart::{Line, chart};
 pub use plots::trace_picture;
 
 const TEMPLATE: &str = include_str!("report.html");

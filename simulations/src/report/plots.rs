@@ -1,51 +1,25 @@
 //! The pictures, as SVG.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
-use plotters::coord::Shift;
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+use super::chart::{Area, FAINT, Line, SIZE, axes, broken, chart, colour, legend, picture, span};
 use super::{ReportError, Told};
 use crate::replay::Moment;
 use crate::trace::Description;
 
-const SIZE: (u32, u32) = (960, 300);
+/// What is across.
+const HOURS: &str = "hours of the trace";
 /// So many instance types have a colour of their own.
 const MOST_TYPES: usize = 9;
-/// Lines behind what is drawn.
-const FAINT: RGBColor = RGBColor(228, 228, 228);
-/// Tells colours apart for most who see few of them (Okabe and Ito).
-const COLOURS: [RGBColor; 8] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(213, 94, 0),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(120, 120, 60),
-    RGBColor(90, 90, 90),
-];
-
-/// A line: its name, its colour, its points (hours and value).
-struct Line {
-    name: String,
-    colour: RGBColor,
-    points: Vec<(f64, f64)>,
-}
-
-fn colour(index: usize) -> RGBColor {
-    COLOURS[index % COLOURS.len()]
-}
-
 fn hours(moment: &Moment) -> f64 {
     moment.at_seconds / 3_600.0
 }
 
 fn line(name: &str, index: usize, moments: &[Moment], of: impl Fn(&Moment) -> f64) -> Line {
     let points = moments.iter().map(|one| (hours(one), of(one))).collect();
-    Line { name: name.to_owned(), colour: colour(index), points }
+    Line::new(name, index, points)
 }
 
 /// What nodes cost in an hour, policy by policy, and what they cost at least.
@@ -59,10 +33,7 @@ pub(super) fn cost(policies: &[Told]) -> Result<String, ReportError> {
         .collect();
     if let Some(first) = policies.first() {
         let name = format!("lower bound ({})", first.summary.policy);
-        lines.push(Line {
-            colour: BLACK,
-            ..line(&name, 0, &first.moments, |one| one.bound_per_hour)
-        });
+        lines.push(line(&name, 0, &first.moments, |one| one.bound_per_hour).black());
     }
     draw("cost per hour", &lines)
 }
@@ -98,80 +69,9 @@ pub(super) fn changes(moments: &[Moment]) -> Result<String, ReportError> {
     draw("in an interval", &lines)
 }
 
-fn broken(error: impl std::fmt::Display) -> ReportError {
-    ReportError::Plot(error.to_string())
-}
-
-fn picture(text: &mut String) -> Result<DrawingArea<SVGBackend<'_>, Shift>, ReportError> {
-    let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
-    area.fill(&WHITE).map_err(broken)?;
-    Ok(area)
-}
-
-fn span(points: impl Iterator<Item = (f64, f64)> + Clone) -> ((f64, f64), f64) {
-    let first = points.clone().map(|point| point.0).fold(f64::INFINITY, f64::min);
-    let last = points.clone().map(|point| point.0).fold(0.0, f64::max);
-    let most = points.map(|point| point.1).fold(0.0, f64::max);
-    let first = if first.is_finite() { first } else { 0.0 };
-    ((first, last.max(first + 1e-3)), if most > 0.0 { most * 1.05 } else { 1.0 })
-}
-
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
-/// An empty chart over hours, from 0 up.
-fn axes<'a, 'b>(
-    area: &'a Area<'b>,
-    hours: Range<f64>,
-    most: f64,
-    what: &str,
-) -> Result<Chart<'a, 'b>, ReportError> {
-    let mut chart = ChartBuilder::on(area)
-        .margin(8)
-        .x_label_area_size(36)
-        .y_label_area_size(64)
-        .build_cartesian_2d(hours, 0.0..most)
-        .map_err(broken)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(FAINT)
-        .x_desc("hours of the trace")
-        .y_desc(what)
-        .draw()
-        .map_err(broken)?;
-    Ok(chart)
-}
-
-/// Says which colour is what.
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), ReportError> {
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(TRANSPARENT)
-        .draw()
-        .map_err(broken)
-}
-
+/// Lines over hours.
 fn draw(what: &str, lines: &[Line]) -> Result<String, ReportError> {
-    let mut text = String::new();
-    {
-        let area = picture(&mut text)?;
-        let ((from, to), most) = span(lines.iter().flat_map(|line| line.points.iter().copied()));
-        let mut chart = axes(&area, from..to, most, what)?;
-        for line in lines {
-            let colour = line.colour;
-            let series = LineSeries::new(line.points.iter().copied(), colour.stroke_width(2));
-            chart.draw_series(series).map_err(broken)?.label(line.name.as_str()).legend(
-                move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(3)),
-            );
-        }
-        if lines.len() > 1 {
-            legend(&mut chart)?;
-        }
-        area.present().map_err(broken)?;
-    }
-    Ok(scaled(text))
+    chart(HOURS, what, lines).map(scaled)
 }
 
 /// Nodes by instance type, the most used ones by name, on top of each other.
@@ -201,7 +101,7 @@ pub(super) fn nodes_by_type(moments: &[Moment]) -> Result<String, ReportError> {
     {
         let area = picture(&mut text)?;
         let ((from, to), most) = span(all);
-        let mut chart = axes(&area, from..to, most, "nodes")?;
+        let mut chart = axes(&area, from..to, most, (HOURS, "nodes"))?;
         for (index, (name, points)) in layers.into_iter().enumerate() {
             let colour = colour(index);
             chart
@@ -235,12 +135,10 @@ pub fn trace_picture(told: &Description) -> Result<String, ReportError> {
     Ok(text)
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
 fn over_time(told: &Description, area: &Area<'_>) -> Result<(), ReportError> {
     let points = told.over_time.iter().map(|one| (one.at_seconds / 3_600.0, one.cpu));
     let ((from, to), most) = span(points.clone());
-    let mut chart = axes(area, from..to, most, "CPUs asked for")?;
+    let mut chart = axes(area, from..to, most, (HOURS, "CPUs asked for"))?;
     chart.draw_series(AreaSeries::new(points, 0.0, colour(0).mix(0.6))).map_err(broken)?;
     Ok(())
 }

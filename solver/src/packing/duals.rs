@@ -33,6 +33,11 @@ pub fn resource_prices(demand: &[f64], machines: &[(&[f64], f64)]) -> Vec<f64> {
     prices
 }
 
+/// What a pod is worth at these prices that asks for this.
+pub fn worth_of(demand: &[i64], prices: &[f64]) -> f64 {
+    demand.iter().zip(prices).map(|(amount, price)| *amount as f64 * price).sum()
+}
+
 /// Maximises the sum of the variables under `row · x <= last entry of the row`.
 fn simplex(rows: &mut [Vec<f64>], columns: usize) -> Vec<f64> {
     const EPSILON: f64 = 1e-12;

@@ -7,12 +7,12 @@
 //! no more than a known plan does beyond the bound can be part of a better one. Where those are
 //! too many, what was found until then is at least a higher bound.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::columns::Model;
 use super::dimensions;
 use super::master::worth;
+use super::ranked::Ranked;
 
 /// More contents than this are too many.
 const MOST_CONTENTS: usize = 200_000;
@@ -69,11 +69,12 @@ pub fn solve(
     let Some(packing) = Packing::of(model, values) else { return outcome };
     let Some(contents) = contents(model, values, gap, &packing, stop) else { return outcome };
     let mut known_losses: HashMap<u128, Reached> = HashMap::new();
-    let mut open: BinaryHeap<Reverse<(Loss, u128)>> = BinaryHeap::new();
+    let mut open: BinaryHeap<Ranked<u128>> = BinaryHeap::new();
     known_losses.insert(packing.all, (0.0, None));
-    open.push(Reverse((Loss(0.0), packing.all)));
+    open.push(Ranked { rank: 0.0, of: packing.all });
     let mut steps = 0;
-    while let Some(Reverse((Loss(loss), state))) = open.pop() {
+    while let Some(Ranked { rank, of: state }) = open.pop() {
+        let loss = -rank;
         outcome.bound = bound + loss;
         if state == 0 {
             outcome.nodes = Some(path(&known_losses, &contents));
@@ -100,31 +101,13 @@ pub fn solve(
             let slot = known_losses.entry(left).or_insert((f64::INFINITY, None));
             if next < slot.0 {
                 *slot = (next, Some((state, first, index)));
-                open.push(Reverse((Loss(next), left)));
+                open.push(Ranked { rank: -next, of: left });
             }
         }
     }
     // Nothing loses less than the known plan.
     outcome.bound = known;
     outcome
-}
-
-/// A loss, in order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Loss(f64);
-
-impl Eq for Loss {}
-
-impl PartialOrd for Loss {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Loss {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
 }
 
 fn path(losses: &HashMap<u128, Reached>, contents: &[Vec<Content>]) -> Vec<Node> {

@@ -105,9 +105,7 @@ pub fn values(
         let prices = duals::resource_prices(&demand, &machines);
         dearest.iter_mut().zip(&prices).for_each(|(most, price)| *most = most.max(*price));
         for class in members {
-            let wanted = &problem.groups[classes[class].group].demand;
-            values[class] =
-                wanted.iter().zip(&prices).map(|(amount, price)| *amount as f64 * price).sum();
+            values[class] = duals::worth_of(&problem.groups[classes[class].group].demand, &prices);
         }
     }
     (values, dearest)

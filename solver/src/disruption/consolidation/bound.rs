@@ -239,11 +239,6 @@ fn add(sum: &mut [f64], more: &[f64]) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
 
-/// What a pod is worth that asks for this.
-pub fn worth_of(demand: &[i64], prices: &[f64]) -> f64 {
-    demand.iter().zip(prices).map(|(amount, price)| *amount as f64 * price).sum()
-}
-
 /// The worth of amounts.
 pub fn dot(values: &[f64], amounts: &[f64]) -> f64 {
     values.iter().zip(amounts).map(|(value, amount)| value * amount).sum()

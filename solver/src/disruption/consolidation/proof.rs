@@ -16,10 +16,11 @@
 
 use std::collections::BTreeMap;
 
-use super::bound::{Relaxed, Worth, dot, worth_of};
+use super::bound::{Relaxed, Worth, dot};
 use super::work::Ground;
 use crate::packing::Stop;
 use crate::packing::dimensions;
+use crate::packing::duals::worth_of;
 use crate::packing::knapsack::Knapsack;
 use crate::packing::values;
 

@@ -6,7 +6,7 @@ use super::super::candidates::{Candidate, Purpose};
 use super::super::emptiness::Inputs;
 use super::super::obstacle::{Kept, Obstacle};
 use super::balance::Balance;
-use super::bound::{Relaxed, dot, worth_of};
+use super::bound::{Relaxed, dot};
 use super::lift::{Lifted, lift};
 use super::order::Turn;
 use super::quota::Quota;
@@ -16,8 +16,9 @@ use super::work::{Ground, Work};
 use super::{Round, Settings};
 use super::{launching, proof};
 use crate::model::{Method, Name, Price, Snapshot, Timestamp};
+use crate::packing::duals::{self, worth_of};
 use crate::packing::problem::Problem;
-use crate::packing::{Part, Stop, duals};
+use crate::packing::{Part, Stop};
 
 /// The share of the time after which the bound is as good as it gets...
 const PROVE_UNTIL: f64 = 0.3;

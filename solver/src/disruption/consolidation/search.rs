@@ -6,12 +6,13 @@ use rand::{RngExt, SeedableRng};
 
 use super::super::candidates::Candidate;
 use super::balance::Balance;
-use super::bound::{Relaxed, Worth, worth_of};
+use super::bound::{Relaxed, Worth};
 use super::launching::launch;
 use super::order::Turn;
 use super::quota::Quota;
 use super::work::{Ground, Work};
 use crate::packing::Stop;
+use crate::packing::duals::worth_of;
 
 /// How many nodes that cannot be emptied are tried with new nodes on the way.
 pub const MOST_TRADES: usize = 200;
