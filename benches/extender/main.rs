@@ -7,7 +7,8 @@
 //! thread and the solver's have a lower priority, for two processors bear all three. Beside it a
 //! server that answers canned bytes of the same size: what no extender can beat.
 //!
-//! `make bench-extender` writes `target/bench/extender.md` and `.json`.
+//! `make bench-extender` writes `target/bench/extender.md` and `.json`. An argument picks the cases
+//! whose `verb/names/protocol/connections` contains it (`filter/500/`), or `relists`.
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
@@ -102,6 +103,8 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
     println!("filling the cache: {} nodes, {} pods", world::NODES, world::PODS);
     let world = serving.block_on(World::new());
     let stop = Arc::new(AtomicBool::new(false));
@@ -127,6 +130,10 @@ fn main() {
         for names in NAMES {
             for protocol in [Protocol::Http1, Protocol::Http2] {
                 for connections in CONNECTIONS {
+                    let case = format!("{verb}/{names}/{}/{connections}", protocol.as_str());
+                    if !case.contains(&wanted) {
+                        continue;
+                    }
                     let bodies = world.questions(names);
                     let measure = |addresses, for_long| {
                         asking.block_on(client::ask(
@@ -166,21 +173,23 @@ fn main() {
             }
         }
     }
-    let (others, (ours, client)) =
-        calmest(|| during_relists(&world, &extender, &extenders, &secrets, &serving, &asking));
-    let row = Row {
-        verb: "filter",
-        names: 500,
-        protocol: Protocol::Http1.as_str(),
-        connections: 1,
-        load: "relists of all pods",
-        ours,
-        client,
-        floor: Quantiles::default(),
-        others,
-    };
-    println!("{row}");
-    rows.push(row);
+    if "relists".contains(&wanted) {
+        let (others, (ours, client)) =
+            calmest(|| during_relists(&world, &extender, &extenders, &secrets, &serving, &asking));
+        let row = Row {
+            verb: "filter",
+            names: 500,
+            protocol: Protocol::Http1.as_str(),
+            connections: 1,
+            load: "relists of all pods",
+            ours,
+            client,
+            floor: Quantiles::default(),
+            others,
+        };
+        println!("{row}");
+        rows.push(row);
+    }
     stop.store(true, Ordering::Relaxed);
     events.abort();
     let plans = solving.join().expect("the solver");

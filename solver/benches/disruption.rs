@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use berth_solver::baselines::karpenter_consolidation;
 use berth_solver::disruption::{Inputs, Round, Settings, consolidate};
@@ -24,6 +24,7 @@ use berth_solver::testing::{
     Workload, after_round, exoscale_catalog, half_empty_cluster, instance_type, offering, percent,
     pool,
 };
+use cpu_time::ThreadTime;
 use serde_json::{Value, json};
 
 const SEED: u64 = 1;
@@ -138,7 +139,7 @@ fn berth(
     let mut snapshot = snapshot.clone();
     let mut all: Option<Figures> = None;
     for _ in 0..most_rounds {
-        let began = Watch::start();
+        let began = ThreadTime::now();
         let spent = Budget(|| began.elapsed().as_secs_f64() / limit);
         let round = consolidate(&snapshot, &Inputs::default(), settings, NOW, SEED, &spent);
         let elapsed = began.elapsed();
@@ -170,7 +171,7 @@ fn sum(all: Option<Figures>, round: &Round, elapsed: Duration) -> Figures {
 }
 
 fn karpenter(snapshot: &Snapshot) -> Figures {
-    let began = Watch::start();
+    let began = ThreadTime::now();
     let settings = berth_solver::packing::Settings::default();
     let found = karpenter_consolidation(snapshot, &Inputs::default(), &settings, NOW);
     Figures {
@@ -184,30 +185,6 @@ fn karpenter(snapshot: &Snapshot) -> Figures {
         modelled: Some(found.seconds),
         faults: 0,
     }
-}
-
-/// Measures the processor time of this thread, which others on the machine do not lengthen; where
-/// the system does not tell it, time as it goes by.
-struct Watch {
-    used: Option<Duration>,
-    began: Instant,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self { used: used(), began: Instant::now() }
-    }
-
-    fn elapsed(&self) -> Duration {
-        let used = self.used.and_then(|before| Some(used()? - before));
-        used.unwrap_or_else(|| self.began.elapsed())
-    }
-}
-
-/// The processor time that this thread has used, as Linux tells it.
-fn used() -> Option<Duration> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    Some(Duration::from_nanos(text.split(' ').next()?.parse().ok()?))
 }
 
 fn catalogs() -> Vec<(String, Catalog)> {

@@ -112,9 +112,9 @@ impl Handler for Extender {
         }
         let body = request.body();
         match verb {
-            Verb::Filter => read(body, |question| answer(&self.filter(&question, body))),
-            Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question))),
-            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question, body))),
+            Verb::Filter => read(body, |question| answer(&self.filter(&question, body), body)),
+            Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question), body)),
+            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question, body), body)),
             Verb::Bind => return self.bind(body),
         }
         .into()
@@ -213,7 +213,7 @@ impl Extender {
         };
         if let Some(field) = binding.missing() {
             let error = format!("{field} is empty: expected the pod and its node");
-            return answer(&bind::Answer { error }).into();
+            return answer(&bind::Answer { error }, &[]).into();
         }
         Reply::Later(Box::pin(async move {
             let error = binder.bind(&binding).await.err().unwrap_or_default();
@@ -224,7 +224,7 @@ impl Extender {
             } else {
                 tracing::warn!(%pod, uid, node, error, "not bound");
             }
-            answer(&bind::Answer { error })
+            answer(&bind::Answer { error }, &[])
         }))
     }
 
@@ -338,16 +338,19 @@ fn broken(error: &serde_json::Error) -> Response<Bytes> {
 }
 
 /// The answers of some verbs have no room for an error.
-fn or_refuse(result: Result<impl Serialize, &'static str>) -> Response<Bytes> {
+fn or_refuse(result: Result<impl Serialize, &'static str>, question: &[u8]) -> Response<Bytes> {
     match result {
-        Ok(result) => answer(&result),
+        Ok(result) => answer(&result, question),
         Err(missing) => text(StatusCode::BAD_REQUEST, missing),
     }
 }
 
-fn answer(result: &impl Serialize) -> Response<Bytes> {
-    match serde_json::to_vec(result) {
-        Ok(body) => json(StatusCode::OK, body.into()),
+/// The answer to a question. It names the same nodes with a little about each: twice the question's
+/// size is mostly enough, so that the answer need not move while it grows.
+fn answer(result: &impl Serialize, question: &[u8]) -> Response<Bytes> {
+    let mut body = Vec::with_capacity(2 * question.len().max(128));
+    match serde_json::to_writer(&mut body, result) {
+        Ok(()) => json(StatusCode::OK, body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

@@ -59,7 +59,7 @@ fn pool_reason(world: &World<'_>, pool: usize, group: usize) -> Option<String> {
                 .unwrap_or_else(|| Refusal::Requirements.to_string()),
         });
     }
-    if allowed().any(|row| dimensions::room(&kind.demand, world.size(row)) > 0) {
+    if allowed().any(|row| dimensions::fits(&kind.demand, world.size(row))) {
         return None;
     }
     let short = |machine: &InstanceType| {

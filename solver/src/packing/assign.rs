@@ -201,11 +201,11 @@ fn places(state: &State<'_, '_>, group: usize, blocked: &[usize]) -> Vec<Place> 
         let cell = &problem.cells[candidate.cell];
         if cell.allowed[data.signature]
             && !blocked.contains(&cell.tuple)
-            && dimensions::room(&data.demand, &candidate.room) > 0
+            && dimensions::fits(&data.demand, &candidate.room)
             && state.within_limits(candidate)
         {
-            let per_pod = candidate.cost
-                / f64::from(dimensions::room(&data.demand, &candidate.room).clamp(1, 1 << 20));
+            let pods = dimensions::room(&data.demand, &candidate.room).clamp(1, 1 << 20);
+            let per_pod = candidate.cost / f64::from(pods);
             add(cell.tuple, u32::MAX, per_pod);
         }
     }

@@ -124,7 +124,7 @@ impl Load {
         let data = &problem.groups[group];
         let counted = |counter: usize| tally.counted[counter];
         let is_spread = |counter: usize| tally.spread[counter] > 0;
-        dimensions::room(&data.demand, &self.free) > 0
+        dimensions::fits(&data.demand, &self.free)
             && (data.plain || self.host_room(problem, group, &counted, &is_spread) > 0)
     }
 

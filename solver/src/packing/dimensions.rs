@@ -100,6 +100,11 @@ pub fn room(demand: &[i64], free: &[i64]) -> u32 {
     room
 }
 
+/// Whether `demand` fits into `free`: whether [`room`] is above zero.
+pub fn fits(demand: &[i64], free: &[i64]) -> bool {
+    demand.iter().zip(free).all(|(wanted, has)| *wanted <= 0 || has >= wanted)
+}
+
 /// Takes `count` times `demand` from `free`.
 pub fn take(free: &mut [i64], demand: &[i64], count: u32) {
     for (has, wanted) in free.iter_mut().zip(demand) {

@@ -169,7 +169,7 @@ impl Packing {
         let fits = |(item, most): &&(usize, u32)| {
             let there =
                 counts.iter().find(|(other, _)| other == item).map_or(0, |(_, count)| *count);
-            there < *most && dimensions::room(&model.items[*item].demand, &room) > 0
+            there < *most && dimensions::fits(&model.items[*item].demand, &room)
         };
         let field = |(item, _): &(usize, u32)| {
             let (_, shift, mask) = self.fields[self.ranks[*item]];

@@ -15,6 +15,68 @@ pub struct Waiting {
     pub count: u32,
 }
 
+/// Classes that wait for new nodes, those that are worth most first.
+#[derive(Debug)]
+pub struct Line {
+    waiting: Vec<Waiting>,
+    /// By cell, as far as somebody asked: which of them may go to its nodes.
+    usable: Vec<Option<Vec<usize>>>,
+    /// How many have no pods left.
+    done: usize,
+}
+
+impl Line {
+    /// These, in that order, before anybody asked which may go where.
+    pub fn new(waiting: Vec<Waiting>, cells: usize) -> Self {
+        Self { waiting, usable: vec![None; cells], done: 0 }
+    }
+
+    /// Whether none has pods left.
+    pub fn is_empty(&self) -> bool {
+        self.done == self.waiting.len()
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> &Waiting {
+        &self.waiting[index]
+    }
+
+    /// Takes pods out of the line.
+    pub fn take(&mut self, index: usize, count: u32) {
+        let waiting = &mut self.waiting[index];
+        waiting.count -= count;
+        self.done += usize::from(waiting.count == 0);
+    }
+
+    /// Forgets those that have no pods left, once they are most.
+    pub fn shorten(&mut self) {
+        if self.done * 2 > self.waiting.len() {
+            self.waiting.retain(|waiting| waiting.count > 0);
+            self.usable.fill(None);
+            self.done = 0;
+        }
+    }
+
+    /// All, and which of them may go to nodes of a cell.
+    fn for_cell(
+        &mut self,
+        problem: &Problem<'_>,
+        classes: &[Class],
+        cell: usize,
+    ) -> (&[Waiting], &[usize]) {
+        let data = &problem.cells[cell];
+        let waiting = &self.waiting;
+        let usable = self.usable[cell].get_or_insert_with(|| {
+            let fits = |index: &usize| {
+                let class = &classes[waiting[*index].class];
+                data.allowed[class.signature] && class.goes_to(data.tuple)
+            };
+            (0..waiting.len()).filter(fits).collect()
+        });
+        (waiting, usable)
+    }
+}
+
 /// One way to fill a candidate.
 #[derive(Clone, Debug)]
 pub struct Pattern {
@@ -28,16 +90,22 @@ pub struct Pattern {
     pub efficiency: f64,
 }
 
-/// Fills a candidate with what waits, sorted by falling value.
+/// Fills a candidate with what waits.
 pub fn fill(
     state: &State<'_, '_>,
     classes: &[Class],
-    waiting: &[Waiting],
+    line: &mut Line,
     candidate: usize,
 ) -> Pattern {
     let problem = state.problem;
     let data = &problem.candidates[candidate];
-    let cell = &problem.cells[data.cell];
+    let (waiting, usable) = line.for_cell(problem, classes, data.cell);
+    let is_heavy = |index: &usize| {
+        let demand = &problem.groups[classes[waiting[*index].class].group].demand;
+        share(demand[0], data.room[0]) > share(demand[1], data.room[1])
+    };
+    let (heavy, light): (Vec<usize>, Vec<usize>) = usable.iter().copied().partition(is_heavy);
+    let (mut heavy, mut light) = (heavy.as_slice(), light.as_slice());
     let load = state.empty_load(candidate);
     let mut filling = Filling {
         problem,
@@ -48,18 +116,6 @@ pub fn fill(
         taken: vec![0; waiting.len()],
         value: 0.0,
     };
-    let compatible = |waiting: &Waiting| {
-        let class = &classes[waiting.class];
-        cell.allowed[class.signature] && class.goes_to(cell.tuple)
-    };
-    let is_heavy = |waiting: &Waiting| {
-        let demand = &problem.groups[classes[waiting.class].group].demand;
-        share(demand[0], data.room[0]) > share(demand[1], data.room[1])
-    };
-    let usable = (0..waiting.len()).filter(|index| compatible(&waiting[*index]));
-    let (heavy, light): (Vec<usize>, Vec<usize>) =
-        usable.partition(|index| is_heavy(&waiting[*index]));
-    let (mut heavy, mut light) = (heavy.as_slice(), light.as_slice());
     loop {
         heavy = filling.left_of(heavy);
         light = filling.left_of(light);

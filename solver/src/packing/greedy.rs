@@ -1,12 +1,14 @@
 //! Packs classes: first onto what is there or on its way, then onto new nodes, heavier pools
 //! first, each time the offering that gives most for its price.
 
-use std::collections::BTreeSet;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use super::dimensions;
 use super::duals;
-use super::fill::{self, Pattern, Waiting};
+use super::fill::{self, Line, Pattern, Waiting};
 use super::offerings::Candidate;
+use super::ranked::Ranked;
 use super::state::{Class, State};
 
 /// Places as many pods of the classes as possible; what is left stays in `remaining`.
@@ -16,7 +18,7 @@ pub fn pack(state: &mut State<'_, '_>, classes: &mut [Class]) {
     for weight in weights.into_iter().rev() {
         let waiting: Vec<usize> =
             (0..classes.len()).filter(|class| classes[*class].remaining > 0).collect();
-        launch_for(state, classes, &waiting, weight);
+        launch_for(state, classes, &waiting, weight, &|| false);
     }
 }
 
@@ -111,8 +113,14 @@ pub fn values(
     (values, dearest)
 }
 
-/// Launches nodes of pools of one weight for the waiting classes.
-pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usize], weight: i32) {
+/// Launches nodes of pools of one weight for the waiting classes, until it is `over`.
+pub fn launch_for(
+    state: &mut State<'_, '_>,
+    classes: &mut [Class],
+    which: &[usize],
+    weight: i32,
+    over: &dyn Fn() -> bool,
+) {
     let (values, dearest) = values(state, classes, which, Some(weight));
     let problem = state.problem;
     let mut waiting: Vec<Waiting> = which
@@ -134,36 +142,42 @@ pub fn launch_for(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usi
         let add = |(sum, amount): (&mut f64, &i64)| *sum += *amount as f64 * f64::from(one.count);
         demand.iter_mut().zip(each).for_each(add);
     }
-    let mut open: Vec<(usize, f64)> = problem
+    let mut open: BinaryHeap<Ranked<usize>> = problem
         .candidates
         .iter()
         .enumerate()
         .filter(|(_, candidate)| problem.cells[candidate.cell].weight == weight)
-        .map(|(index, candidate)| (index, most_for_money(candidate, &dearest, &demand)))
+        .map(|(index, candidate)| Ranked {
+            rank: most_for_money(candidate, &dearest, &demand),
+            of: index,
+        })
         .collect();
-    while let Some(pattern) = best_pattern(state, classes, &waiting, &mut open) {
-        let fits = repetitions(&pattern, &waiting);
+    let mut line = Line::new(waiting, problem.cells.len());
+    while !over()
+        && let Some(pattern) = best_pattern(state, classes, &mut line, &mut open)
+    {
+        let fits = repetitions(&pattern, &line);
         let mut launched = 0;
         while launched < fits && state.within_limits(&problem.candidates[pattern.candidate]) {
             state.launch(pattern.candidate, pattern.load.clone());
             launched += 1;
         }
         if launched == 0 {
-            open.retain(|(candidate, _)| *candidate != pattern.candidate);
+            open.retain(|one| one.of != pattern.candidate);
             continue;
         }
         let tuple = state.tuple_of(pattern.candidate);
         for (index, count) in &pattern.counts {
             let placed = count * launched;
-            waiting[*index].count -= placed;
-            let class = &mut classes[waiting[*index].class];
+            line.take(*index, placed);
+            let class = &mut classes[line.get(*index).class];
             class.remaining -= placed;
             if !class.pinned {
                 let group = class.group;
                 state.count(group, tuple, placed, true);
             }
         }
-        waiting.retain(|waiting| waiting.count > 0);
+        line.shorten();
     }
 }
 
@@ -176,40 +190,40 @@ fn most_for_money(candidate: &Candidate, dearest: &[f64], demand: &[f64]) -> f64
     (worth * (1.0 + 1e-9) + 1e-6) / candidate.cost
 }
 
-/// The pattern of the best value for money. `open` keeps for each candidate the value for money
+/// The pattern of the best value for money. `open` ranks each candidate by the value for money
 /// that it last had; it only falls while pods go, nearly always, so that only the best have to be
 /// looked at again.
 fn best_pattern(
     state: &State<'_, '_>,
     classes: &[Class],
-    waiting: &[Waiting],
-    open: &mut Vec<(usize, f64)>,
+    line: &mut Line,
+    open: &mut BinaryHeap<Ranked<usize>>,
 ) -> Option<Pattern> {
-    if waiting.is_empty() {
+    if line.is_empty() {
         return None;
     }
     let mut best: Option<Pattern> = None;
-    loop {
-        let next = open
-            .iter_mut()
-            .filter(|(_, known)| best.as_ref().is_none_or(|best| *known > best.efficiency))
-            .max_by(|left, right| left.1.total_cmp(&right.1).then_with(|| right.0.cmp(&left.0)));
-        let Some((candidate, known)) = next else { break };
-        let pattern = fill::fill(state, classes, waiting, *candidate);
-        // Nothing fits and never will again.
-        *known = if pattern.counts.is_empty() { f64::NEG_INFINITY } else { pattern.efficiency };
-        let better = best.as_ref().is_none_or(|best| pattern.efficiency > best.efficiency);
-        if better && !pattern.counts.is_empty() {
+    while let Some(mut next) = open.peek_mut() {
+        if best.as_ref().is_some_and(|best| next.rank <= best.efficiency) {
+            break;
+        }
+        let pattern = fill::fill(state, classes, line, next.of);
+        if pattern.counts.is_empty() {
+            // Nothing fits and never will again.
+            PeekMut::pop(next);
+            continue;
+        }
+        next.rank = pattern.efficiency;
+        if best.as_ref().is_none_or(|best| pattern.efficiency > best.efficiency) {
             best = Some(pattern);
         }
-        open.retain(|(_, known)| *known > f64::NEG_INFINITY);
     }
     best
 }
 
 /// How many nodes can be filled by the same pattern.
-fn repetitions(pattern: &Pattern, waiting: &[Waiting]) -> u32 {
-    pattern.counts.iter().map(|(index, count)| waiting[*index].count / count).min().unwrap_or(0)
+fn repetitions(pattern: &Pattern, line: &Line) -> u32 {
+    pattern.counts.iter().map(|(index, count)| line.get(*index).count / count).min().unwrap_or(0)
 }
 
 /// Places pods that must share a host with others: where such pods are, or, for the first of

@@ -52,7 +52,7 @@ pub struct RawCell {
 impl RawCell {
     /// Whether one of them might hold a pod, daemons aside.
     pub fn could_hold(&self, demand: &[i64], dimensions: &Dimensions) -> bool {
-        dimensions::room(demand, &dimensions.supply(&self.largest)) > 0
+        dimensions::fits(demand, &dimensions.supply(&self.largest))
     }
 }
 
@@ -289,7 +289,7 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
         let found = min_values::keep(data, build.settings.min_values, &demands, found.collect());
         let kept = prune(found, data.limited);
         candidates.extend(kept.into_iter().filter(|candidate| {
-            demands.iter().any(|demand| dimensions::room(demand, &candidate.room) > 0)
+            demands.iter().any(|demand| dimensions::fits(demand, &candidate.room))
         }));
         cells.push(Cell {
             pool,

@@ -211,7 +211,7 @@ impl Signatures {
                             && cell.could_hold(&demand, dimensions)
                     }) || bins.iter().any(|bin| {
                         bin.open
-                            && super::dimensions::room(&demand, &bin.load.free) > 0
+                            && super::dimensions::fits(&demand, &bin.load.free)
                             && signature.allows(&bin.labels, &bin.taints)
                     })
                 })

@@ -57,7 +57,7 @@ pub(crate) fn of_groups(
         let data = &problem.groups[*group];
         let fits = problem.candidates.iter().any(|candidate| {
             problem.cells[candidate.cell].allowed[data.relaxed]
-                && super::dimensions::room(&data.demand, &candidate.room) > 0
+                && super::dimensions::fits(&data.demand, &candidate.room)
         });
         if fits {
             placed.insert((data.relaxed, *group), *count);

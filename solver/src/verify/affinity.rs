@@ -6,14 +6,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Labels, Name, PodShape};
+use crate::model::{Labels, Name, PodAffinityTerm};
 
 use super::picture::{HostId, ShapeId};
 use super::{Code, Findings, Picture};
 
-/// Pods of one shape with affinity, and the pods they look for that are there by now.
+/// Seekers by their terms.
+type Seekers<'a> = BTreeMap<&'a [PodAffinityTerm], Seeker<'a>>;
+
+/// Pods with the same affinity, and the pods they look for that are there by now.
 struct Seeker<'a> {
-    shape: &'a PodShape,
+    terms: &'a [PodAffinityTerm],
     /// Which shapes all of its terms mean.
     means: Vec<bool>,
     /// Whether any such pod is anywhere.
@@ -23,15 +26,15 @@ struct Seeker<'a> {
 }
 
 impl<'a> Seeker<'a> {
-    fn new(picture: &Picture<'a>, shape: &'a PodShape) -> Self {
+    fn new(picture: &Picture<'a>, terms: &'a [PodAffinityTerm]) -> Self {
         let mut means = vec![true; picture.shapes.len()];
-        for term in &shape.affinity {
+        for term in terms {
             for (all, one) in means.iter_mut().zip(picture.selected_by(term)) {
                 *all &= one;
             }
         }
-        let domains = vec![BTreeSet::new(); shape.affinity.len()];
-        Self { shape, means, found: false, domains }
+        let domains = vec![BTreeSet::new(); terms.len()];
+        Self { terms, means, found: false, domains }
     }
 
     fn see(&mut self, shape: ShapeId, labels: &Labels) {
@@ -39,13 +42,13 @@ impl<'a> Seeker<'a> {
             return;
         }
         self.found = true;
-        for (term, domains) in self.shape.affinity.iter().zip(&mut self.domains) {
+        for (term, domains) in self.terms.iter().zip(&mut self.domains) {
             domains.extend(labels.get(&term.topology_key).cloned());
         }
     }
 
     fn is_satisfied(&self, labels: &Labels) -> bool {
-        self.shape.affinity.iter().zip(&self.domains).all(|(term, domains)| {
+        self.terms.iter().zip(&self.domains).all(|(term, domains)| {
             labels.get(&term.topology_key).is_some_and(|value| domains.contains(value))
         })
     }
@@ -53,12 +56,12 @@ impl<'a> Seeker<'a> {
     fn may_be_first(&self, own: ShapeId, labels: &Labels) -> bool {
         !self.found
             && self.means[own]
-            && self.shape.affinity.iter().all(|term| labels.get(&term.topology_key).is_some())
+            && self.terms.iter().all(|term| labels.get(&term.topology_key).is_some())
     }
 }
 
 pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
-    let mut seekers: BTreeMap<ShapeId, Seeker<'_>> = BTreeMap::new();
+    let mut seekers: Seekers<'_> = BTreeMap::new();
     let mut waiting: BTreeSet<(ShapeId, HostId)> = BTreeSet::new();
     let mut free: BTreeSet<(ShapeId, HostId)> = BTreeSet::new();
     for placed in &picture.placed {
@@ -66,7 +69,7 @@ pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
         if shape.affinity.is_empty() {
             free.insert((placed.shape, placed.host));
         } else {
-            seekers.entry(placed.shape).or_insert_with(|| Seeker::new(picture, shape));
+            seekers.entry(&shape.affinity).or_insert_with(|| Seeker::new(picture, &shape.affinity));
             waiting.insert((placed.shape, placed.host));
         }
     }
@@ -101,19 +104,22 @@ pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
 /// first place from others).
 fn settle(
     picture: &Picture<'_>,
-    seekers: &mut BTreeMap<ShapeId, Seeker<'_>>,
+    seekers: &mut Seekers<'_>,
     waiting: &mut BTreeSet<(ShapeId, HostId)>,
     mut free: BTreeSet<(ShapeId, HostId)>,
 ) {
+    let affinity = |shape: ShapeId| &*picture.shapes[shape].affinity;
     loop {
         let ready: Vec<(ShapeId, HostId)> = waiting
             .iter()
             .copied()
-            .filter(|(shape, host)| seekers[shape].is_satisfied(&picture.hosts[*host].labels))
+            .filter(|(shape, host)| {
+                seekers[affinity(*shape)].is_satisfied(&picture.hosts[*host].labels)
+            })
             .collect();
         let first = || {
             waiting.iter().copied().find(|(shape, host)| {
-                seekers[shape].may_be_first(*shape, &picture.hosts[*host].labels)
+                seekers[affinity(*shape)].may_be_first(*shape, &picture.hosts[*host].labels)
             })
         };
         let coming: Vec<(ShapeId, HostId)> = if !ready.is_empty() {
@@ -132,7 +138,7 @@ fn settle(
     }
 }
 
-fn see(seekers: &mut BTreeMap<ShapeId, Seeker<'_>>, shape: ShapeId, labels: &Labels) {
+fn see(seekers: &mut Seekers<'_>, shape: ShapeId, labels: &Labels) {
     for seeker in seekers.values_mut() {
         seeker.see(shape, labels);
     }

@@ -6,19 +6,30 @@
 //! look at the cluster as it is or as it will be, so that only what breaks the constraint both
 //! ways is reported.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{Name, NodeInclusion, PodShape, TopologySpread, WhenUnsatisfiable};
+use crate::model::{
+    Labels, Name, NodeInclusion, PodShape, Requirements, Toleration, TopologySpread,
+    WhenUnsatisfiable,
+};
 
-use super::picture::{Host, ShapeId, keeps_off, selects};
+use super::picture::{Host, Placed, ShapeId, keeps_off, selects};
 use super::{Code, Findings, Picture};
 
 pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
-    let shapes: BTreeSet<ShapeId> = picture.placed.iter().map(|placed| placed.shape).collect();
-    for id in shapes {
+    let mut by_shape: BTreeMap<ShapeId, Vec<&Placed<'_>>> = BTreeMap::new();
+    for placed in &picture.placed {
+        by_shape.entry(placed.shape).or_default().push(placed);
+    }
+    let mut known: HashMap<Question<'_>, [Counts<'_>; 2]> = HashMap::new();
+    for (id, members) in by_shape {
         let shape = picture.shapes[id];
         for constraint in hard(shape) {
-            check_constraint(picture, id, constraint, findings);
+            let readings = known.entry(Question::of(shape, constraint)).or_insert_with(|| {
+                let selected = picture.selected_in(&shape.namespace, &constraint.selector);
+                [true, false].map(|leaving| count(picture, shape, constraint, &selected, leaving))
+            });
+            check_constraint(picture, &members, constraint, readings, findings);
         }
     }
 }
@@ -30,19 +41,59 @@ fn hard(shape: &PodShape) -> impl Iterator<Item = &TopologySpread> {
         .filter(|constraint| constraint.when_unsatisfiable == WhenUnsatisfiable::DoNotSchedule)
 }
 
+/// All that the counts of a constraint depend on: shapes that differ in nothing else share them.
+#[derive(PartialEq, Eq, Hash)]
+struct Question<'a> {
+    namespace: &'a Name,
+    constraint: &'a TopologySpread,
+    /// The keys of the shape's hard constraints.
+    keys: Vec<&'a Name>,
+    /// Node selector and affinity, where nodes count by them.
+    nodes: Option<(&'a Labels, &'a [Requirements])>,
+    /// Tolerations, where nodes count by them.
+    tolerations: Option<&'a [Toleration]>,
+}
+
+impl<'a> Question<'a> {
+    fn of(shape: &'a PodShape, constraint: &'a TopologySpread) -> Self {
+        let (affinity, taints) = (constraint.node_affinity_policy, constraint.node_taints_policy);
+        Self {
+            namespace: &shape.namespace,
+            constraint,
+            keys: hard(shape).map(|other| &other.topology_key).collect(),
+            nodes: (affinity == NodeInclusion::Honor)
+                .then_some((&shape.node_selector, &*shape.node_affinity)),
+            tolerations: (taints == NodeInclusion::Honor).then_some(&*shape.tolerations),
+        }
+    }
+}
+
+/// Matching pods by domain.
+struct Counts<'a> {
+    by_domain: BTreeMap<&'a Name, u32>,
+    /// The emptiest one's.
+    least: u32,
+}
+
+impl Counts<'_> {
+    /// By how much a domain is over the emptiest one, if that is too much.
+    fn skew(&self, constraint: &TopologySpread, domain: &Name) -> Option<u32> {
+        let here = self.by_domain.get(domain).copied().unwrap_or(0);
+        let skew = here.saturating_sub(self.least);
+        (skew > constraint.max_skew).then_some(skew)
+    }
+}
+
 fn check_constraint(
     picture: &Picture<'_>,
-    id: ShapeId,
+    members: &[&Placed<'_>],
     constraint: &TopologySpread,
+    readings: &[Counts<'_>; 2],
     findings: &mut Findings,
 ) {
-    let shape = picture.shapes[id];
     let key = &constraint.topology_key;
-    let selected = picture.selected_in(&shape.namespace, &constraint.selector);
-    let readings = [true, false]
-        .map(|with_leaving| domains(picture, shape, constraint, &selected, with_leaving));
     let mut reported: BTreeSet<&Name> = BTreeSet::new();
-    for placed in picture.placed_of(id) {
+    for placed in members {
         let host = &picture.hosts[placed.host];
         let Some(domain) = host.labels.get(key) else {
             findings.blame(
@@ -55,9 +106,9 @@ fn check_constraint(
             );
             continue;
         };
-        let broken = readings.iter().all(|counts| skew(constraint, counts, domain).is_some());
+        let broken = readings.iter().all(|counts| counts.skew(constraint, domain).is_some());
         if broken && reported.insert(domain) {
-            let skew = skew(constraint, &readings[1], domain).unwrap_or_default();
+            let skew = readings[1].skew(constraint, domain).unwrap_or_default();
             findings.blame(
                 Code::TopologySpread,
                 &placed.pod.key,
@@ -71,15 +122,14 @@ fn check_constraint(
     }
 }
 
-/// Matching pods by domain.
-fn domains<'a>(
+fn count<'a>(
     picture: &'a Picture<'_>,
     shape: &PodShape,
     constraint: &TopologySpread,
     selected: &[bool],
     with_leaving: bool,
-) -> BTreeMap<&'a Name, u32> {
-    let mut counts = BTreeMap::new();
+) -> Counts<'a> {
+    let mut by_domain = BTreeMap::new();
     for host in &picture.hosts {
         if (host.leaving.is_some() && !with_leaving) || !counts_host(host, shape, constraint) {
             continue;
@@ -91,9 +141,12 @@ fn domains<'a>(
             .filter(|(id, _)| selected[**id])
             .map(|(_, count)| count.there + count.placed)
             .sum();
-        *counts.entry(domain).or_default() += matching;
+        *by_domain.entry(domain).or_default() += matching;
     }
-    counts
+    let domains = u32::try_from(by_domain.len()).unwrap_or(u32::MAX);
+    let few = domains < constraint.min_domains.unwrap_or(1);
+    let least = if few { 0 } else { by_domain.values().min().copied().unwrap_or(0) };
+    Counts { by_domain, least }
 }
 
 fn counts_host(host: &Host<'_>, shape: &PodShape, constraint: &TopologySpread) -> bool {
@@ -102,14 +155,6 @@ fn counts_host(host: &Host<'_>, shape: &PodShape, constraint: &TopologySpread) -
             || selects(shape, &host.labels))
         && (constraint.node_taints_policy == NodeInclusion::Ignore
             || !host.taints.iter().any(|taint| keeps_off(taint, shape)))
-}
-
-/// By how much a domain is over the emptiest one, if that is too much.
-fn skew(constraint: &TopologySpread, counts: &BTreeMap<&Name, u32>, domain: &Name) -> Option<u32> {
-    let few = u32::try_from(counts.len()).unwrap_or(u32::MAX) < constraint.min_domains.unwrap_or(1);
-    let emptiest = if few { 0 } else { counts.values().min().copied().unwrap_or(0) };
-    let skew = counts.get(domain).copied().unwrap_or(0).saturating_sub(emptiest);
-    (skew > constraint.max_skew).then_some(skew)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn places<'w>(
         }
     };
     for row in kind.rows.iter() {
-        if dimensions::room(&kind.demand, world.size(row)) > 0 {
+        if dimensions::fits(&kind.demand, world.size(row)) {
             add(world.rows[row].tuple, world.row_site(row), u32::MAX);
         }
     }

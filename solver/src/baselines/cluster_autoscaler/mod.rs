@@ -326,7 +326,7 @@ impl<'w, 'a> Scaler<'w, 'a> {
             if !data.members.is_empty()
                 && data.tuple.is_none_or(|only| only == tuple)
                 && kind.rows.contains(row)
-                && dimensions::room(&kind.demand, size) > 0
+                && dimensions::fits(&kind.demand, size)
             {
                 let count = u32::try_from(data.members.len()).unwrap_or(u32::MAX);
                 waiting.push(Waiting { class, kind, count, dealt: data.tuple.is_some() });
@@ -418,8 +418,7 @@ impl<'w, 'a> Scaler<'w, 'a> {
         let kind = &world.kinds[world.groups[group].actual];
         let rows = || {
             kind.rows.iter().filter(|row| {
-                world.rows[*row].pool == pool
-                    && dimensions::room(&kind.demand, world.size(*row)) > 0
+                world.rows[*row].pool == pool && dimensions::fits(&kind.demand, world.size(*row))
             })
         };
         if rows().all(|row| self.allowance(row) == 0) {

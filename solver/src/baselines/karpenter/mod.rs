@@ -137,7 +137,7 @@ impl<'w, 'a> Scheduler<'w, 'a> {
         let Trial { kind, actual } = trial;
         let takes = |bin: usize| {
             kind.bins.contains(bin)
-                && dimensions::room(&kind.demand, &self.free[bin]) > 0
+                && dimensions::fits(&kind.demand, &self.free[bin])
                 && rules::host_room(world, Some(&self.tally), kind, &self.hosts[bin]).is_ok()
                 && rules::shared_room(
                     world,

@@ -126,8 +126,9 @@ impl Relaxed {
         !self.machines.is_empty()
     }
 
-    /// What a round saves at most per hour, and the worths that prove it.
-    pub fn solve(&self) -> (f64, Worth) {
+    /// What a round saves at most per hour, and the worths that prove it: the best that are found
+    /// before it is `over`.
+    pub fn solve(&self, over: &dyn Fn() -> bool) -> (f64, Worth) {
         let dimensions = self.spare.len();
         let nothing = Worth { room: vec![0.0; dimensions], eviction: 0.0 };
         let mut best = (self.most_saved(&nothing), nothing);
@@ -139,6 +140,9 @@ impl Relaxed {
         };
         for eviction in std::iter::once(0.0).chain(self.tolls()) {
             for share in 0..=20 {
+                if over() {
+                    break;
+                }
                 let room = market.iter().map(|value| value * f64::from(share) / 20.0).collect();
                 let worth = Worth { room: self.feasible(room), eviction };
                 let saved = self.most_saved(&worth);
@@ -148,7 +152,7 @@ impl Relaxed {
             }
         }
         let mut step = 0.5;
-        while step > 1e-4 {
+        while step > 1e-4 && !over() {
             let mut moved = false;
             for index in 0..dimensions {
                 for factor in [1.0 + step, 1.0 / (1.0 + step), 0.0] {
@@ -267,7 +271,8 @@ mod tests {
 
     #[test]
     fn with_room_enough_the_dearest_nodes_of_the_budget_are_saved() {
-        let (saved, values) = relaxed(&[(3.0, 4.0), (2.0, 4.0), (1.0, 4.0)], 2, 100.0, 6.0).solve();
+        let (saved, values) =
+            relaxed(&[(3.0, 4.0), (2.0, 4.0), (1.0, 4.0)], 2, 100.0, 6.0).solve(&|| false);
         assert!((saved - 5.0).abs() < 1e-6, "{saved}");
         assert_eq!(values.room, [0.0]);
     }
@@ -275,7 +280,7 @@ mod tests {
     #[test]
     fn room_limits_what_is_saved() {
         // Two nodes of 4 with 2 spare: half a node's room, so half of one can go.
-        let (saved, values) = relaxed(&[(1.0, 4.0), (1.0, 4.0)], 2, 2.0, 6.0).solve();
+        let (saved, values) = relaxed(&[(1.0, 4.0), (1.0, 4.0)], 2, 2.0, 6.0).solve(&|| false);
         assert!((saved - 0.5).abs() < 1e-3, "{saved}");
         assert!((values.room[0] - 0.25).abs() < 1e-3, "{values:?}");
     }
@@ -287,11 +292,11 @@ mod tests {
         problem.items[0].pods = 4.0;
         problem.evictions = Some(2.0);
         // The two with a pod each; for the third half its pods would have to go.
-        let (saved, worth) = problem.solve();
+        let (saved, worth) = problem.solve(&|| false);
         assert!((3.0..3.1).contains(&saved), "{saved}");
         assert!(worth.eviction > 0.7, "{worth:?}");
         problem.evictions = Some(4.0);
-        let (saved, _) = problem.solve();
+        let (saved, _) = problem.solve(&|| false);
         assert!((4.5..4.6).contains(&saved), "{saved}");
     }
 
@@ -300,7 +305,7 @@ mod tests {
         let mut problem = relaxed(&[(1.0, 4.0), (1.0, 4.0)], 2, 0.0, 8.0);
         problem.machines = vec![(vec![4.0], 0.6)];
         // Both are replaced by machines that cost 0.6 for the same room.
-        let (saved, _) = problem.solve();
+        let (saved, _) = problem.solve(&|| false);
         assert!((saved - 0.8).abs() < 1e-6, "{saved}");
     }
 }

@@ -9,11 +9,13 @@ use crate::packing::state::Class;
 use crate::packing::{Settings, Stop};
 use crate::packing::{greedy, improve};
 
-/// Launches nodes for these pods and returns what they cost, or nothing if some have no place.
+/// Launches nodes for these pods and returns what they cost, or nothing if some have no place when
+/// it is `over`.
 pub fn launch(
     ground: &Ground<'_, '_>,
     work: &mut Work<'_, '_>,
     left: &[(Kind, u32)],
+    over: &dyn Fn() -> bool,
 ) -> Option<f64> {
     if left.is_empty() {
         return Some(0.0);
@@ -26,7 +28,7 @@ pub fn launch(
     for weight in weights.into_iter().rev() {
         let waiting: Vec<usize> =
             (0..classes.len()).filter(|class| classes[*class].remaining > 0).collect();
-        greedy::launch_for(&mut work.state, &mut classes, &waiting, weight);
+        greedy::launch_for(&mut work.state, &mut classes, &waiting, weight, over);
     }
     if classes.iter().any(|class| class.remaining > 0) {
         return None;

@@ -64,7 +64,7 @@ pub fn work_out(
     let (evictions, may_launch) = (setting.quota.evictions, setting.settings.may_launch);
     let relaxed = Relaxed::of(&ground, &plain, &pools, &budgets, evictions, may_launch);
     let (attempt, most, moves) = if consolidates {
-        let (most, worth) = relaxed.solve();
+        let (most, worth) = relaxed.solve(&|| stop.spent() >= PROVE_UNTIL);
         let market = market(&ground);
         let moves = moves(setting.settings, &ground, &lifted, &market);
         let search = Search {
@@ -180,7 +180,7 @@ fn replace<'p, 'a>(
             continue;
         }
         let (left, journal) = attempt.work.drain(ground, &[one]);
-        let placed = launching::launch(ground, &mut attempt.work, &left).is_some();
+        let placed = launching::launch(ground, &mut attempt.work, &left, &|| false).is_some();
         if placed && (setting.purpose == Purpose::Drift || keeps_numbers(lifted, &attempt)) {
             attempt.quota.take(candidate);
         } else {

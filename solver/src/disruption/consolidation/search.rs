@@ -78,7 +78,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
                 attempt.gain += gain;
             } else if fits && trades > 0 && gain > floors[candidate] && !over() {
                 trades -= 1;
-                self.trade(&mut attempt, &[candidate], floors[candidate]);
+                self.trade(&mut attempt, &[candidate], floors[candidate], over);
             }
         }
         attempt
@@ -86,7 +86,12 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
 
     /// Removes all that the budgets allow in the order of falling scores at once: their pods find
     /// places together, large ones first, and new nodes are bought for all that is left.
-    fn remove_together(&self, quota: &Quota, turn: Turn<'_>) -> Attempt<'p, 'a> {
+    fn remove_together(
+        &self,
+        quota: &Quota,
+        turn: Turn<'_>,
+        over: &dyn Fn() -> bool,
+    ) -> Attempt<'p, 'a> {
         let falling = self.falling(turn);
         let mut attempt = self.begin(quota, turn, &falling);
         let mut left = quota.clone();
@@ -99,7 +104,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
                 set.push(candidate);
             }
         }
-        self.trade(&mut attempt, &set, 0.0);
+        self.trade(&mut attempt, &set, 0.0, over);
         attempt
     }
 
@@ -122,7 +127,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         let (mut best, mut turn) = first;
         let mut together = false;
         let carried_out = |turn: Turn<'_>, together: bool| match together {
-            true => self.remove_together(quota, turn),
+            true => self.remove_together(quota, turn, over),
             false => self.remove(quota, turn, over),
         };
         let plain = turns.iter().map(|turn| (*turn, false));
@@ -161,7 +166,13 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
 
     /// Takes a set of nodes away and launches what their pods need beyond the room there is, if
     /// that gains more than `least`. Whether it did.
-    fn trade(&self, attempt: &mut Attempt<'p, 'a>, set: &[usize], least: f64) -> bool {
+    fn trade(
+        &self,
+        attempt: &mut Attempt<'p, 'a>,
+        set: &[usize],
+        least: f64,
+        over: &dyn Fn() -> bool,
+    ) -> bool {
         let mut taken = 0;
         let allowed = set.iter().all(|candidate| {
             let one = &self.candidates[*candidate];
@@ -175,7 +186,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         if allowed {
             let (left, journal) = attempt.work.drain(self.ground, set);
             let saved: f64 = set.iter().map(|one| self.gain_of(*one)).sum();
-            let spent = launch(self.ground, &mut attempt.work, &left);
+            let spent = launch(self.ground, &mut attempt.work, &left, over);
             let gain = spent.map_or(f64::NEG_INFINITY, |spent| saved - spent);
             if gain > least.max(EPSILON) && self.balance.allows(self.candidates, set, gain) {
                 attempt.gain += gain;
@@ -197,18 +208,19 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         stop: &dyn Stop,
         until: f64,
     ) -> Attempt<'p, 'a> {
+        let over = || stop.spent() >= until;
         let mut size = usize::MAX;
-        while size > 0 && stop.spent() < until {
+        while size > 0 && !over() {
             let losing = self.losing(&attempt);
             size = size.min(losing.len());
-            if !self.trade(&mut attempt, &losing[..size], 0.0) {
+            if !self.trade(&mut attempt, &losing[..size], 0.0, &over) {
                 size /= 2;
             }
         }
         let random = &mut SmallRng::seed_from_u64(seed ^ 0x7472_6164);
         let mut losing = self.losing(&attempt);
         for _ in 0..rounds {
-            if stop.spent() >= until || losing.is_empty() {
+            if over() || losing.is_empty() {
                 break;
             }
             let mut set: Vec<usize> = Vec::new();
@@ -223,7 +235,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
                 let at = (at * at * losing.len() as f64) as usize;
                 set.extend(losing.get(at).filter(|one| !set.contains(one)).copied());
             }
-            if self.trade(&mut attempt, &set, 0.0) {
+            if self.trade(&mut attempt, &set, 0.0, &over) {
                 losing = self.losing(&attempt);
             }
         }
