@@ -4,8 +4,8 @@
 //! the solver plans without a pause on another thread. Half of the calls are about a planned pod
 //! (everything but its node is refused, with a text), half about one that the plan does not speak
 //! of. Measured in the server (from the whole body to the whole answer) and by the client, whose
-//! thread and the solver's have a lower priority, for two processors bear all three. Beside it a
-//! server that answers canned bytes of the same size: what no extender can beat.
+//! thread shares the last processor with the solver's, both at a lower priority. Beside it a server that answers canned bytes of the same size: what no extender
+//! can beat.
 //!
 //! `make bench-extender` writes `target/bench/extender.md` and `.json`. An argument picks the cases
 //! whose `verb/names/protocol/connections` contains it (`filter/500/`), or `relists`.
@@ -99,7 +99,10 @@ fn main() {
     // in the server's place.
     let asking = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
-        .on_thread_start(background::give_way)
+        .on_thread_start(|| {
+            stay_on_the_last_processor();
+            background::give_way();
+        })
         .enable_all()
         .build()
         .expect("a runtime");
@@ -110,7 +113,12 @@ fn main() {
     let stop = Arc::new(AtomicBool::new(false));
     let solving = std::thread::spawn({
         let (cache, stop) = (world.cache.clone(), Arc::clone(&stop));
-        move || background::run(|| world::solve_on_and_on(&cache, &stop))
+        move || {
+            background::run(|| {
+                stay_on_the_last_processor();
+                world::solve_on_and_on(&cache, &stop)
+            })
+        }
     });
     let events = serving.spawn(world::events_on_and_on(world.sender.clone()));
 
@@ -197,6 +205,22 @@ fn main() {
     shutdown.cancel();
     report::write("extender", &rows);
 }
+
+/// Keeps the calling thread there, where the system allows it.
+#[cfg(target_os = "linux")]
+fn stay_on_the_last_processor() {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    use nix::unistd::Pid;
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).expect("the processors of this thread");
+    let last = (0..CpuSet::count()).rfind(|one| allowed.is_set(*one) == Ok(true));
+    let mut only = CpuSet::new();
+    only.set(last.expect("a processor")).expect("its number");
+    sched_setaffinity(this, &only).expect("a processor of this thread's");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn stay_on_the_last_processor() {}
 
 /// Measures until the machine is calm, or a few times: the calmest time, and what other processes
 /// took of the machine then, in %.

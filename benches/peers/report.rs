@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use berth_solver::verify::Code;
 use serde_json::{Value, json};
 
 use crate::consolidation::{self, Settled};
@@ -21,12 +22,24 @@ pub struct System {
     pub nodes: usize,
     /// Pods without a place.
     pub left: usize,
-    /// What `verify` finds.
-    pub faults: usize,
+    /// What `verify` finds: how often each rule is broken.
+    pub faults: BTreeMap<Code, usize>,
     pub elapsed: Duration,
     /// Without looking at the cluster, where that is a thing of its own.
     pub solving: Duration,
     pub peak_rss_mib: Option<f64>,
+}
+
+impl System {
+    /// How many rules are broken, and which, in words.
+    fn broken(&self) -> String {
+        let each: Vec<String> =
+            self.faults.iter().map(|(code, count)| format!("{code:?} {count}")).collect();
+        match each.len() {
+            0 => "0".to_owned(),
+            _ => format!("{} ({})", self.faults.values().sum::<usize>(), each.join(", ")),
+        }
+    }
 }
 
 /// A problem, and what each of them made of it.
@@ -89,7 +102,7 @@ impl Report {
                 one.nodes,
                 one.elapsed.as_secs_f64() * 1e3,
                 one.left,
-                one.faults
+                one.broken()
             );
         }
         self.cases.push(case);
@@ -157,7 +170,7 @@ impl Report {
                     one.elapsed.as_secs_f64() * 1e3,
                     case.per_second(one),
                     one.left,
-                    one.faults,
+                    one.broken(),
                 );
             }
         }

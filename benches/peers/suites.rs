@@ -1,5 +1,6 @@
 //! What is measured.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use berth_simulations::trace::{Shapes, snapshots};
@@ -51,7 +52,13 @@ fn measure(
     run: Run,
 ) -> Result<Vec<System>, String> {
     let settings = Settings::default();
-    let faults = |plan: &Plan| verify(snapshot, &settings.scheduler_names, plan);
+    let faults = |plan: &Plan| {
+        let mut by_code = BTreeMap::new();
+        for violation in verify(snapshot, &settings.scheduler_names, plan) {
+            *by_code.entry(violation.code).or_default() += 1;
+        }
+        by_code
+    };
     let (first, first_took) = timed(TIMES, || berth(snapshot, Duration::ZERO));
     let (best, best_took) = berth(snapshot, Duration::from_secs(1));
     let (policy, policy_took) = timed(1, || {
@@ -68,7 +75,7 @@ fn measure(
         bound,
         nodes: plan.launches.len(),
         left: plan.unschedulable.len(),
-        faults: faults(plan).len(),
+        faults: faults(plan),
         elapsed: took,
         solving: took,
         peak_rss_mib: None,

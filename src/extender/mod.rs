@@ -327,7 +327,12 @@ fn read<'a, T: Deserialize<'a>>(
     body: &'a [u8],
     answer: impl FnOnce(T) -> Response<Bytes>,
 ) -> Response<Bytes> {
-    match serde_json::from_slice(body) {
+    // All of it at once is looked through faster than string by string.
+    let question = match std::str::from_utf8(body) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(body),
+    };
+    match question {
         Ok(question) => answer(question),
         Err(error) => broken(&error),
     }
