@@ -55,7 +55,11 @@ fn measure(
     let faults = |plan: &Plan| {
         let mut by_code = BTreeMap::new();
         for violation in verify(snapshot, &settings.scheduler_names, plan) {
-            *by_code.entry(violation.code).or_default() += 1;
+            let count: &mut usize = by_code.entry(violation.code).or_default();
+            if *count == 0 {
+                println!("for example: {violation}");
+            }
+            *count += 1;
         }
         by_code
     };

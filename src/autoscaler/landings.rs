@@ -32,7 +32,10 @@ impl Landings {
             match &pod.node {
                 None => return true,
                 Some(node) if is_node_of(snapshot, target, node) => landed.as_planned += 1,
-                Some(_) => landed.elsewhere += 1,
+                Some(node) => {
+                    tracing::info!(pod = %key, planned = ?target, %node, "a pod landed elsewhere");
+                    landed.elsewhere += 1;
+                }
             }
             false
         });

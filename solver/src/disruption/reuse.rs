@@ -15,7 +15,7 @@ use crate::model::{
 /// than a node on its way and holds all pods that wait for that: then nothing is dearer, and the
 /// pods start now instead of minutes later. What else fits on it comes along. Who waits longest is
 /// asked first. The node on its way stays on its way: later pods are planned for it, or it goes as
-/// an empty one.
+/// an empty one. One that has joined keeps its pods: kube-scheduler may be sending them there.
 ///
 /// Pods whose place depends on where others are, on volumes or on ports wait on as planned.
 pub fn reuse(snapshot: &Snapshot, inputs: &Inputs, removals: &[Removal]) -> BTreeMap<Name, Target> {
@@ -65,7 +65,7 @@ pub fn reuse(snapshot: &Snapshot, inputs: &Inputs, removals: &[Removal]) -> BTre
 }
 
 fn is_coming(claim: &NodeClaim) -> bool {
-    claim.deleted.is_none() && !claim.is(condition::INITIALIZED)
+    claim.deleted.is_none() && claim.node_name.is_none() && !claim.is(condition::REGISTERED)
 }
 
 /// Whether nothing but the node itself says whether the pod may run there.

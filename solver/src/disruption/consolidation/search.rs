@@ -68,6 +68,9 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         let floors = self.floors(quota);
         let mut attempt = self.begin(quota, turn, &falling);
         for (_, candidate) in falling {
+            if over() {
+                break;
+            }
             let gain = self.gain_of(candidate);
             let fits = gain > EPSILON
                 && !self.ground.pinned[candidate]
@@ -76,7 +79,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
             if fits && attempt.work.empty(self.ground, candidate) {
                 attempt.quota.take(&self.candidates[candidate]);
                 attempt.gain += gain;
-            } else if fits && trades > 0 && gain > floors[candidate] && !over() {
+            } else if fits && trades > 0 && gain > floors[candidate] {
                 trades -= 1;
                 self.trade(&mut attempt, &[candidate], floors[candidate], over);
             }
