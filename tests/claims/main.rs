@@ -11,6 +11,8 @@
 mod check;
 mod clouds;
 mod crashes;
+#[path = "../shared/held.rs"]
+mod held;
 mod independent;
 mod life;
 mod operator;

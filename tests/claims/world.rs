@@ -28,6 +28,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::held::Held;
 use crate::prism::Prism;
 
 /// Nothing that a test waits for may take longer.
@@ -42,6 +43,8 @@ const SPEED: f64 = 15.0;
 pub(crate) struct World {
     pub(crate) plane: ControlPlane,
     pub(crate) fake: Fake,
+    /// Fails if a call at Exoscale is not as described.
+    _held: Held,
     pub(crate) ovh: ovh::Fake,
     pub(crate) scaleway: scaleway::Fake,
     pub(crate) metrics: Arc<Metrics>,
@@ -91,9 +94,11 @@ impl World {
         let now = clock_of(&clock);
         let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/claims/cluster.yaml");
         let cluster = manifests::read(&[cluster], &Interner::new()).unwrap().cluster;
+        let fake = Fake::start_with("ch-gva-2", Arc::clone(&now)).await.unwrap();
         let world = Self {
             plane,
-            fake: Fake::start_with("ch-gva-2", Arc::clone(&now)).await.unwrap(),
+            _held: Held::of(&fake),
+            fake,
             ovh: ovh::Fake::start(PROJECT, Arc::clone(&now)).await.unwrap(),
             scaleway: scaleway::Fake::start(PROJECT, now).await.unwrap(),
             metrics: Arc::new(Metrics::new()),

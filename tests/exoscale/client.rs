@@ -166,3 +166,28 @@ async fn a_database_is_created_revealed_protected_and_deleted() {
     client.delete_postgres("orders").await.unwrap();
     assert_eq!(client.postgres("orders").await.unwrap_err().kind, ErrorKind::NotFound);
 }
+
+#[tokio::test]
+async fn what_is_not_as_described_is_found() {
+    let clock = fast_clock(100.0);
+    let fake = fake_at(&clock).await;
+    let client = client(&fake, &clock);
+    let mut new = new_instance(&fake, &[]);
+    client.create_instance(&new).await.unwrap();
+    let Some(none) = fake.held.violations() else { return };
+    assert!(none.is_empty(), "{none:?}");
+    // A request that the fake lets pass, and an answer that Berth does.
+    new.public_ip_assignment = "a lot";
+    client.create_instance(&new).await.unwrap();
+    fake.world(|world| {
+        for instance in world.instances.values_mut() {
+            instance.public_ip_assignment = "inet4".to_owned();
+            instance.state = "asleep".to_owned();
+        }
+    });
+    client.instances(&[]).await.unwrap();
+    let found = fake.held.violations().unwrap();
+    assert!(found.iter().any(|one| one.starts_with("POST /instance: request: ")), "{found:?}");
+    assert!(found.iter().any(|one| one.starts_with("GET /instance: answer: ")), "{found:?}");
+    fake.held.forgive();
+}

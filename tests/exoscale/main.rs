@@ -12,6 +12,8 @@ mod boot;
 mod client;
 mod crash;
 mod fake;
+#[path = "../shared/held.rs"]
+mod held;
 mod independent;
 mod memory;
 mod plane;

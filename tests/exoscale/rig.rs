@@ -8,14 +8,14 @@ use berth::clock::Clock;
 use berth::exoscale::Client;
 use berth::provider::exoscale::{ExoscaleProvider, ExoscaleSettings};
 use berth::provider::{CloudProvider as _, ProviderError};
-use berth_cloud_fakes::exoscale::{Fake, Instance};
+use berth_cloud_fakes::exoscale::Instance;
 use berth_solver::lifecycle::{ClaimRef, LaunchRequest};
 use berth_solver::model::{Catalog, NodeClassReference, NodePool};
 use berth_solver::testing;
 use serde_json::{Value, json};
 
 use crate::memory::Memory;
-use crate::support::{credentials, fake_at, fast_clock, quick};
+use crate::support::{Watched, credentials, fake_at, fast_clock, quick};
 
 pub const ZONE: &str = "ch-gva-2";
 /// How many times faster than the machine's the rig's time is.
@@ -25,7 +25,7 @@ const ATTEMPT: Duration = Duration::from_millis(200);
 
 /// Everything a test works with.
 pub struct Rig {
-    pub fake: Fake,
+    pub fake: Watched,
     pub clock: Clock,
     pub memory: Arc<Memory>,
     pub cluster_id: String,

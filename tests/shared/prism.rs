@@ -10,6 +10,32 @@ use tokio::process::{Child, Command};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// The folder with Prism and with the description that it goes by; `None`, with a printed notice,
+/// where Node.js or the description is not there.
+pub fn installed() -> Option<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let data = std::env::var_os("BERTH_DATA")
+        .map_or_else(|| repository.join("../shared/data"), PathBuf::from);
+    let description = data.join("exoscale/openapi.json");
+    if !description.exists() {
+        println!(
+            "skipped: Prism: there is no exoscale/openapi.json in the data folder (BERTH_DATA)"
+        );
+        return None;
+    }
+    let tools = repository.join("target/exoscale-tools");
+    let script = repository.join("tests/exoscale/tools.sh");
+    let installed =
+        std::process::Command::new(&script).arg(&tools).arg(&description).output().unwrap();
+    if !installed.status.success() {
+        let why = String::from_utf8_lossy(&installed.stderr).trim().to_owned();
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        println!("skipped: Prism: {why}");
+        return None;
+    }
+    Some(tools)
+}
+
 /// Prism while it runs.
 pub struct Prism {
     port: u16,
@@ -18,28 +44,9 @@ pub struct Prism {
 }
 
 impl Prism {
-    /// Starts it before the fake at this address; `None`, with a printed notice, where Node.js or the description is
-    /// not there.
+    /// Starts it before the fake at this address; `None` where it cannot be had.
     pub async fn before(fake: &str) -> Option<Self> {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let data = std::env::var_os("BERTH_DATA")
-            .map_or_else(|| repository.join("../shared/data"), PathBuf::from);
-        let description = data.join("exoscale/openapi.json");
-        if !description.exists() {
-            println!(
-                "skipped: Prism: there is no exoscale/openapi.json in the data folder (BERTH_DATA)"
-            );
-            return None;
-        }
-        let tools = repository.join("target/exoscale-tools");
-        let script = repository.join("tests/exoscale/tools.sh");
-        let installed = Command::new(&script).arg(&tools).arg(&description).output().await.unwrap();
-        if !installed.status.success() {
-            let why = String::from_utf8_lossy(&installed.stderr).trim().to_owned();
-            assert!(std::env::var_os("CI").is_none(), "{why}");
-            println!("skipped: Prism: {why}");
-            return None;
-        }
+        let tools = tokio::task::spawn_blocking(installed).await.unwrap()?;
         let port = free_port().unwrap();
         let log = tools.join(format!("prism-{port}.log"));
         let output = std::fs::File::create(&log).unwrap();

@@ -1,7 +1,7 @@
 //! A fake in a process of its own, and the tests that talk to it.
 //!
 //! Beside the API the process answers at `/_/`: `GET journal`, `GET world` and `POST world` (see
-//! the cloud for what that takes), `POST faults` ([`Asked`]) and `DELETE faults`.
+//! the cloud for what that takes), `GET faults`, `POST faults` ([`Asked`]) and `DELETE faults`.
 
 use std::io;
 use std::process::Stdio;
@@ -122,6 +122,15 @@ impl Process {
     pub async fn faults(&self, operation: &str, times: usize, fault: Fault) -> io::Result<()> {
         let asked = Asked { operation: operation.to_owned(), skip: 0, times, fault };
         self.ask("POST", "faults", &json!(asked)).await.map(drop)
+    }
+
+    /// How many faults that were asked for have met no call yet.
+    ///
+    /// # Errors
+    /// If the process does not answer.
+    pub async fn faults_left(&self) -> io::Result<u64> {
+        let answer = self.ask("GET", "faults", &Value::Null).await?;
+        answer.as_u64().ok_or_else(|| other(answer))
     }
 
     async fn ask(&self, method: &str, what: &str, body: &Value) -> io::Result<Value> {

@@ -26,6 +26,8 @@ pub enum Fault {
     Hang,
     /// It is done, and this status is answered all the same.
     FailAfter(u16),
+    /// It is done; the answer lacks this field, or has none of its items if it is a list.
+    Missing(Cow<'static, str>),
     /// It is done after so long, in the machine's own time.
     Late(Duration),
     /// The operation that it begins fails: what was begun is undone.
@@ -93,6 +95,11 @@ impl Faults {
             self.0.remove(position);
         }
         Some(fault)
+    }
+
+    /// How many calls are to meet one.
+    pub(crate) fn left(&self) -> usize {
+        self.0.iter().map(|one| one.times).sum()
     }
 
     /// No more of them.

@@ -11,6 +11,7 @@
 //! * [`scaleway`]: databases and instances of Scaleway
 
 mod control;
+mod exchange;
 pub mod exoscale;
 mod faults;
 mod journal;
@@ -20,6 +21,7 @@ pub mod scaleway;
 mod server;
 
 pub use control::{Process, keep};
+pub use exchange::{Exchange, Witness};
 pub use faults::Fault;
 pub use journal::Call;
 pub use route::Refusal;

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::control::{self, Asked};
+use crate::exchange::{Exchange, Witness};
 use crate::faults::{Fault, Faults};
 use crate::journal::Call;
 use crate::route::{self, Refusal, Request, Route};
@@ -90,6 +91,7 @@ struct Shared<W> {
     now: Now,
     /// Counts calls.
     calls: watch::Sender<usize>,
+    witness: Mutex<Option<Witness>>,
 }
 
 struct State<W> {
@@ -129,7 +131,8 @@ impl<W: Cloud> Fake<W> {
         let address = listener.local_addr()?;
         let state = State { world, faults: Faults::default(), journal: Vec::new() };
         let calls = watch::channel(0).0;
-        let shared = Arc::new(Shared { state: Mutex::new(state), now, calls });
+        let witness = Mutex::default();
+        let shared = Arc::new(Shared { state: Mutex::new(state), now, calls, witness });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, address, accepting })
     }
@@ -172,6 +175,11 @@ impl<W: Cloud> Fake<W> {
     /// All faults that still wait are forgotten.
     pub fn clear_faults(&self) {
         self.shared.state.lock().faults.clear();
+    }
+
+    /// Shows every exchange from now on to somebody, before its answer is sent.
+    pub fn show(&self, witness: Witness) {
+        *self.shared.witness.lock() = Some(witness);
     }
 
     /// Every call so far.
@@ -248,13 +256,23 @@ impl Received {
     }
 
     /// The body: JSON, or a text.
-    fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         let text = || match std::str::from_utf8(&self.body) {
             Ok(text) if !text.is_empty() => text.into(),
             _ => Value::Null,
         };
         serde_json::from_slice(&self.body).unwrap_or_else(|_| text())
     }
+}
+
+/// An answer from which a field is missing, or, if that is a list, its items.
+fn without(mut answer: Value, field: &str) -> Value {
+    match answer.get_mut(field) {
+        Some(Value::Array(items)) => items.clear(),
+        Some(_) => drop(answer.as_object_mut().and_then(|fields| fields.remove(field))),
+        None => {}
+    }
+    answer
 }
 
 async fn answer<W: Cloud>(
@@ -294,6 +312,7 @@ impl<W: Cloud> Shared<W> {
             ("GET", "journal") => Ok(json!(journal)),
             ("GET", "world") => Ok(world.picture()),
             ("POST", "world") => world.change(&received.value()),
+            ("GET", "faults") => Ok(json!(faults.left())),
             ("DELETE", "faults") => {
                 faults.clear();
                 Ok(Value::Null)
@@ -338,16 +357,25 @@ impl<W: Cloud> Shared<W> {
             Some(fault) if !fault.is_done() => (0, Value::Null),
             _ => self.carry_out(route, &request, index, fault.as_ref()),
         };
-        match fault {
-            Some(Fault::Drop | Fault::LoseReply) => return Err(Closed),
-            Some(Fault::Ignore | Fault::Hang) => return std::future::pending().await,
-            _ => {}
-        }
+        let answer = match &fault {
+            Some(Fault::Missing(field)) => without(answer, field),
+            _ => answer,
+        };
+        let silent =
+            matches!(fault, Some(Fault::Drop | Fault::LoseReply | Fault::Ignore | Fault::Hang));
         let (status, retry_after) = match fault {
             Some(Fault::FailAfter(status)) => (status, None),
             Some(Fault::Throttle(seconds)) => (status, Some(seconds)),
             _ => (status, None),
         };
+        if let Some(witness) = self.witness.lock().clone() {
+            witness(Exchange::of::<W>(received, (!silent).then_some((status, &answer))));
+        }
+        match fault {
+            Some(Fault::Drop | Fault::LoseReply) => return Err(Closed),
+            Some(Fault::Ignore | Fault::Hang) => return std::future::pending().await,
+            _ => {}
+        }
         self.state.lock().journal[index].status = Some(status);
         self.response(status, &answer, retry_after)
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::catalog::InstanceType;
+use super::catalog::{self, InstanceType};
 use super::network::{self, GROUP_LIMIT};
 use super::world::{Effect, World};
 use crate::route::{Answer, Refusal, Request};
@@ -81,7 +81,10 @@ fn references(ids: &[String]) -> Value {
 }
 
 fn json_of(world: &World, instance: &Instance, whole: bool) -> Value {
-    let kind = world.instance_types.iter().find(|kind| kind.name() == instance.instance_type);
+    // A type may be sold no more, and is its machines' still.
+    let all = catalog::all(&world.zone);
+    let mut kinds = world.instance_types.iter().chain(&all);
+    let kind = kinds.find(|kind| kind.name() == instance.instance_type);
     let kind = kind.map_or_else(|| json!({}), InstanceType::json);
     let mut value = json!({
         "id": instance.id,

@@ -326,7 +326,8 @@ impl World {
         }
     }
 
-    pub(crate) fn remove(&mut self, instance: &str) {
+    /// Somebody deletes an instance.
+    pub fn remove(&mut self, instance: &str) {
         if let Some(mut gone) = self.instances.remove(instance) {
             gone.ended = Some(self.now);
             "destroyed".clone_into(&mut gone.state);
