@@ -11,7 +11,7 @@ use berth_solver::model::{CapacityType, Catalog};
 use serde_json::{Value, json};
 
 use crate::memory::{Memory, condition};
-use crate::rig::{Rig, ZONE, claim, reference, request, request_for};
+use crate::rig::{Rig, ZONE, claim, pool, reference, request, request_for};
 
 fn nanos(catalog: &Catalog, kind: &str) -> Option<u64> {
     catalog.price(kind, ZONE, CapacityType::OnDemand).map(|price| price.as_nanos())
@@ -235,6 +235,13 @@ async fn a_machine_of_the_managed_add_on_goes_with_its_claim_and_no_other_way() 
     });
     let found = provider.get(&addon).await.unwrap();
     assert_eq!(found.claim.uid, "");
+    rig.memory.put_claim(claim("addon", "uid-addon"));
+    assert_eq!(provider.list().await.unwrap(), [], "no claim records it");
+    rig.memory.change_claim("addon", |claim| {
+        claim.status.get_or_insert_default().provider_id = Some(addon.clone());
+    });
+    let listed = provider.list().await.unwrap();
+    assert_eq!(listed.iter().map(|one| &*one.claim.uid).collect::<Vec<_>>(), ["uid-addon"]);
     let stranger = ClaimRef { name: "other".into(), uid: "uid-other".into() };
     let error = provider.delete(&stranger, Some(&addon.as_str().into())).await.unwrap_err();
     assert!(matches!(error, ProviderError::Refused(_)), "{error}");
@@ -327,4 +334,75 @@ async fn a_node_drifts_with_its_class_and_is_taken_back_where_it_fits_again() {
     rig.memory.put_class(other);
     provider.look_for_drift(true).await.unwrap();
     assert_eq!(said().await.as_deref(), Some("UserDataChanged"));
+}
+
+#[tokio::test]
+async fn a_create_that_is_pending_for_ever_ends_with_its_claim_and_holds_nobody_up() {
+    let rig = Rig::new().await;
+    let provider = rig.ready().await;
+    rig.fake.fault("create-instance", Fault::OperationStuck);
+    let began = rig.clock.now();
+    let error = provider.create(&request()).await.unwrap_err().to_string();
+    assert!(rig.clock.now().since(began) >= Duration::from_secs(150), "{error}");
+    // Whoever tries again finds the one that there is.
+    let error = provider.create(&request()).await.unwrap_err().to_string();
+    assert!(error.contains("is starting still"), "{error}");
+    assert_eq!(rig.ever("uid-a").len(), 1, "none beside it");
+    rig.memory.put_claim(claim("general-b", "uid-b"));
+    let other = ClaimRef { name: "general-b".into(), uid: "uid-b".into() };
+    rig.until_created_for(&provider, &request_for("standard.small", other)).await;
+    // Too late, says the life cycle. The delete is pending for ever, too.
+    rig.fake.fault("delete-instance", Fault::OperationStuck);
+    for _ in 0..3 {
+        provider.delete(&reference(), None).await.unwrap();
+    }
+    assert_eq!(rig.fake.calls("delete-instance").len(), 1, "it is asked for once");
+    let stuck = rig.present("uid-a").remove(0).id;
+    rig.fake.world(|world| world.remove(&stuck));
+    rig.until_deleted(&provider, None).await;
+    assert_eq!((rig.memory.node_names().len(), rig.present("uid-b").len()), (1, 1));
+    rig.assert_strangers_untouched();
+}
+
+#[tokio::test]
+async fn what_is_missing_from_an_answer_is_not_taken_for_gone() {
+    let rig = Rig::new().await;
+    let provider = rig.ready().await;
+    // The answer to the create names no instance, and the list shows none at first.
+    rig.fake.fault("create-instance", Fault::Missing("reference".into()));
+    provider.create(&request()).await.unwrap_err();
+    rig.fake.faults("list-instances", 2, Fault::Missing("instances".into()));
+    let machine = rig.until_created(&provider).await;
+    assert_eq!(rig.ever("uid-a").len(), 1);
+    let record = |name: &str, id: &str| {
+        rig.memory.change_claim(name, |claim| {
+            claim.status.get_or_insert_default().provider_id = Some(id.to_owned());
+        });
+    };
+    record("general-a", &machine.provider_id);
+    rig.memory.put_claim(claim("general-b", "uid-b"));
+    let other = ClaimRef { name: "general-b".into(), uid: "uid-b".into() };
+    let medium = rig.until_created_for(&provider, &request_for("standard.medium", other)).await;
+    record("general-b", &medium.provider_id);
+    // No types at all: the last known catalog stays with whoever has it.
+    rig.clock.sleep(Duration::from_secs(150)).await;
+    rig.fake.fault("list-instance-types", Fault::Missing("instance-types".into()));
+    provider.catalog(&pool("default")).await.unwrap_err();
+    assert_eq!(available(&rig.catalog(&provider).await, "standard.small"), Some(true));
+    // One type is sold no more: its machines hide no others, and are not gone.
+    rig.fake.world(|world| world.instance_types.retain(|kind| kind.name() != "standard.small"));
+    rig.clock.sleep(Duration::from_secs(150)).await;
+    let listed = provider.list().await.unwrap();
+    let ids: Vec<_> = listed.into_iter().map(|one| one.provider_id).collect();
+    assert_eq!(ids, [medium.provider_id]);
+    let error = provider.get(&machine.provider_id).await.unwrap_err();
+    assert!(!matches!(error, ProviderError::NotFound(_)), "{error}");
+    // A network is missing: the class is not ready, and is again as soon as it shows.
+    rig.fake.fault("list-private-networks", Fault::Missing("private-networks".into()));
+    provider.look_at_node_classes(true).await.unwrap();
+    assert_eq!(rig.catalog(&provider).await, Catalog::default());
+    provider.look_at_node_classes(false).await.unwrap();
+    assert_ne!(rig.catalog(&provider).await, Catalog::default());
+    assert_eq!((rig.present("uid-a").len(), rig.present("uid-b").len()), (1, 1));
+    rig.assert_strangers_untouched();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use berth_solver::model::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::class::KIND;
+use super::class::{KIND, READY};
 use super::create::refusal;
 use super::registries::Registries;
 use super::resolve::{Offered, Verdict, resolve};
@@ -21,7 +21,7 @@ use crate::provider::ProviderError;
 
 /// Node classes are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// One that has not changed is resolved again after so long: what it selects may have.
+/// One that is ready and has not changed is resolved again after so long: what it selects may have.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// Copies and tokens are looked for so often.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ impl ExoscaleProvider {
         }
     }
 
-    /// Brings node classes up to date: those that have changed, or all. To be called by the leader
+    /// Brings node classes up to date: those that have changed or are not ready, or all. To be called by the leader
     /// only.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Inner {
             .conditions
             .iter()
             .all(|one| one.observed_generation == class.metadata.generation)
-            && !status.conditions.is_empty();
+            && status.conditions.iter().any(|one| one.r#type == READY && one.status == "True");
         if seen && !always {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use berth_solver::lifecycle::{ClaimRef, LaunchRequest};
 use berth_solver::model::Name;
 
+use crate::api::NodeClaim;
 use crate::exoscale::compute::Instance;
 
 /// Before an instance's id in `spec.providerID`.
@@ -54,6 +55,22 @@ pub fn claim_of(cluster_id: &str, instance: &Instance) -> Option<ClaimRef> {
     let ours = label(CLUSTER_LABEL) == Some(cluster_id) && label(MANAGED_BY_LABEL) == Some(MANAGER);
     let (name, uid) = (label(CLAIM_LABEL)?, label(CLAIM_UID_LABEL)?);
     (ours && !uid.is_empty()).then(|| ClaimRef { name: name.into(), uid: uid.into() })
+}
+
+/// The claim that an instance of this cluster is for: the one that Berth created it for, or, if the
+/// existing provider created it, the one of `claims` that records it.
+pub fn owner(cluster_id: &str, instance: &Instance, claims: &[NodeClaim]) -> Option<ClaimRef> {
+    let recorded = || {
+        let id = provider_id(&instance.id);
+        let records = |claim: &&NodeClaim| {
+            claim.status.as_ref().and_then(|status| status.provider_id.as_deref()) == Some(&*id)
+        };
+        let meta = &claims.iter().find(records)?.metadata;
+        let claim =
+            ClaimRef { name: meta.name.as_deref()?.into(), uid: meta.uid.as_deref()?.into() };
+        belongs_to(cluster_id, instance, &claim).then_some(claim)
+    };
+    claim_of(cluster_id, instance).or_else(recorded)
 }
 
 /// Whether an instance may be deleted for a claim that records it as its own: Berth created it for
@@ -103,6 +120,16 @@ mod tests {
         assert_eq!(claim_of("c1", &addon), None, "the existing provider's is never collected");
         assert!(belongs_to("c1", &addon, &claim), "and goes with the claim that records it");
         assert!(!belongs_to("c1", &instance(&[]), &claim));
+
+        let mut its = NodeClaim::default();
+        its.metadata.name = Some("general-a".to_owned());
+        its.metadata.uid = Some("u1".to_owned());
+        assert_eq!(owner("c1", &addon, std::slice::from_ref(&its)), None, "no claim records it");
+        its.status.get_or_insert_default().provider_id = Some("exoscale://i".to_owned());
+        assert_eq!(owner("c1", &addon, std::slice::from_ref(&its)), Some(claim));
+        assert_eq!(owner("c2", &addon, std::slice::from_ref(&its)), None, "another cluster's");
+        its.metadata.name = Some("general-b".to_owned());
+        assert_eq!(owner("c1", &addon, &[its]), None, "another claim's");
     }
 
     #[test]

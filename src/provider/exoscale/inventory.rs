@@ -83,8 +83,15 @@ impl Inner {
         let due = found.iter().filter(|(_, instance)| due.contains(&instance.id));
         listed.extend(due.map(|(claim, instance)| (claim, instance)));
         let mut instances = Vec::with_capacity(listed.len());
+        let market = self.market().await?;
         for (claim, instance) in listed {
-            instances.push(self.describe(instance, claim, None).await?);
+            // One of a type that is listed no more hides no other: of itself nothing is said.
+            if market.by_id(&instance.instance_type.id).is_some() {
+                instances.push(self.describe(instance, claim, None).await?);
+            } else {
+                let (id, kind) = (&instance.id, &instance.instance_type.id);
+                tracing::warn!(instance = id, r#type = kind, "its type is not listed any more");
+            }
         }
         Ok(instances)
     }
@@ -115,8 +122,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Every instance that Berth created for a claim of this cluster, and, read after that, every
-    /// claim: a claim precedes its instance, so one without a claim has lost it.
+    /// Every instance that Berth created for a claim of this cluster or that a claim records, and,
+    /// read after that, every claim: a claim precedes its instance, so one without a claim has lost
+    /// it.
     async fn look(
         &self,
     ) -> Result<(Vec<(ClaimRef, compute::Instance)>, Vec<NodeClaim>), ProviderError> {
@@ -124,10 +132,11 @@ impl Inner {
         let found = self.client.instances(&[(CLUSTER_LABEL, id)]).await.map_err(refusal)?;
         let claims = self.cluster.claims().await?;
         let ours = found.into_iter().filter_map(|instance| {
-            let claim = identity::claim_of(id, &instance)?;
+            let claim = identity::owner(id, &instance, &claims)?;
             Some((claim, instance))
         });
-        Ok((ours.collect(), claims))
+        let ours = ours.collect();
+        Ok((ours, claims))
     }
 }
 

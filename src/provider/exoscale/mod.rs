@@ -260,6 +260,11 @@ impl Inner {
             return Ok(Arc::clone(&seen.market));
         }
         let types = self.client.instance_types().await.map_err(refusal)?;
+        // What is known stays known: an answer from which everything is missing says nothing.
+        if types.is_empty() {
+            let message = "the API lists no instance type at all: it is asked again".to_owned();
+            return Err(ProviderError::Other(message));
+        }
         let quotas = self.client.quotas().await.map_err(refusal)?;
         let last = seen.as_ref().filter(|seen| now.since(seen.prices_at) < PRICES_EVERY);
         let (prices, prices_at) = match last {
