@@ -1,12 +1,13 @@
 //! What is installed on the control plane, and what plays kubelets there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_controlplane::ControlPlane;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
@@ -94,10 +95,13 @@ pub async fn install(plane: &ControlPlane) -> PathBuf {
 }
 
 /// What a machine's kubelet is to a Node: kwok plays it from now on. It takes a Node that it knows
-/// without the annotation only when it starts anew.
+/// without the annotation only when it starts anew, and while it starts it may miss a pod: what still
+/// waits for it at the next look is shown to it again.
 pub async fn play_kubelets(plane: Arc<ControlPlane>) {
     let nodes: Api<Node> = Api::all(plane.client());
+    let mut waited = BTreeSet::new();
     loop {
+        waited = show_again(&plane, &waited).await;
         let mut joined = false;
         if let Ok(list) = nodes.list(&ListParams::default()).await {
             for node in list.items {
@@ -117,6 +121,26 @@ pub async fn play_kubelets(plane: Arc<ControlPlane>) {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Touches the pods that wait for their kubelet and did so before; gives all that wait.
+async fn show_again(plane: &ControlPlane, before: &BTreeSet<String>) -> BTreeSet<String> {
+    let pods: Api<Pod> = Api::namespaced(plane.client(), NAMESPACE);
+    let Ok(list) = pods.list(&ListParams::default()).await else { return BTreeSet::new() };
+    let waits = |pod: &Pod| {
+        let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        is_bound && (phase == Some("Pending") || pod.metadata.deletion_timestamp.is_some())
+    };
+    let waiting = list.items.into_iter().filter(waits).filter_map(|pod| pod.metadata.name);
+    let waiting: BTreeSet<String> = waiting.collect();
+    for name in waiting.intersection(before) {
+        let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let touch = json!({ "metadata": { "annotations": { "test/shown-again": now } } });
+        // It may be gone by now.
+        let _ = pods.patch(name, &PatchParams::default(), &Patch::Merge(touch)).await;
+    }
+    waiting
 }
 
 pub async fn create_deployment(plane: &ControlPlane, replicas: usize) {

@@ -1,15 +1,19 @@
 //! The appliance on a real control plane, with the fake as its cloud, a process of its own behind
-//! Prism: pods are pending, instances are created while answers are lost and the leader is killed,
-//! nodes register, fewer pods need fewer nodes, a new template replaces them all, and at no pods
-//! there is no instance. The daemons have the rights that are shipped, and their keys those of the
-//! shipped IAM policy.
+//! Prism: the managed add-on is left, pods are pending, instances are created while answers are lost,
+//! items are missing from them and the leader is killed, nodes register, fewer pods need fewer nodes
+//! though one is never done being deleted, an upgrade of the API server replaces them one by one, and
+//! at no pods there is no instance. The daemons have the rights that are shipped, and their keys those
+//! of the shipped IAM policy.
 
+mod addon;
+mod front;
 mod install;
+mod trouble;
+mod upgrade;
 mod world;
 
 use std::time::Duration;
 
-use berth_cloud_fakes::Fault;
 use berth_cloud_fakes::exoscale::{Change, Timing};
 use berth_controlplane::{ControlPlane, Extender, free_port, until};
 
@@ -33,24 +37,27 @@ async fn pods_get_instances_that_follow_them_down_to_none_and_nothing_foreign_go
         return;
     };
     let mut world = World::new(plane, extender).await;
-    world.lead_with_another().await;
+    addon::run(&world).await;
+    install::create_deployment(&world.plane, addon::PODS).await;
+    world.until_running(addon::PODS).await;
+    addon::leave(&mut world).await;
 
     // Creates take longer than it takes to kill who began them, and their answers are lost.
     let slow = Timing { operation: Duration::from_secs(6), ..Timing::default() };
     world.change(Change::Timing(slow)).await;
-    for fault in [Fault::LoseReply, Fault::FailAfter(502), Fault::Throttle(1)] {
-        world.fake.faults("create-instance", 1, fault).await.unwrap();
-    }
-    install::create_deployment(&world.plane, PODS).await;
+    trouble::with_creates(&world).await;
+    install::scale(&world.plane, PODS).await;
     let starting = world.until_all_are_starting().await;
     world.kill_the_leader().await;
     println!("the leader dies while {starting} instances start");
+    trouble::with_what_starts(&world).await;
     let fast = Timing { operation: Duration::from_millis(1_500), ..Timing::default() };
     world.change(Change::Timing(fast)).await;
 
     world.until_running(PODS).await;
     let before = world.assert_one_instance_a_claim().await;
     println!("{PODS} pods run on {} instances", before.len());
+    trouble::until_met(&world).await;
     world.assert_only_the_leader_changed_anything().await;
     let no_tokens = until("a token ends when its node has joined", LIMIT, || async {
         let tokens = world.tokens().await?;
@@ -58,37 +65,28 @@ async fn pods_get_instances_that_follow_them_down_to_none_and_nothing_foreign_go
     });
     no_tokens.await.unwrap_or_else(|error| world.fail(&error));
 
+    let class = trouble::with_classes_and_a_delete(&world).await;
     install::scale(&world.plane, FEW).await;
     world.until_running(FEW).await;
     let fewer = until("fewer instances do", LIMIT, || async {
         let now = world.instances().await?;
-        let settled = world.claims().await?.len() == now.len();
+        let going = now.values().filter(|one| one.is_going()).count();
+        let settled = world.claims().await?.len() == now.len() && going == 1;
         if settled && now.len() < before.len() {
-            Ok(now.len())
+            Ok(now.len() - going)
         } else {
-            Err(format!("{} left", now.len()))
+            Err(format!("{} left, {going} of them going", now.len()))
         }
     });
     let fewer = fewer.await.unwrap_or_else(|error| world.fail(&error));
     println!("{FEW} pods run on {fewer} instances");
+    class.until_over(&world).await;
 
-    // The first replacement finds no machine of its type.
-    world.fake.faults("create-instance", 1, Fault::no_capacity()).await.unwrap();
-    let newer = Change::AddSksTemplate(world.version.clone(), "standard".to_owned());
-    let newer = world.change(newer).await;
-    let replaced = until("every instance has the new template", LIMIT, || async {
-        let now = world.instances().await?;
-        let settled = world.claims().await?.len() == now.len();
-        if settled && !now.is_empty() && now.values().all(|one| one.template == newer) {
-            Ok(now.len())
-        } else {
-            Err(format!("{now:?}"))
-        }
-    });
-    let replaced = replaced.await.unwrap_or_else(|error| world.fail(&error));
+    let stuck = trouble::the_stuck(&world).await;
+    upgrade::replaces_all_but(&world, &stuck).await;
     world.until_running(FEW).await;
-    println!("drift: {replaced} instances with the new template");
     world.assert_one_instance_a_claim().await;
+    trouble::ends(&world, &stuck).await;
 
     install::scale(&world.plane, 0).await;
     let empty = until("no instance is left", LIMIT, || async {

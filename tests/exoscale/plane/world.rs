@@ -1,7 +1,7 @@
 //! The control plane, the fake's process, Prism between them, and two daemons.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use super::addon::ADDON;
+use super::front::Front;
 use super::{LIMIT, NAMESPACE, REGISTRY_PASSWORD, install};
 use crate::boot::decoded;
 use crate::fake;
@@ -29,7 +31,9 @@ pub struct World {
     pub fake: Process,
     pub prism: Option<Prism>,
     pub version: String,
-    kubeconfig: PathBuf,
+    pub cluster_id: String,
+    /// Between the daemons and the API server.
+    pub front: Front,
     extender: u16,
     metrics: u16,
     /// The daemon that leads first, and the one that kube-scheduler asks.
@@ -37,12 +41,11 @@ pub struct World {
     daemon: Option<Component>,
     /// How many calls there were when the first leader was dead.
     handed_over: usize,
-    cluster_id: String,
     strangers: BTreeSet<String>,
     _kubelets: JoinSet<()>,
 }
 
-fn text(error: impl std::fmt::Display) -> String {
+pub fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
@@ -83,9 +86,9 @@ impl World {
             strangers.insert(change(add).await);
         }
         change(Change::AllowOnly(install::policy())).await;
-        let keys = [KEY, OTHER].map(|(key, secret)| (key.to_owned(), secret.to_owned()));
+        let keys = [KEY, OTHER, ADDON].map(|(key, secret)| (key.to_owned(), secret.to_owned()));
         change(Change::Keys(keys.into())).await;
-        let kubeconfig = install::install(&plane).await;
+        let front = Front::of(&install::install(&plane).await).await;
         let prism = Prism::before(fake.origin()).await;
         let plane = Arc::new(plane);
         let mut kubelets = JoinSet::new();
@@ -95,13 +98,13 @@ impl World {
             fake,
             prism,
             version,
-            kubeconfig,
+            cluster_id,
+            front,
             extender,
             metrics: free_port().unwrap(),
             first: None,
             daemon: None,
             handed_over: 0,
-            cluster_id,
             strangers,
             _kubelets: kubelets,
         }
@@ -125,17 +128,23 @@ impl World {
         self.daemon = Some(self.start("berth", KEY, self.extender, self.metrics));
     }
 
+    /// Where the cloud's API is: behind Prism, where that can be had.
+    pub fn endpoint(&self) -> String {
+        let fake = || format!("{}/v2", self.fake.origin());
+        self.prism.as_ref().map_or_else(fake, Prism::endpoint)
+    }
+
     fn start(&self, name: &str, key: (&str, &str), extender: u16, metrics: u16) -> Component {
         let credentials = self.plane.logs_dir().join("..").join(format!("{name}-key"));
         std::fs::create_dir_all(&credentials).unwrap();
         std::fs::write(credentials.join("EXOSCALE_API_KEY"), key.0).unwrap();
         std::fs::write(credentials.join("EXOSCALE_API_SECRET"), key.1).unwrap();
         let origin = self.fake.origin();
-        let endpoint = self.prism.as_ref().map_or(format!("{origin}/v2"), Prism::endpoint);
+        let endpoint = self.endpoint();
         let arguments = [
             "serve".to_owned(),
             format!("--identity={name}"),
-            format!("--kubeconfig={}", self.kubeconfig.display()),
+            format!("--kubeconfig={}", self.front.kubeconfig().display()),
             "--provider=exoscale".to_owned(),
             "--exoscale-zone=ch-gva-2".to_owned(),
             format!("--exoscale-cluster-id={}", self.cluster_id),
@@ -170,10 +179,14 @@ impl World {
         Ok(ours.map(|one| (one.id.clone(), one)).collect())
     }
 
+    /// Objects of one of Karpenter's kinds.
+    pub fn objects(&self, kind: &str) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("karpenter.sh", "v1", kind));
+        Api::all_with(self.plane.client(), &resource)
+    }
+
     pub async fn claims(&self) -> Result<Vec<DynamicObject>, String> {
-        let resource =
-            ApiResource::from_gvk(&GroupVersionKind::gvk("karpenter.sh", "v1", "NodeClaim"));
-        let claims: Api<DynamicObject> = Api::all_with(self.plane.client(), &resource);
+        let claims = self.objects("NodeClaim");
         Ok(claims.list(&ListParams::default()).await.map_err(text)?.items)
     }
 
@@ -194,10 +207,9 @@ impl World {
     pub async fn until_all_are_starting(&self) -> usize {
         let starting = until("every claim has an instance", LIMIT, || async {
             let claims = self.claims().await?.into_iter();
-            let claims: BTreeSet<String> = claims.filter_map(|claim| claim.metadata.uid).collect();
+            let claims: BTreeSet<String> = claims.filter_map(|claim| claim.metadata.name).collect();
             let instances = self.instances().await?;
-            let uid = |one: &Instance| one.labels["berth.sh/nodeclaim-uid"].clone();
-            let asked: BTreeSet<String> = instances.values().map(uid).collect();
+            let asked: BTreeSet<String> = instances.values().map(claim_of).collect();
             let starting = instances.values().filter(|one| one.state == "starting").count();
             if !claims.is_empty() && claims == asked && starting > 0 {
                 Ok(starting)
@@ -244,14 +256,12 @@ impl World {
                 .filter_map(|claim| {
                     let id = claim.data["status"]["providerID"].as_str()?;
                     let id = id.trim_start_matches("exoscale://").to_owned();
-                    Some((claim.metadata.uid.clone()?, id))
+                    Some((claim.metadata.name.clone()?, id))
                 })
                 .collect();
             let instances = self.instances().await?;
-            let labelled: BTreeMap<String, String> = instances
-                .values()
-                .map(|one| (one.labels["berth.sh/nodeclaim-uid"].clone(), one.id.clone()))
-                .collect();
+            let labelled: BTreeMap<String, String> =
+                instances.values().map(|one| (claim_of(one), one.id.clone())).collect();
             if recorded == labelled && labelled.len() == instances.len() {
                 Ok(instances.into_keys().collect())
             } else {
@@ -267,7 +277,8 @@ impl World {
         let (before, after) = journal.split_at(self.handed_over);
         let changes = |calls: &[Call]| -> BTreeSet<String> {
             let changes = calls.iter().filter(|call| call.method != "GET");
-            changes.filter_map(|call| call.caller.clone()).collect()
+            let by_daemons = changes.filter(|call| !is_addons(call));
+            by_daemons.filter_map(|call| call.caller.clone()).collect()
         };
         assert_eq!(changes(before), [OTHER.0.to_owned()].into());
         assert!(!changes(after).contains(OTHER.0), "the dead leader");
@@ -296,7 +307,7 @@ impl World {
         let picture = self.picture().await.unwrap();
         let mut lives: BTreeMap<String, Vec<&Instance>> = BTreeMap::new();
         for one in &picture.past {
-            lives.entry(one.labels["berth.sh/nodeclaim-uid"].clone()).or_default().push(one);
+            lives.entry(claim_of(one)).or_default().push(one);
         }
         for lives in lives.values() {
             let mut lives = lives.clone();
@@ -315,7 +326,7 @@ impl World {
     pub async fn assert_first_boots_were_told(&self) {
         let journal = self.fake.journal().await.unwrap();
         let creates = journal.iter().filter(|call| call.operation == "create-instance");
-        for call in creates {
+        for call in creates.filter(|call| !is_addons(call)) {
             let told = decoded(call.body["user-data"].as_str().unwrap());
             let password = &told["settings"]["container-registry"]["credentials"][0]["password"];
             assert_eq!(password.as_str(), Some(REGISTRY_PASSWORD));
@@ -336,11 +347,20 @@ impl World {
         texts.push(("the cluster".to_owned(), objects));
         texts.push(("metrics".to_owned(), metrics(self.metrics).await));
         for (place, text) in texts {
-            for secret in [KEY.1, OTHER.1, REGISTRY_PASSWORD] {
+            for secret in [KEY.1, OTHER.1, ADDON.1, REGISTRY_PASSWORD] {
                 assert!(!text.contains(secret), "{place}");
             }
         }
     }
+}
+
+/// The name of the NodeClaim that an instance is for.
+fn claim_of(instance: &Instance) -> String {
+    instance.labels["exoscale.com/node-claim"].clone()
+}
+
+fn is_addons(call: &Call) -> bool {
+    call.caller.as_deref() == Some(ADDON.0)
 }
 
 async fn metrics(port: u16) -> String {
