@@ -93,6 +93,11 @@ bench-packing: ## Measure packing by known optima and recorded clusters; writes 
 	$(call say,bench,building (some minutes the first time), then instances of 10 s and snapshots)
 	@cargo bench --locked --no-default-features --package berth --bench packing
 
+.PHONY: bench-fragmentation
+bench-fragmentation: ## Measure how well GPUs are used beside published figures; writes target/bench/fragmentation.md and .json
+	$(call say,bench,building (some minutes the first time), then ten times 11,000 pods one after the other)
+	@cargo bench --locked --package berth-simulations --no-default-features --bench fragmentation
+
 .PHONY: bench-peers
 bench-peers: ## Measure Berth beside Karpenter itself (needs Go); writes target/bench/peers.md and .json
 	$(call say,bench,building (some minutes the first time), then Karpenter's benchmark, random problems and snapshots)

@@ -18,7 +18,7 @@ pub const RESOURCE: &str = "gpu-milli";
 const DEVICE: i64 = 1_000;
 
 /// What a pod asks of the devices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ask {
     /// Devices for itself.
     pub whole: i64,
@@ -56,15 +56,15 @@ pub fn are_shared(used: &Resources) -> bool {
     used.extended_amount(RESOURCE) > 0
 }
 
-/// The shares of devices that the pods on a node have, the largest first.
+/// The shares of devices that the pods on a node have, in the order in which the pods came.
 pub fn shares_on(state: &NodeState) -> Vec<i64> {
     if !are_shared(&state.used) {
         return Vec::new();
     }
-    let shares = state.pods.values().map(|pod| Ask::of(&pod.shape.requests).share);
-    let mut shares: Vec<i64> = shares.filter(|share| *share > 0).collect();
-    shares.sort_unstable_by(|left, right| right.cmp(left));
-    shares
+    let shares = state.pods.values().map(|pod| (pod.created, Ask::of(&pod.shape.requests).share));
+    let mut shares: Vec<_> = shares.filter(|(_, share)| *share > 0).collect();
+    shares.sort_by_key(|(created, _)| *created);
+    shares.into_iter().map(|(_, share)| share).collect()
 }
 
 fn devices(resources: &Resources) -> i64 {
@@ -75,51 +75,97 @@ fn devices(resources: &Resources) -> i64 {
         .fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
 }
 
-/// How many more pods that ask for `ask` a node takes that has `free` thousandths left beside
-/// `shares` that are taken (by falling size), each of which lies on one device.
-pub fn room(free: i64, shares: &[i64], ask: Ask) -> u32 {
-    let taken = shares.iter().fold(0_i64, |sum, share| sum.saturating_add(*share));
-    let devices = free.saturating_add(taken).max(0) / DEVICE;
-    let Some(mut left) = placed(devices, shares) else { return 0 };
-    let number = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
-    let untouched = devices.saturating_sub(i64::try_from(left.len()).unwrap_or(i64::MAX));
-    if ask.share == 0 {
-        return if ask.whole == 0 { u32::MAX } else { number(untouched / ask.whole) };
-    }
-    if ask.whole == 0 {
-        let beside: i64 = left.iter().map(|free| free / ask.share).sum();
-        return number(beside.saturating_add(untouched.saturating_mul(DEVICE / ask.share)));
-    }
-    // Both at once: one pod after the other.
-    let (mut untouched, mut count) = (untouched, 0_u32);
-    while untouched >= ask.whole {
-        untouched -= ask.whole;
-        match left.iter_mut().find(|free| **free >= ask.share) {
-            Some(free) => *free -= ask.share,
-            None if untouched > 0 => {
-                untouched -= 1;
-                left.push(DEVICE - ask.share);
-            }
-            None => break,
-        }
-        count = count.saturating_add(1);
-    }
-    count
+/// What is left of a node's devices. A share goes to the device on which it fits best, to an
+/// untouched one if it fits on no other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// What is left of each device that somebody has a share of.
+    left: Vec<i64>,
+    /// How many nobody has anything of.
+    untouched: i64,
 }
 
-/// What is left of each device in use once shares, by falling size, lie where they fit best;
-/// `None` if they need more devices.
-fn placed(devices: i64, shares: &[i64]) -> Option<Vec<i64>> {
-    let mut left: Vec<i64> = Vec::new();
-    for share in shares {
-        let used = i64::try_from(left.len()).unwrap_or(i64::MAX);
-        match left.iter_mut().filter(|free| **free >= *share).min() {
-            Some(free) => *free -= share,
-            None if used < devices => left.push(DEVICE.saturating_sub(*share)),
-            None => return None,
-        }
+impl Devices {
+    /// The devices of a node that has `free` thousandths left beside `shares` that are taken, each
+    /// of which lies on one device: put there one after the other, or else by falling size. `None`
+    /// if they need more devices.
+    pub fn of(free: i64, shares: &[i64]) -> Option<Self> {
+        let taken = shares.iter().fold(0_i64, |sum, share| sum.saturating_add(*share));
+        let untouched = free.saturating_add(taken).max(0) / DEVICE;
+        let hold = |shares: &[i64]| {
+            let mut devices = Self { left: Vec::new(), untouched };
+            let fit = shares.iter().all(|share| devices.take(Ask { whole: 0, share: *share }));
+            fit.then_some(devices)
+        };
+        hold(shares).or_else(|| {
+            let mut shares = shares.to_vec();
+            shares.sort_unstable_by(|left, right| right.cmp(left));
+            hold(&shares)
+        })
     }
-    Some(left)
+
+    /// Takes what a pod asks for. Returns whether there was room for it; without it nothing
+    /// changes.
+    pub fn take(&mut self, ask: Ask) -> bool {
+        if self.untouched < ask.whole {
+            return false;
+        }
+        if ask.share > 0 {
+            match self.left.iter_mut().filter(|left| **left >= ask.share).min() {
+                Some(left) => *left -= ask.share,
+                None if self.untouched > ask.whole => {
+                    self.untouched -= 1;
+                    self.left.push(DEVICE.saturating_sub(ask.share));
+                }
+                None => return false,
+            }
+        }
+        self.untouched -= ask.whole;
+        true
+    }
+
+    /// How many more pods that ask for `ask` there is room for.
+    pub fn room(&self, ask: Ask) -> u32 {
+        let number = |count: i64| u32::try_from(count.max(0)).unwrap_or(u32::MAX);
+        if ask.share == 0 {
+            return if ask.whole == 0 { u32::MAX } else { number(self.untouched / ask.whole) };
+        }
+        if ask.whole == 0 {
+            let beside: i64 = self.left.iter().map(|left| left / ask.share).sum();
+            let alone = self.untouched.saturating_mul(DEVICE / ask.share);
+            return number(beside.saturating_add(alone));
+        }
+        // Both at once: one pod after the other.
+        let (mut devices, mut count) = (self.clone(), 0_u32);
+        while devices.take(ask) {
+            count = count.saturating_add(1);
+        }
+        count
+    }
+
+    /// All thousandths that are left.
+    pub fn free(&self) -> i64 {
+        self.left
+            .iter()
+            .fold(self.untouched.saturating_mul(DEVICE), |sum, left| sum.saturating_add(*left))
+    }
+
+    /// How many of them are of use to a pod that asks for `ask`: those of devices that have as much
+    /// left as it wants of one; none if there is no room for it.
+    pub fn usable(&self, ask: Ask) -> i64 {
+        if ask.is_nothing() || self.room(ask) == 0 {
+            return 0;
+        }
+        let wanted = if ask.whole > 0 { DEVICE } else { ask.share };
+        let beside = self.left.iter().filter(|left| **left >= wanted);
+        beside.fold(self.untouched.saturating_mul(DEVICE), |sum, left| sum.saturating_add(*left))
+    }
+}
+
+/// How many more pods that ask for `ask` a node takes that has `free` thousandths left beside
+/// `shares` that are taken.
+pub fn room(free: i64, shares: &[i64], ask: Ask) -> u32 {
+    Devices::of(free, shares).map_or(0, |devices| devices.room(ask))
 }
 
 /// Whether one more pod fits.
@@ -185,6 +231,34 @@ mod tests {
                  thousandths of one"
             )
         );
+    }
+
+    #[test]
+    fn shares_lie_as_they_came_if_they_can() {
+        let devices = |shares: &[i64]| Devices::of(2_000 - shares.iter().sum::<i64>(), shares);
+        let left = |shares: &[i64]| devices(shares).map(|devices| devices.left);
+        assert_eq!(left(&[300, 600, 500]), Some(vec![100, 500]));
+        assert_eq!(left(&[300, 300, 700, 700]), Some(vec![0, 0]), "by falling size");
+        assert_eq!(left(&[600, 600, 600]), None);
+    }
+
+    #[test]
+    fn what_is_left_is_of_use_to_those_that_it_is_enough_for() {
+        let devices = Devices::of(2_300, &[600, 100]).unwrap();
+        assert_eq!(devices, Devices { left: vec![300], untouched: 2 });
+        assert_eq!(devices.free(), 2_300);
+        for ((whole, share), usable) in [
+            ((0, 300), 2_300),
+            ((0, 301), 2_000),
+            ((1, 0), 2_000),
+            ((2, 0), 2_000),
+            ((3, 0), 0),
+            ((2, 300), 2_000),
+            ((2, 301), 0),
+            ((0, 0), 0),
+        ] {
+            assert_eq!(devices.usable(Ask { whole, share }), usable, "{whole} and {share}");
+        }
     }
 
     #[test]

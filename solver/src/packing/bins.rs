@@ -79,7 +79,8 @@ pub struct Load {
     pub ports: Vec<HostPort>,
     /// Counts of the host counters for pods that the plan does not place: counter and count.
     pub counts: Vec<(usize, u32)>,
-    /// Shares of GPUs of pods that the plan does not place, where shares matter at all.
+    /// Shares of GPUs of pods that the plan does not place, in the order in which these came, where
+    /// shares matter at all.
     pub shares: Vec<i64>,
     /// Pods that the plan places on it: group and how many.
     pub contents: Vec<(usize, u32)>,
@@ -197,7 +198,7 @@ impl Load {
         gpu_shares::check(self.free[dimension], &self.all_shares(problem), nothing)
     }
 
-    /// The shares of GPUs on the node, the largest first.
+    /// The shares of GPUs on the node: those that are there, then planned ones by falling size.
     pub fn all_shares(&self, problem: &Problem<'_>) -> Vec<i64> {
         let mut shares = self.shares.clone();
         for (group, count) in &self.contents {
@@ -206,7 +207,7 @@ impl Load {
                 shares.extend(std::iter::repeat_n(share, *count as usize));
             }
         }
-        shares.sort_unstable_by(|left, right| right.cmp(left));
+        shares[self.shares.len()..].sort_unstable_by(|left, right| right.cmp(left));
         shares
     }
 

@@ -4,6 +4,7 @@
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeSet, BinaryHeap};
 
+use super::descent::Descent;
 use super::dimensions;
 use super::duals;
 use super::fill::{self, Line, Pattern, Waiting};
@@ -38,25 +39,37 @@ fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class]) {
             .then_with(|| values[*right].total_cmp(&values[*left]))
             .then_with(|| left.cmp(right))
     });
-    for index in order {
-        let class = &mut classes[index];
-        for (bin_index, bin) in problem.bins.iter().enumerate() {
+    let mut descent = Descent::of(state);
+    for class in order {
+        let class = &mut classes[class];
+        if let Some(descent) = &mut descent {
+            descent.place(state, class, room_on_bin);
+            continue;
+        }
+        for bin in 0..problem.bins.len() {
             if class.remaining == 0 {
                 break;
             }
-            if !bin.open
-                || !problem.bin_allowed[class.signature][bin_index]
-                || !class.goes_to(bin.tuple)
-                || !(bin.has_host || problem.topology.host_rules[class.group].spread.is_empty())
-            {
-                continue;
-            }
-            let room = state.loads[bin_index].room(problem, class.group).min(class.remaining);
+            let room = room_on_bin(state, class, bin);
             if room > 0 {
-                state.put_on_bin(class, bin_index, room);
+                state.put_on_bin(class, bin, room);
             }
         }
     }
+}
+
+/// How many of the waiting pods of a class a bin takes.
+fn room_on_bin(state: &State<'_, '_>, class: &Class, index: usize) -> u32 {
+    let problem = state.problem;
+    let bin = &problem.bins[index];
+    if !bin.open
+        || !problem.bin_allowed[class.signature][index]
+        || !class.goes_to(bin.tuple)
+        || !(bin.has_host || problem.topology.host_rules[class.group].spread.is_empty())
+    {
+        return 0;
+    }
+    state.loads[index].room(problem, class.group).min(class.remaining)
 }
 
 /// What one pod of each class is worth, by the fluid relaxation of each kind of class alone. With

@@ -3,9 +3,10 @@
 //! Pods of equal shape are one group ([`groups`]); offerings that no requirement tells apart are
 //! one cell and only the undominated of them candidates ([`offerings`]). Rules over shared
 //! domains (zones) are settled by dealing a group's pods out over domains ([`assign`]); what
-//! remains is packing: nodes that are there or on their way are filled first, then nodes are
-//! launched, each time the offering whose content is worth most for its price ([`greedy`],
-//! [`fill`]), by the dual values of the fluid relaxation ([`duals`]).
+//! remains is packing: nodes that are there or on their way are filled first, where there are GPUs
+//! so that these stay of use ([`descent`], [`fragmentation`]); then nodes are launched, each time
+//! the offering whose content is worth most for its price ([`greedy`], [`fill`]), by the dual
+//! values of the fluid relaxation ([`duals`]).
 //!
 //! When to plan, and which pods follow which plan, is up to the [`Queue`].
 
@@ -14,11 +15,13 @@ mod assign;
 pub(crate) mod bins;
 mod bound;
 mod columns;
+mod descent;
 pub(crate) mod dimensions;
 pub(crate) mod duals;
 mod exact;
 mod explain;
 mod fill;
+pub mod fragmentation;
 pub(crate) mod greedy;
 pub(crate) mod groups;
 pub(crate) mod headroom;
