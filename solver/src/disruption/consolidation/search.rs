@@ -16,6 +16,8 @@ use crate::packing::duals::worth_of;
 
 /// How many nodes that cannot be emptied are tried with new nodes on the way.
 pub const MOST_TRADES: usize = 200;
+/// So many nodes are tried in any case: a round for which there is hardly time saves something too.
+const LEAST_TRIES: usize = 64;
 /// A gain below this is rounding.
 const EPSILON: f64 = 1e-9;
 
@@ -67,8 +69,8 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         let mut trades = if self.may_launch { turn.trades } else { 0 };
         let floors = self.floors(quota);
         let mut attempt = self.begin(quota, turn, &falling);
-        for (_, candidate) in falling {
-            if over() {
+        for (tried, (_, candidate)) in falling.into_iter().enumerate() {
+            if tried >= LEAST_TRIES && over() {
                 break;
             }
             let gain = self.gain_of(candidate);
@@ -79,7 +81,7 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
             if fits && attempt.work.empty(self.ground, candidate) {
                 attempt.quota.take(&self.candidates[candidate]);
                 attempt.gain += gain;
-            } else if fits && trades > 0 && gain > floors[candidate] {
+            } else if fits && trades > 0 && gain > floors[candidate] && !over() {
                 trades -= 1;
                 self.trade(&mut attempt, &[candidate], floors[candidate], over);
             }
