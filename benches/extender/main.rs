@@ -4,8 +4,8 @@
 //! the solver plans without a pause on another thread. Half of the calls are about a planned pod
 //! (everything but its node is refused, with a text), half about one that the plan does not speak
 //! of. Measured in the server (from the whole body to the whole answer) and by the client, whose
-//! thread shares the last processor with the solver's, both at a lower priority. Beside it a server that answers canned bytes of the same size: what no extender
-//! can beat.
+//! thread shares the last processor with the solver's, both at a lower priority. Beside it a server
+//! that answers canned bytes of the same size: what no extender can beat.
 //!
 //! `make bench-extender` writes `target/bench/extender.md` and `.json`. An argument picks the cases
 //! whose `verb/names/protocol/connections` contains it (`filter/500/`), or `relists`.

@@ -33,7 +33,7 @@ impl Landings {
                 None => return true,
                 Some(node) if is_node_of(snapshot, target, node) => landed.as_planned += 1,
                 Some(node) => {
-                    tracing::info!(pod = %key, planned = ?target, %node, "a pod landed elsewhere");
+                    tracing::debug!(pod = %key, planned = ?target, %node, "a pod landed elsewhere");
                     landed.elsewhere += 1;
                 }
             }

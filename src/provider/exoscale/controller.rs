@@ -70,8 +70,8 @@ impl ExoscaleProvider {
         }
     }
 
-    /// Brings node classes up to date: those that have changed or are not ready, or all. To be called by the leader
-    /// only.
+    /// Brings node classes up to date: those that have changed or are not ready, or all. To be
+    /// called by the leader only.
     ///
     /// # Errors
     /// [`ProviderError`] of the first class that something could not be read or written for; the

@@ -45,7 +45,8 @@ impl Inner {
             None => self.launch(request, claim, &class).await?,
         };
         let instance = self.attach(instance, &class).await?;
-        self.describe(&instance, &request.claim, Some(&class.spec)).await
+        let market = self.market().await?;
+        self.describe(&instance, market.type_of(&instance)?, &request.claim, Some(&class.spec))
     }
 
     /// The claim, if it is still to have an instance.

@@ -85,12 +85,10 @@ impl Inner {
         let mut instances = Vec::with_capacity(listed.len());
         let market = self.market().await?;
         for (claim, instance) in listed {
-            // One of a type that is listed no more hides no other: of itself nothing is said.
-            if market.by_id(&instance.instance_type.id).is_some() {
-                instances.push(self.describe(instance, claim, None).await?);
-            } else {
-                let (id, kind) = (&instance.id, &instance.instance_type.id);
-                tracing::warn!(instance = id, r#type = kind, "its type is not listed any more");
+            match market.type_of(instance) {
+                Ok(kind) => instances.push(self.describe(instance, kind, claim, None)?),
+                // It hides no other: of itself nothing is said.
+                Err(error) => tracing::warn!(%error, "left out of the list"),
             }
         }
         Ok(instances)

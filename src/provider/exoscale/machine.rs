@@ -43,9 +43,18 @@ impl Market {
         self.types.iter().find(|kind| kind.name() == name)
     }
 
-    /// The type of that id.
-    pub fn by_id(&self, id: &str) -> Option<&compute::InstanceType> {
-        self.types.iter().find(|kind| kind.id == id)
+    /// The type of an instance.
+    ///
+    /// # Errors
+    /// [`ProviderError::Other`] if it is not listed.
+    pub fn type_of(
+        &self,
+        instance: &compute::Instance,
+    ) -> Result<&compute::InstanceType, ProviderError> {
+        let (id, kind) = (&instance.id, &instance.instance_type.id);
+        self.types.iter().find(|one| one.id == *kind).ok_or_else(|| {
+            ProviderError::Other(format!("instance {id} has a type that is not listed: {kind}"))
+        })
     }
 
     /// What a node class can buy in the zone. A type whose price nobody knows is left out: it is

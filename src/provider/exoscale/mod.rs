@@ -187,7 +187,7 @@ impl CloudProvider for ExoscaleProvider {
         })?;
         let label = |key: &str| Name::from(found.labels.get(key).map_or("", String::as_str));
         let claim = ClaimRef { name: label(identity::CLAIM_LABEL), uid: label(CLAIM_UID_LABEL) };
-        self.0.describe(&found, &claim, None).await
+        self.0.describe(&found, self.0.market().await?.type_of(&found)?, &claim, None)
     }
 
     async fn list(&self) -> Result<Vec<Instance>, ProviderError> {
@@ -297,19 +297,15 @@ impl Inner {
         }
     }
 
-    /// An instance as the life cycle knows it. `spec` is its node class'; without it, capacity is
-    /// that of the defaults.
-    async fn describe(
+    /// An instance of a type as the life cycle knows it. `spec` is its node class'; without it,
+    /// capacity is that of the defaults.
+    fn describe(
         &self,
         instance: &compute::Instance,
+        kind: &compute::InstanceType,
         claim: &ClaimRef,
         spec: Option<&ExoscaleNodeClassSpec>,
     ) -> Result<Instance, ProviderError> {
-        let market = self.market().await?;
-        let kind = market.by_id(&instance.instance_type.id).ok_or_else(|| {
-            let (id, kind) = (&instance.id, &instance.instance_type.id);
-            ProviderError::Other(format!("instance {id} has a type that is not listed: {kind}"))
-        })?;
         let disk = instance.disk_size.and_then(|gib| i64::try_from(gib).ok());
         let defaults = ExoscaleNodeClassSpec { disk_size: 50, ..ExoscaleNodeClassSpec::default() };
         let spec = spec.unwrap_or(&defaults);

@@ -82,10 +82,12 @@ fn references(ids: &[String]) -> Value {
 
 fn json_of(world: &World, instance: &Instance, whole: bool) -> Value {
     // A type may be sold no more, and is its machines' still.
-    let all = catalog::all(&world.zone);
-    let mut kinds = world.instance_types.iter().chain(&all);
-    let kind = kinds.find(|kind| kind.name() == instance.instance_type);
-    let kind = kind.map_or_else(|| json!({}), InstanceType::json);
+    let among = |kinds: &[InstanceType]| {
+        kinds.iter().find(|kind| kind.name() == instance.instance_type).map(InstanceType::json)
+    };
+    let kind = among(&world.instance_types)
+        .or_else(|| among(&catalog::all(&world.zone)))
+        .unwrap_or_else(|| json!({}));
     let mut value = json!({
         "id": instance.id,
         "name": instance.name,
