@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::model::Price;
 
 use super::columns::{Generation, Model};
+use super::dimensions;
 use super::duals;
 use super::knapsack::Knapsack;
 use super::models::{self, Member};
@@ -119,15 +120,37 @@ impl Relaxed {
     /// What the state places; `None` if `stop` cut it short.
     pub fn of(state: &State<'_, '_>, stop: &mut dyn FnMut() -> bool) -> Option<Self> {
         let problem = state.problem;
-        let mut placed: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+        let mut placed: BTreeMap<usize, u32> = BTreeMap::new();
         let loads = state.loads.iter().chain(state.nodes.iter().map(|node| &node.load));
         for (group, count) in loads.flat_map(|load| &load.contents) {
-            *placed.entry((problem.groups[*group].relaxed, *group)).or_default() += count;
+            *placed.entry(*group).or_default() += count;
         }
-        Self::of_counts(problem, &placed, stop)
+        let weigh_alike = problem.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight);
+        let mut least: Vec<Vec<i32>> = vec![Vec::new(); problem.groups.len()];
+        let mut counts: BTreeMap<((usize, i32), usize), u32> = BTreeMap::new();
+        for (group, count) in placed {
+            if stop() {
+                return None;
+            }
+            if !weigh_alike {
+                least[group] = weights(state, group);
+            }
+            let weight = least[group].iter().copied().min().unwrap_or(i32::MIN);
+            counts.insert(((problem.groups[group].relaxed, weight), group), count);
+        }
+        let (keys, members) = models::members(problem, &counts);
+        let signatures: Vec<usize> = keys.into_iter().map(|(signature, _)| signature).collect();
+        let goes = |member: usize, cell: usize| {
+            let (data, cell) = (&members[member], &problem.cells[cell]);
+            cell.allowed[signatures[member]]
+                && least[data.group()].get(cell.tuple).is_none_or(|least| *least <= cell.weight)
+        };
+        let model = Self::model(problem, &members, &goes, stop)?;
+        Some(Self { signatures, members, model })
     }
 
-    /// That many pods of each signature and group; `None` if `stop` cut it short.
+    /// That many pods of each signature and group, wherever they may run; `None` if `stop` cut it
+    /// short.
     pub fn of_counts(
         problem: &Problem<'_>,
         placed: &BTreeMap<(usize, usize), u32>,
@@ -135,10 +158,19 @@ impl Relaxed {
     ) -> Option<Self> {
         let (signatures, members) = models::members(problem, placed);
         let goes = |member: usize, cell: usize| problem.cells[cell].allowed[signatures[member]];
+        let model = Self::model(problem, &members, &goes, stop)?;
+        Some(Self { signatures, members, model })
+    }
+
+    fn model(
+        problem: &Problem<'_>,
+        members: &[Member],
+        goes: &dyn Fn(usize, usize) -> bool,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Model> {
         let sets = models::host_sets(problem);
         let price = |candidate: usize| problem.candidates[candidate].price.as_f64();
-        let model = models::model(problem, &sets, &members, &goes, &price, stop)?;
-        Some(Self { signatures, members, model })
+        models::model(problem, &sets, members, goes, &price, stop)
     }
 
     /// The bound that a generation's values prove; `None` if `stop` cut the proof short.
@@ -211,7 +243,7 @@ impl Relaxed {
         for (index, member) in self.members.iter().enumerate() {
             if allowed(self.signatures[index]) {
                 let demand = &problem.groups[member.group()].demand;
-                let most = super::dimensions::room(demand, free).min(member.count);
+                let most = dimensions::room(demand, free).min(member.count);
                 knapsack.add(index, values[index], demand, most);
             }
         }
@@ -219,12 +251,38 @@ impl Relaxed {
     }
 }
 
+/// The weight of the pools that a group's pods go to wherever they go, by the combination of
+/// domains: heavier pools come first, so that what pods cost in lighter ones is no bound. Nothing is
+/// known where room in heavier pools may run out, or where preferences and other pods' places count
+/// for more than weights.
+fn weights(state: &State<'_, '_>, group: usize) -> Vec<i32> {
+    let problem = state.problem;
+    let data = &problem.groups[group];
+    let mut weights = vec![i32::MIN; problem.tuples.len()];
+    if data.signature != data.relaxed || !problem.topology.host_rules[group].affinity.is_empty() {
+        return weights;
+    }
+    for (index, candidate) in problem.candidates.iter().enumerate() {
+        let cell = &problem.cells[candidate.cell];
+        let never_runs_out = !problem.pools[cell.pool].limited && candidate.reservation.is_none();
+        if cell.weight > weights[cell.tuple]
+            && never_runs_out
+            && cell.allowed[data.signature]
+            && dimensions::fits(&data.demand, &candidate.room)
+            && (data.plain || state.empty_load(index).room(problem, group) > 0)
+        {
+            weights[cell.tuple] = cell.weight;
+        }
+    }
+    weights
+}
+
 /// What a bin had free before this plan put anything there, held pods aside.
 fn free_before(state: &State<'_, '_>, bin: usize) -> Vec<i64> {
     let load = &state.loads[bin];
     let mut free = load.free.clone();
     for (group, count) in &load.contents {
-        super::dimensions::give(&mut free, &state.problem.groups[*group].demand, *count);
+        dimensions::give(&mut free, &state.problem.groups[*group].demand, *count);
     }
     free
 }

@@ -103,8 +103,8 @@ pub fn improve(
     adopt(state, rounded);
     // Where few of the solution's nodes are whole, packing by its values may do better.
     if state.price().as_f64() > bound.as_f64() * (1.0 + NEAR) {
-        let packed = sequential::pack(state, &repack, &model, &values, &mut until(PACK_UNTIL));
-        adopt(state, packed);
+        let (enough, stop) = (&mut until(PACK_UNTIL), &mut until(SEARCH_UNTIL));
+        adopt(state, sequential::pack(state, &repack, &model, &values, enough, stop));
     }
     let few = is_relaxed && is_alone(state);
     let mut left = settings.search_rounds;
@@ -266,12 +266,15 @@ fn round(
 }
 
 /// Whether the pools' limits allow these nodes in place of the state's.
-pub(super) fn within_limits(state: &State<'_, '_>, nodes: &[NewNode]) -> bool {
+pub(super) fn within_limits<'n>(
+    state: &State<'_, '_>,
+    mut nodes: impl Iterator<Item = &'n NewNode>,
+) -> bool {
     if !state.problem.pools.iter().any(|pool| pool.limited) {
         return true;
     }
     let mut bare = State::new(state.problem);
-    nodes.iter().all(|node| {
+    nodes.all(|node| {
         let candidate = &state.problem.candidates[node.candidate];
         let allowed = bare.within_limits(candidate);
         bare.launch(node.candidate, node.load.clone());

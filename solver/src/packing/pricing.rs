@@ -7,6 +7,8 @@
 //! the others the linear relaxation is solved. Only where that promises something, contents are
 //! searched for.
 
+use std::ops::Range;
+
 use super::columns::Model;
 use super::knapsack::Knapsack;
 use super::master::{self, Column};
@@ -71,6 +73,9 @@ pub struct Pricing<'m> {
     /// What a unit of each dimension was worth the last time, by machine.
     prices: Vec<f64>,
     knapsack: Knapsack,
+    /// A machine's items, how many there may be of each, and what one is worth beyond the room it
+    /// takes.
+    choices: Vec<(usize, u32, f64)>,
 }
 
 impl<'m> Pricing<'m> {
@@ -86,6 +91,7 @@ impl<'m> Pricing<'m> {
             prices: vec![0.0; rooms.len()],
             rooms,
             knapsack: Knapsack::default(),
+            choices: Vec::new(),
         }
     }
 
@@ -105,7 +111,7 @@ impl<'m> Pricing<'m> {
             if stop() {
                 return None;
             }
-            worth.push(self.at_most(machine, values, Waiting::All) / data.cost);
+            worth.push(self.at_most(machine, values) / data.cost);
         }
         let mut most = 1.0_f64;
         for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
@@ -194,63 +200,72 @@ impl<'m> Pricing<'m> {
     }
 
     fn keep_prices(&mut self, machine: usize) {
-        let own = machine * self.dimensions..(machine + 1) * self.dimensions;
+        let own = self.row(machine);
         for (price, new) in self.prices[own].iter_mut().zip(self.knapsack.prices()) {
             *price = new;
         }
     }
 
     /// What a machine's content is worth at most, by the prices of the last time.
-    fn at_most(&self, machine: usize, values: &[f64], waiting: Waiting<'_>) -> f64 {
-        let dimensions = self.dimensions;
-        work::done(self.model.machines[machine].items.len() * dimensions);
-        let prices = &self.prices[machine * dimensions..(machine + 1) * dimensions];
-        let room = &self.rooms[machine * dimensions..(machine + 1) * dimensions];
-        let mut most: f64 = room.iter().zip(prices).map(|(has, price)| has * price).sum();
+    fn at_most(&self, machine: usize, values: &[f64]) -> f64 {
+        let own = self.row(machine);
+        work::done(self.model.machines[machine].items.len() * self.dimensions);
+        let prices = &self.prices[own.clone()];
+        let mut most = sum_of_products(&self.rooms[own], prices);
         for (item, count) in &self.model.machines[machine].items {
             let beyond = self.beyond(*item, prices, values);
             if beyond > 0.0 {
-                most += f64::from(waiting.of(*item, *count)) * beyond;
+                most += f64::from(*count) * beyond;
             }
         }
         most
     }
 
+    /// Where the numbers of a machine are, one a dimension.
+    fn row(&self, machine: usize) -> Range<usize> {
+        machine * self.dimensions..(machine + 1) * self.dimensions
+    }
+
     /// What one of an item is worth beyond the room it takes.
     fn beyond(&self, item: usize, prices: &[f64], values: &[f64]) -> f64 {
         let demand = &self.demands[item * self.dimensions..(item + 1) * self.dimensions];
-        values[item] - demand.iter().zip(prices).map(|(wanted, price)| wanted * price).sum::<f64>()
+        values[item] - sum_of_products(demand, prices)
     }
 
     /// Hands what may be in a content worth more than `floor` to the knapsack. Returns what any
     /// content is worth at most.
     fn fill(&mut self, machine: usize, values: &[f64], floor: f64, waiting: Waiting<'_>) -> f64 {
-        let (model, dimensions) = (self.model, self.dimensions);
-        let data = &model.machines[machine];
-        work::done(data.items.len() * dimensions);
-        let most_worth = self.at_most(machine, values, waiting);
-        self.knapsack.begin(&data.room);
-        let gap = most_worth - floor;
-        if gap <= 0.0 {
-            return most_worth;
-        }
-        let prices: Vec<f64> =
-            self.prices[machine * dimensions..(machine + 1) * dimensions].to_vec();
+        let own = self.row(machine);
+        let data = &self.model.machines[machine];
+        work::done(data.items.len() * self.dimensions);
+        let prices = &self.prices[own.clone()];
+        let mut most_worth = sum_of_products(&self.rooms[own], prices);
+        let mut choices = std::mem::take(&mut self.choices);
+        choices.clear();
         for (item, most) in &data.items {
             let most = waiting.of(*item, *most);
-            if most == 0 {
-                continue;
+            if most > 0 {
+                let beyond = self.beyond(*item, prices, values);
+                most_worth += f64::from(most) * beyond.max(0.0);
+                choices.push((*item, most, beyond));
             }
-            let beyond = self.beyond(*item, &prices, values);
-            let losing = (gap / -beyond).floor() + 1.0;
-            let count = if beyond < 0.0 && losing <= f64::from(most) {
-                // One more than the bound allows, for rounding's sake.
-                if gap < -beyond * (1.0 - 1e-9) { 0 } else { losing as u32 }
-            } else {
-                most
-            };
-            self.knapsack.add(*item, values[*item], &model.items[*item].demand, count);
         }
+        self.knapsack.begin(&data.room);
+        let gap = most_worth - floor;
+        for (item, most, beyond) in choices.iter().filter(|_| gap > 0.0) {
+            let loss = -beyond;
+            // One more than the bound allows, for rounding's sake.
+            let count = if loss <= 0.0 {
+                *most
+            } else if gap < loss * (1.0 - 1e-9) {
+                0
+            } else {
+                (*most).min(((gap / loss).floor() as u32).saturating_add(1))
+            };
+            let demand = &self.model.items[*item].demand;
+            self.knapsack.add(*item, values[*item], demand, count);
+        }
+        self.choices = choices;
         most_worth
     }
 
@@ -286,6 +301,10 @@ impl<'m> Pricing<'m> {
         }
         best.complete
     }
+}
+
+fn sum_of_products(left: &[f64], right: &[f64]) -> f64 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 
 /// Machines whose content may be worth more than they cost, the most promising first.

@@ -130,18 +130,14 @@ pub fn exchange(state: &mut State<'_, '_>, part: &[usize], nodes: Vec<NewNode>) 
     if !as_many || repack::cost(problem, &nodes) >= old - EPSILON {
         return false;
     }
-    let mut all: Vec<NewNode> = Vec::with_capacity(state.nodes.len());
-    let mut sorted = part.to_vec();
-    sorted.sort_unstable();
-    for (index, node) in state.nodes.iter().enumerate() {
-        if sorted.binary_search(&index).is_err() {
-            all.push(node.clone());
-        }
-    }
-    all.extend(nodes);
-    if !improve::within_limits(state, &all) {
+    let mut goes = vec![false; state.nodes.len()];
+    part.iter().for_each(|node| goes[*node] = true);
+    let stays = state.nodes.iter().zip(&goes).filter(|(_, goes)| !**goes).map(|(node, _)| node);
+    if !improve::within_limits(state, stays.chain(&nodes)) {
         return false;
     }
-    state.nodes = all;
+    let mut goes = goes.into_iter();
+    state.nodes.retain(|_| !goes.next().unwrap_or(false));
+    state.nodes.extend(nodes);
     true
 }

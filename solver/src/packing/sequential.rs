@@ -15,13 +15,14 @@ const TURNS: u32 = 200;
 /// How far a value moves towards what its pods cost on the nodes where they ended.
 const STEP: f64 = 0.3;
 
-/// Packs all of the model's pods. The best nodes that were found; `None` if there was no time for
-/// one turn.
+/// Packs all of the model's pods, until `enough` time was spent; the first turn may go on until
+/// `stop`. The best nodes that were found; `None` if there was no time for one turn.
 pub fn pack(
     state: &State<'_, '_>,
     repack: &Repack,
     model: &Model,
     values: &[f64],
+    enough: &mut dyn FnMut() -> bool,
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<NewNode>> {
     let mut values = rounding::positive(model, values);
@@ -40,6 +41,7 @@ pub fn pack(
             costs.add(model.machines[machine].cost, &put, &values);
             launched
         };
+        let stop: &mut dyn FnMut() -> bool = if best.is_some() { enough } else { stop };
         if !packer.pack(&mut waiting, &values, &[], &mut launch, stop) {
             break;
         }

@@ -170,6 +170,33 @@ fn the_heavier_pool_launches_what_it_can() {
         let expected = if pods[0].name.starts_with('l') { "light" } else { "heavy" };
         assert!(name.starts_with(expected), "{name} {pods:?}");
     }
+    assert_eq!(plan.method, Method::Exact, "what lighter pools sell is no reason for doubt");
+    assert_eq!(plan.lower_bound, plan.price);
+}
+
+#[test]
+fn no_bound_goes_by_a_heavier_pool_whose_limits_leave_pods_to_lighter_ones() {
+    let dear = |name: &str| NodePool {
+        weight: 10,
+        requirements: requirements(&[(
+            "node.kubernetes.io/instance-type",
+            Operator::In,
+            &["standard.extra-large"],
+        )]),
+        ..pool(name)
+    };
+    let of = |heavy: NodePool| {
+        let shape = shape(1_000, 1_024).build();
+        let pools = cluster().pool(heavy, exoscale()).pool(pool("light"), exoscale());
+        planned(&pools.pods(pods("p", 4, &shape)).snapshot())
+    };
+    let unlimited = of(dear("heavy"));
+    assert_eq!(unlimited.lower_bound, unlimited.price, "all are in the heavier pool");
+    let mut full = dear("heavy");
+    full.limits.nodes = Some(0);
+    let limited = of(full);
+    assert!(limited.unschedulable.is_empty());
+    assert!(limited.price < unlimited.lower_bound, "{} {}", limited.price, unlimited.price);
 }
 
 #[test]
