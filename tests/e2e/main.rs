@@ -18,5 +18,6 @@ mod consolidation;
 mod http;
 mod observer;
 mod questions;
+mod simulated;
 mod workload;
 mod world;

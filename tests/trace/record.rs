@@ -81,18 +81,6 @@ fn rows(folder: &Path) -> Vec<Vec<String>> {
     rows
 }
 
-/// How many watches of pods are open.
-async fn watches(plane: &ControlPlane) -> Result<f64, String> {
-    let metrics = plane.kubectl(&["get", "--raw", "/metrics"]).await;
-    let metrics = metrics.map_err(|error| error.to_string())?;
-    let open = metrics
-        .lines()
-        .filter(|line| line.starts_with("apiserver_longrunning_requests{"))
-        .filter(|line| line.contains("resource=\"pods\"") && line.contains("verb=\"WATCH\""))
-        .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
-    Ok(open.sum())
-}
-
 #[tokio::test]
 async fn a_recording_has_every_pod_that_came_and_went() {
     let test = "a_recording_has_every_pod_that_came_and_went";
@@ -111,12 +99,12 @@ async fn a_recording_has_every_pod_that_came_and_went() {
     create("over", None).await;
     ends(&pods, "over").await;
 
-    let before = watches(&plane).await.unwrap();
+    let before = plane.open_watches("pods").await.unwrap();
     let plain = Recording::start(&plane, &[]);
     let hashed = Recording::start(&plane, &["--hash-names"]);
     // Both have listed the pods once they have an open watch of them.
     until("both watch", LIMIT, || async {
-        let watches = watches(&plane).await?;
+        let watches = plane.open_watches("pods").await?;
         if watches >= before + 2.0 { Ok(()) } else { Err(format!("{watches}, {before} before")) }
     })
     .await

@@ -330,6 +330,22 @@ impl ControlPlane {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// How many watches of a resource (`pods`) are open: whoever opens one has listed it.
+    ///
+    /// # Errors
+    /// When the API server does not tell.
+    pub async fn open_watches(&self, resource: &str) -> Result<f64, String> {
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"]).await;
+        let metrics = metrics.map_err(|error| error.to_string())?;
+        let resource = format!("resource=\"{resource}\"");
+        let open = metrics
+            .lines()
+            .filter(|line| line.starts_with("apiserver_longrunning_requests{"))
+            .filter(|line| line.contains(&resource) && line.contains("verb=\"WATCH\""))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        Ok(open.sum())
+    }
+
     /// Starts a process of the test's own: its log is beside the others', it is stopped when the
     /// component is dropped, and it does not outlive the test.
     ///
