@@ -11,8 +11,10 @@ use super::ranked::Ranked;
 const SEARCH_WORK: u32 = 6;
 /// No pod is worth less than this share of what pods are worth on average.
 const LEAST: f64 = 1e-3;
-/// A content that gives this share of what any other may give is good enough: to look for the best of
-/// all among hundreds of machines that give nearly as much takes twice the time.
+/// Where there are more items than this...
+const MANY: usize = 200;
+/// ...a content that gives this share of what any other may give is good enough: to look for the best
+/// of all among hundreds of machines that give nearly as much takes twice the time.
 const GOOD_ENOUGH: f64 = 0.99;
 /// The next content is looked for among those that give about as much for their price as the last.
 const LAST: f64 = 0.97;
@@ -27,6 +29,8 @@ pub struct Packer<'m> {
     pricing: Pricing<'m>,
     /// Machines that are looked at.
     machines: Vec<usize>,
+    /// Which share of what any other content may give is good enough.
+    good_enough: f64,
 }
 
 /// A content that was found, with its value for money.
@@ -38,7 +42,12 @@ struct Found {
 impl<'m> Packer<'m> {
     /// Fills machines of the model.
     pub fn new(model: &'m Model) -> Self {
-        Self { model, pricing: Pricing::new(model), machines: (0..model.machines.len()).collect() }
+        Self {
+            model,
+            pricing: Pricing::new(model),
+            machines: (0..model.machines.len()).collect(),
+            good_enough: if model.items.len() > MANY { GOOD_ENOUGH } else { 1.0 },
+        }
     }
 
     /// Looks at no more than the `count` machines whose best content is worth most for their
@@ -126,7 +135,7 @@ impl<'m> Packer<'m> {
         let mut looked_at: Vec<Promise> = Vec::new();
         loop {
             let limit = best.as_ref().map_or(floor, |(_, found)| found.efficiency);
-            if known.peek().is_none_or(|promise| GOOD_ENOUGH * promise.rank <= limit) {
+            if known.peek().is_none_or(|promise| self.good_enough * promise.rank <= limit) {
                 break;
             }
             if stop() {
