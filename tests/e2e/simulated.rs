@@ -29,13 +29,14 @@ const STAYS: Duration = Duration::from_secs(30);
 /// For so long nothing runs before the next: a recording knows to the second when pods came.
 const PAUSE: Duration = Duration::from_secs(3);
 /// By what share the costs may differ: the recording and the API server know times to the second.
-const NEARLY: f64 = 0.1;
+const NEARLY: f64 = 0.15;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_load_gets_the_same_nodes_and_costs_the_same_simulated() {
     let test = "the_same_load_gets_the_same_nodes_and_costs_the_same_simulated";
     let Some(mut world) = World::new(test).await else { return };
-    world.start_daemon().await;
+    // However slowly a burst is made, it is one: the recording knows no time below a second.
+    world.start_daemon_with(&["--batch-idle=3s"]).await;
     // Its own Deployment has no node here: where it has one, it runs in the static pool.
     let own = ["delete", "deployment", "berth", "--namespace", SYSTEM_NAMESPACE];
     world.plane.kubectl(&own).await.unwrap();
@@ -134,7 +135,7 @@ async fn simulate(folder: &Path, catalog: &Path, live: &[Machine]) -> Value {
             "goneSeconds": always(live.iter().filter_map(Machine::until_gone).collect()),
         },
         "imagePullSeconds": [0.0, 0.0, 0.0, 0.0, 0.0],
-        "berth": { "consolidate": false },
+        "berth": { "consolidate": false, "batchIdleSeconds": 3.0 },
     });
     std::fs::write(folder.join("settings.yaml"), settings.to_string()).unwrap();
     let done = Command::new(env!("CARGO_BIN_EXE_berth"))
