@@ -18,6 +18,8 @@ mod consolidation;
 mod http;
 mod observer;
 mod questions;
+#[path = "../shared/recording.rs"]
+mod recording;
 mod simulated;
 mod workload;
 mod world;

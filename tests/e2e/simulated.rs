@@ -4,20 +4,21 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_controlplane::until;
+use berth_solver::model::Catalog;
 use futures::{StreamExt as _, pin_mut};
 use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 
+use crate::recording::Recording;
 use crate::workload;
 use crate::world::{LIMIT, SYSTEM_NAMESPACE, World, karpenter};
 
@@ -55,22 +56,24 @@ async fn the_same_load_gets_the_same_nodes_and_costs_the_same_simulated() {
         world.wait_until_empty().await;
         tokio::time::sleep(PAUSE).await;
     }
-    end(recording).await;
+    recording.end("-TERM").await;
     let live = machines.ended();
-    let catalog = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/catalog.csv");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/catalog.csv");
+    let catalog = berth::catalog::read(&file).unwrap();
     let paid: f64 = live.iter().map(|machine| machine.cost(&catalog)).sum();
 
-    let simulated = simulate(folder.path(), &catalog, &live).await;
+    let simulated = simulate(folder.path(), &file, &live).await;
     let cost = simulated["policies"][0]["costTotal"].as_f64().unwrap();
+    let machines =
+        bought(live.iter().map(|machine| (&*machine.instance_type, &*machine.capacity_type)));
     println!(
-        "{} nodes, {paid:.5} live and {cost:.5} simulated ({:+.1} %): {:?}",
+        "{} nodes, {paid:.5} live and {cost:.5} simulated ({:+.1} %): {machines:?}",
         live.len(),
         100.0 * (cost / paid - 1.0),
-        bought(live.iter().map(|machine| (&*machine.instance_type, &*machine.capacity_type)))
     );
     let planned = launches(&folder.path().join("replay/decisions.jsonl"));
     assert_eq!(
-        bought(live.iter().map(|machine| (&*machine.instance_type, &*machine.capacity_type))),
+        machines,
         bought(planned.iter().map(|(kind, capacity)| (&**kind, &**capacity))),
         "the same nodes"
     );
@@ -91,17 +94,9 @@ fn bought<'a>(
 }
 
 /// Begins to record; returns once it is known what was there before.
-async fn record(world: &World, folder: &TempDir) -> Child {
+async fn record(world: &World, folder: &TempDir) -> Recording {
     let before = world.plane.open_watches("pods").await.unwrap();
-    let recording = Command::new(env!("CARGO_BIN_EXE_berth"))
-        .args(["trace", "record", "--out", "trace.csv", "--kubeconfig"])
-        .arg(world.plane.kubeconfig())
-        .current_dir(folder.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
+    let recording = Recording::start(&world.plane, folder.path(), "trace.csv", &[]);
     let watches = until("the recording watches", LIMIT, || async {
         let open = world.plane.open_watches("pods").await?;
         if open > before { Ok(()) } else { Err(format!("{open} watches, {before} before")) }
@@ -109,14 +104,6 @@ async fn record(world: &World, folder: &TempDir) -> Child {
     .await;
     watches.unwrap_or_else(|error| world.fail(&error));
     recording
-}
-
-/// Ends a recording and waits until it is written.
-async fn end(recording: Child) {
-    let id = recording.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-    let ended = tokio::time::timeout(LIMIT, recording.wait_with_output()).await.unwrap().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
 }
 
 /// Replays the recording, with machines that take as long as they took; returns what the command
@@ -190,8 +177,7 @@ impl Machine {
     }
 
     /// What it cost while it was there.
-    fn cost(&self, catalog: &Path) -> f64 {
-        let catalog = berth::catalog::read(catalog).unwrap();
+    fn cost(&self, catalog: &Catalog) -> f64 {
         let kind = catalog.get(&self.instance_type).unwrap();
         let offering = kind.offerings.iter().find(|offering| {
             *offering.zone == *self.zone && offering.capacity_type.as_str() == self.capacity_type

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, reason = "tests say why they are skipped")]
 
 mod record;
+#[path = "../shared/recording.rs"]
+mod recording;
 mod simkube;
 
 use std::fs;

@@ -1,13 +1,14 @@
 //! `berth trace record` on a real API server.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use berth_controlplane::{ControlPlane, until};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
+
+use crate::recording::Recording;
 
 /// Nothing that is waited for takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -32,41 +33,26 @@ async fn ends(pods: &Api<Pod>, name: &str) {
     pods.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
 }
 
-/// A recording that runs, and how it is ended and read.
-struct Recording {
-    process: tokio::process::Child,
+/// A recording in a folder of its own.
+struct Recorded {
+    recording: Recording,
     out: tempfile::TempDir,
 }
 
-impl Recording {
+impl Recorded {
     fn start(plane: &ControlPlane, more: &[&str]) -> Self {
         let out = tempfile::tempdir().unwrap();
-        let process = tokio::process::Command::new(env!("CARGO_BIN_EXE_berth"))
-            .args(["trace", "record", "--out", "trace.csv.zst", "--kubeconfig"])
-            .arg(plane.kubeconfig())
-            .args(more)
-            .current_dir(out.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Self { process, out }
+        let recording = Recording::start(plane, out.path(), "trace.csv.zst", more);
+        Self { recording, out }
     }
 
     /// Ends it as Kubernetes and people do; returns what it said and its rows.
     async fn end(self, signal: &str) -> (String, Vec<Vec<String>>) {
-        let id = self.process.id().unwrap().to_string();
-        let sent = tokio::process::Command::new("kill").args([signal, &id]).status().await.unwrap();
-        assert!(sent.success());
-        self.read().await
+        (self.recording.end(signal).await, rows(self.out.path()))
     }
 
-    async fn read(self) -> (String, Vec<Vec<String>>) {
-        let ended =
-            tokio::time::timeout(LIMIT, self.process.wait_with_output()).await.unwrap().unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        (String::from_utf8(ended.stdout).unwrap(), rows(self.out.path()))
+    async fn ended(self) -> (String, Vec<Vec<String>>) {
+        (self.recording.ended().await, rows(self.out.path()))
     }
 }
 
@@ -100,8 +86,8 @@ async fn a_recording_has_every_pod_that_came_and_went() {
     ends(&pods, "over").await;
 
     let before = plane.open_watches("pods").await.unwrap();
-    let plain = Recording::start(&plane, &[]);
-    let hashed = Recording::start(&plane, &["--hash-names"]);
+    let plain = Recorded::start(&plane, &[]);
+    let hashed = Recorded::start(&plane, &["--hash-names"]);
     // Both have listed the pods once they have an open watch of them.
     until("both watch", LIMIT, || async {
         let watches = plane.open_watches("pods").await?;
@@ -137,7 +123,7 @@ async fn a_recording_has_every_pod_that_came_and_went() {
     let workloads: std::collections::BTreeSet<&String> = rows.iter().map(|row| &row[1]).collect();
     assert_eq!(workloads.len(), 3, "{text}");
 
-    let timed = Recording::start(&plane, &["--for", "1s"]).read().await;
+    let timed = Recorded::start(&plane, &["--for", "1s"]).ended().await;
     assert_eq!(timed.1.len(), 1, "web-new alone is there: {timed:?}");
 }
 

@@ -102,8 +102,9 @@ pub fn lower_bound(state: &State<'_, '_>) -> Price {
     rounded((pods - there) * scale)
 }
 
-/// The pods that a state places, each free to go wherever its own requirements let it, whatever
-/// other pods ask: whatever column generation proves of this model holds for every plan.
+/// The pods that a state places, each free to go wherever its own requirements and the weights of
+/// pools let it, whatever other pods ask: whatever column generation proves of this model holds for
+/// every plan.
 ///
 /// It holds for plans that count a host that is still to come as empty where pods are spread over
 /// hosts, as Karpenter does and this planner: kube-scheduler may meet the new nodes in any order.

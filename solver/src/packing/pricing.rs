@@ -73,8 +73,8 @@ pub struct Pricing<'m> {
     /// What a unit of each dimension was worth the last time, by machine.
     prices: Vec<f64>,
     knapsack: Knapsack,
-    /// A machine's items, how many there may be of each, and what one is worth beyond the room it
-    /// takes.
+    /// Items of the machine that was looked at last, how many there may be of each, and what one is
+    /// worth beyond the room it takes.
     choices: Vec<(usize, u32, f64)>,
 }
 
@@ -111,7 +111,7 @@ impl<'m> Pricing<'m> {
             if stop() {
                 return None;
             }
-            worth.push(self.at_most(machine, values) / data.cost);
+            worth.push(self.at_most(machine, values, Waiting::All) / data.cost);
         }
         let mut most = 1.0_f64;
         for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
@@ -206,19 +206,26 @@ impl<'m> Pricing<'m> {
         }
     }
 
-    /// What a machine's content is worth at most, by the prices of the last time.
-    fn at_most(&self, machine: usize, values: &[f64]) -> f64 {
+    /// What a machine's content is worth at most, by the prices of the last time. Notes its choices
+    /// on the way.
+    fn at_most(&mut self, machine: usize, values: &[f64], waiting: Waiting<'_>) -> f64 {
         let own = self.row(machine);
-        work::done(self.model.machines[machine].items.len() * self.dimensions);
+        let items = &self.model.machines[machine].items;
+        work::done(items.len() * self.dimensions);
         let prices = &self.prices[own.clone()];
-        let mut most = sum_of_products(&self.rooms[own], prices);
-        for (item, count) in &self.model.machines[machine].items {
-            let beyond = self.beyond(*item, prices, values);
-            if beyond > 0.0 {
-                most += f64::from(*count) * beyond;
+        let mut most_worth = sum_of_products(&self.rooms[own], prices);
+        let mut choices = std::mem::take(&mut self.choices);
+        choices.clear();
+        for (item, most) in items {
+            let most = waiting.of(*item, *most);
+            if most > 0 {
+                let beyond = self.beyond(*item, prices, values);
+                most_worth += f64::from(most) * beyond.max(0.0);
+                choices.push((*item, most, beyond));
             }
         }
-        most
+        self.choices = choices;
+        most_worth
     }
 
     /// Where the numbers of a machine are, one a dimension.
@@ -235,24 +242,14 @@ impl<'m> Pricing<'m> {
     /// Hands what may be in a content worth more than `floor` to the knapsack. Returns what any
     /// content is worth at most.
     fn fill(&mut self, machine: usize, values: &[f64], floor: f64, waiting: Waiting<'_>) -> f64 {
-        let own = self.row(machine);
-        let data = &self.model.machines[machine];
-        work::done(data.items.len() * self.dimensions);
-        let prices = &self.prices[own.clone()];
-        let mut most_worth = sum_of_products(&self.rooms[own], prices);
-        let mut choices = std::mem::take(&mut self.choices);
-        choices.clear();
-        for (item, most) in &data.items {
-            let most = waiting.of(*item, *most);
-            if most > 0 {
-                let beyond = self.beyond(*item, prices, values);
-                most_worth += f64::from(most) * beyond.max(0.0);
-                choices.push((*item, most, beyond));
-            }
-        }
-        self.knapsack.begin(&data.room);
+        let model = self.model;
+        let most_worth = self.at_most(machine, values, waiting);
+        self.knapsack.begin(&model.machines[machine].room);
         let gap = most_worth - floor;
-        for (item, most, beyond) in choices.iter().filter(|_| gap > 0.0) {
+        if gap <= 0.0 {
+            return most_worth;
+        }
+        for (item, most, beyond) in &self.choices {
             let loss = -beyond;
             // One more than the bound allows, for rounding's sake.
             let count = if loss <= 0.0 {
@@ -262,10 +259,8 @@ impl<'m> Pricing<'m> {
             } else {
                 (*most).min(((gap / loss).floor() as u32).saturating_add(1))
             };
-            let demand = &self.model.items[*item].demand;
-            self.knapsack.add(*item, values[*item], demand, count);
+            self.knapsack.add(*item, values[*item], &model.items[*item].demand, count);
         }
-        self.choices = choices;
         most_worth
     }
 
