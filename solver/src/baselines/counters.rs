@@ -273,10 +273,17 @@ impl Counters {
         matches!(self.list[counter].question, Question::Anti(_) | Question::Owners(_))
     }
 
-    /// Whether pods on a node with these labels and taints count.
-    pub fn counts_node(&self, counter: usize, labels: &Labels, taints: &[Taint]) -> bool {
+    /// Whether pods on a node with these labels and taints, and a host name if it is `named`,
+    /// count.
+    pub fn counts_node(
+        &self,
+        counter: usize,
+        labels: &Labels,
+        taints: &[Taint],
+        named: bool,
+    ) -> bool {
         self.list[counter].asker.as_ref().is_none_or(|(shape, constraint)| {
-            topology_spread::counts_node(constraint, shape, labels, taints)
+            topology_spread::counts_node(constraint, shape, labels, taints, named)
         })
     }
 

@@ -267,7 +267,7 @@ impl<'a> World<'a> {
                     tuple,
                 });
             }
-            let counts = self.counting(&cell.labels, &cell.taints);
+            let counts = self.counting(&cell.labels, &cell.taints, true);
             self.cells.push(Cell {
                 labels: cell.labels.clone(),
                 taints: cell.taints.clone(),
@@ -295,7 +295,7 @@ impl<'a> World<'a> {
                     snapshot.claims.get(name).and_then(|claim| snapshot.node_of_claim(claim))
                 }
             };
-            let counting = self.counting(&bin.labels, &bin.taints);
+            let counting = self.counting(&bin.labels, &bin.taints, bin.has_host);
             let mut host = self.empty_host(bin.has_host);
             host.ports.clone_from(&bin.load.ports);
             let there = || node.iter().flat_map(|state| state.pods.values());
@@ -428,9 +428,9 @@ impl<'a> World<'a> {
         }
     }
 
-    fn counting(&self, labels: &Labels, node_taints: &[Taint]) -> Vec<bool> {
+    fn counting(&self, labels: &Labels, node_taints: &[Taint], named: bool) -> Vec<bool> {
         (0..self.counters.len())
-            .map(|counter| self.counters.counts_node(counter, labels, node_taints))
+            .map(|counter| self.counters.counts_node(counter, labels, node_taints, named))
             .collect()
     }
 

@@ -4,7 +4,9 @@
 //! pod's hard constraints and passes the constraint's node inclusion policies; terminating pods
 //! are not counted; with fewer domains than `minDomains` the emptiest one counts as empty.
 
-use crate::model::{Labels, NodeInclusion, PodShape, Taint, TopologySpread, WhenUnsatisfiable};
+use crate::model::{
+    Labels, NodeInclusion, PodShape, Taint, TopologySpread, WhenUnsatisfiable, well_known,
+};
 
 use super::{node_affinity, taints};
 
@@ -64,18 +66,23 @@ pub fn explain(
     ))
 }
 
-/// Whether pods on this node count for a constraint of that pod, and its domain as one.
+/// Whether pods on this node count for a constraint of that pod, and its domain as one. A `named`
+/// node has a host name, now or as soon as it is there, though its labels may not show it.
 pub fn counts_node(
     constraint: &TopologySpread,
     shape: &PodShape,
     labels: &Labels,
     node_taints: &[Taint],
+    named: bool,
 ) -> bool {
+    let has = |key: &str| {
+        labels.get(key).is_some() || (named && key == well_known::HOSTNAME_LABEL)
+    };
     let carries_all = shape
         .topology_spread
         .iter()
         .filter(|other| other.when_unsatisfiable == constraint.when_unsatisfiable)
-        .all(|other| labels.get(&other.topology_key).is_some());
+        .all(|other| has(&other.topology_key));
     carries_all
         && (constraint.node_affinity_policy == NodeInclusion::Ignore
             || node_affinity::check(shape, labels))
@@ -142,13 +149,28 @@ mod tests {
         }];
         let full = labels(&[("zone", "a"), ("rack", "r"), ("disk", "ssd")]);
         let mut constraint = spread("zone", 1);
-        assert!(counts_node(&constraint, &pod, &full, &taint));
-        assert!(!counts_node(&constraint, &pod, &labels(&[("zone", "a"), ("disk", "ssd")]), &[]));
+        let counts = |constraint: &TopologySpread, labels: &Labels, taints: &[Taint]| {
+            counts_node(constraint, &pod, labels, taints, true)
+        };
+        assert!(counts(&constraint, &full, &taint));
+        assert!(!counts(&constraint, &labels(&[("zone", "a"), ("disk", "ssd")]), &[]));
         let other = labels(&[("zone", "a"), ("rack", "r")]);
-        assert!(!counts_node(&constraint, &pod, &other, &[]));
+        assert!(!counts(&constraint, &other, &[]));
         constraint.node_affinity_policy = NodeInclusion::Ignore;
-        assert!(counts_node(&constraint, &pod, &other, &[]));
+        assert!(counts(&constraint, &other, &[]));
         constraint.node_taints_policy = NodeInclusion::Honor;
-        assert!(!counts_node(&constraint, &pod, &full, &taint));
+        assert!(!counts(&constraint, &full, &taint));
+    }
+
+    #[test]
+    fn a_node_to_come_has_a_host_name_to_spread_over() {
+        let mut pod = shape();
+        pod.topology_spread =
+            Box::from([spread("zone", 1), spread(well_known::HOSTNAME_LABEL, 1)]);
+        let zone = labels(&[("zone", "a")]);
+        for constraint in &pod.topology_spread {
+            assert!(counts_node(constraint, &pod, &zone, &[], true));
+            assert!(!counts_node(constraint, &pod, &zone, &[], false));
+        }
     }
 }

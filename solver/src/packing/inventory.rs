@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
-    Catalog, Labels, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources,
+    Catalog, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources,
     Snapshot, well_known,
 };
 
@@ -297,7 +297,7 @@ pub fn count_pods(
             Place::Claim(name) => claim_node(name),
         };
         let domains = &tuples[bin.tuple];
-        let counting = counting(topology, &bin.labels, &bin.taints);
+        let counting = counting(topology, bin);
         for (index, counts) in counting.iter().enumerate() {
             let counter = &mut topology.counters[index];
             if let (true, Key::Label(key)) = (*counts, counter.key)
@@ -323,9 +323,9 @@ pub fn count_pods(
     }
 }
 
-/// For each counter, whether a node with these labels and taints counts for it.
-fn counting(topology: &Topology, labels: &Labels, taints: &[crate::model::Taint]) -> Vec<bool> {
+/// For each counter, whether a node counts for it.
+fn counting(topology: &Topology, bin: &Bin) -> Vec<bool> {
     (0..topology.counters.len())
-        .map(|counter| topology.counts_node(counter, labels, taints))
+        .map(|counter| topology.counts_node(counter, &bin.labels, &bin.taints, bin.has_host))
         .collect()
 }

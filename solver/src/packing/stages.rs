@@ -204,7 +204,7 @@ fn overfull(
     for node in &state.nodes {
         let cell = &problem.cells[problem.candidates[node.candidate].cell];
         let taints = &problem.pools[cell.pool].pool.taints;
-        if state.topology.counts_node(rule.counter, &cell.labels, taints)
+        if state.topology.counts_node(rule.counter, &cell.labels, taints, true)
             && let Some(slot) = present.get_mut(problem.tuples[cell.tuple][key] as usize)
         {
             *slot = true;

@@ -162,7 +162,7 @@ impl<'p, 'a> State<'p, 'a> {
             if cell.allowed[signature] {
                 some = true;
                 let taints = &problem.pools[cell.pool].pool.taints;
-                if self.topology.counts_node(counter, &cell.labels, taints) {
+                if self.topology.counts_node(counter, &cell.labels, taints, true) {
                     return true;
                 }
             }
@@ -170,7 +170,7 @@ impl<'p, 'a> State<'p, 'a> {
         for (bin, allowed) in problem.bins.iter().zip(&problem.bin_allowed[signature]) {
             if *allowed && bin.tuple == tuple {
                 some = true;
-                if self.topology.counts_node(counter, &bin.labels, &bin.taints) {
+                if self.topology.counts_node(counter, &bin.labels, &bin.taints, bin.has_host) {
                     return true;
                 }
             }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::baselines::{self, Policy};
 use crate::model::*;
 use crate::testing::*;
 
@@ -81,6 +82,32 @@ fn zone_spread_is_even() {
     let mut counts: Vec<usize> = zones(&plan).into_values().collect();
     counts.sort_unstable();
     assert_eq!(counts, [10, 11]);
+}
+
+#[test]
+fn pods_are_spread_over_zones_and_hosts_at_once() {
+    let both = shape(500, 512)
+        .label("app", "web")
+        .spread(well_known::ZONE_LABEL, 1)
+        .spread(well_known::HOSTNAME_LABEL, 1)
+        .build();
+    let snapshot =
+        cluster().pool(pool("default"), exoscale()).pods(pods("p", 21, &both)).snapshot();
+    let plan = planned(&snapshot);
+    assert!(plan.unschedulable.is_empty(), "{:?}", plan.unschedulable);
+    let mut counts: Vec<usize> = zones(&plan).into_values().collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [10, 11]);
+    let on_nodes: Vec<usize> = by_target(&plan).values().map(Vec::len).collect();
+    assert!(on_nodes.iter().max() <= on_nodes.iter().min().map(|least| least + 1).as_ref());
+    let names = &Settings::default().scheduler_names;
+    assert_eq!(crate::verify::verify(&snapshot, names, &plan), []);
+    for policy in [Policy::Karpenter, Policy::ClusterAutoscaler] {
+        let now = Timestamp::from_seconds(1);
+        let plan = baselines::plan(policy, &snapshot, &Settings::default(), now, 7, &Never);
+        assert!(plan.unschedulable.is_empty(), "{policy:?}: {:?}", plan.unschedulable);
+        assert_eq!(crate::verify::verify(&snapshot, names, &plan), [], "{policy:?}");
+    }
 }
 
 #[test]

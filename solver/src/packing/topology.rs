@@ -259,11 +259,18 @@ impl Topology {
             .collect()
     }
 
-    /// Whether pods on a node with these labels and taints count at all.
-    pub fn counts_node(&self, counter: usize, labels: &Labels, taints: &[Taint]) -> bool {
+    /// Whether pods on a node with these labels and taints, and a host name if it is `named`,
+    /// count at all.
+    pub fn counts_node(
+        &self,
+        counter: usize,
+        labels: &Labels,
+        taints: &[Taint],
+        named: bool,
+    ) -> bool {
         match &self.counters[counter].kind {
             Kind::Spread(owner, constraint) => {
-                topology_spread::counts_node(constraint, owner, labels, taints)
+                topology_spread::counts_node(constraint, owner, labels, taints, named)
             }
             Kind::Affinity(_) | Kind::Anti(_) | Kind::Owners(_) => true,
         }
