@@ -75,9 +75,7 @@ pub fn counts_node(
     node_taints: &[Taint],
     named: bool,
 ) -> bool {
-    let has = |key: &str| {
-        labels.get(key).is_some() || (named && key == well_known::HOSTNAME_LABEL)
-    };
+    let has = |key: &str| labels.get(key).is_some() || (named && key == well_known::HOSTNAME_LABEL);
     let carries_all = shape
         .topology_spread
         .iter()
@@ -165,8 +163,7 @@ mod tests {
     #[test]
     fn a_node_to_come_has_a_host_name_to_spread_over() {
         let mut pod = shape();
-        pod.topology_spread =
-            Box::from([spread("zone", 1), spread(well_known::HOSTNAME_LABEL, 1)]);
+        pod.topology_spread = Box::from([spread("zone", 1), spread(well_known::HOSTNAME_LABEL, 1)]);
         let zone = labels(&[("zone", "a")]);
         for constraint in &pod.topology_spread {
             assert!(counts_node(constraint, &pod, &zone, &[], true));

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
-    Catalog, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources,
-    Snapshot, well_known,
+    Catalog, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources, Snapshot,
+    well_known,
 };
 
 use super::bins::{Bin, Load, Place};

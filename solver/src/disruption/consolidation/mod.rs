@@ -14,6 +14,7 @@ pub(crate) mod lift;
 mod order;
 mod proof;
 pub(crate) mod quota;
+mod relocation;
 pub(crate) mod result;
 mod round;
 mod search;

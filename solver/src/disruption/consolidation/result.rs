@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::candidates::{Candidate, price_of};
 use super::super::obstacle::{Kept, Obstacle};
 use super::lift::Lifted;
+use super::relocation::Relocation;
 use super::round::{Setting, method};
 use super::search::Attempt;
 use super::work::{Ground, Kind};
@@ -48,6 +49,10 @@ pub fn round(
         }
     }
     plan.removals.sort_by(|left, right| left.claim.cmp(&right.claim));
+    for Relocation { group, from, to } in &attempt.work.relocated {
+        let pod = queues.get_mut(&(*group, Some(*from))).and_then(VecDeque::pop_front);
+        queues.entry((*group, Some(*to))).or_default().extend(pod);
+    }
     let mut moves = Vec::new();
     for (bin, received) in attempt.work.received.iter().enumerate() {
         let Place::Node(name) = &ground.problem.bins[bin].place else { continue };

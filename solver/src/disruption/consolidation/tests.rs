@@ -389,17 +389,19 @@ fn i7_a_node_of_unknown_price_is_neither_removed_nor_counted_as_free() {
     assert_eq!(found.price_before, price(0.10033));
 }
 
-#[test]
-fn spread_over_zones_survives_a_round() {
+/// Large nodes in the zones `a` and `b` and how many pods of a workload that is spread over zones
+/// are on each; the pods by zone after a round, and that round.
+fn round_over_zones(homes: &[(&str, &str, usize)]) -> (Round, [usize; 2]) {
     let zones = exoscale_catalog(&["a", "b"]);
     let spread = shape(500, 1_024).label("app", "s").spread(well_known::ZONE_LABEL, 1).build();
     let mut world = cluster().pool(general(), zones.clone());
-    for (name, zone) in [("a1", 0), ("a2", 0), ("b1", 1), ("b2", 1)] {
+    for (name, zone, count) in homes {
         let kind = type_of(&zones, "standard.large");
-        let offerings = vec![kind.offerings[zone].clone()];
-        let kind = crate::model::InstanceType { offerings, ..kind.clone() };
+        let offerings = kind.offerings.iter().filter(|offering| *offering.zone == **zone);
+        let kind =
+            crate::model::InstanceType { offerings: offerings.cloned().collect(), ..kind.clone() };
         let claim = up(claim(name, &general(), &kind));
-        let pods = (0..2).map(|index| bound(pod(&format!("{name}-{index}"), &spread), name));
+        let pods = (0..*count).map(|index| bound(pod(&format!("{name}-{index}"), &spread), name));
         world = world.node(node_of_claim(&claim)).claim(claim).pods(pods);
     }
     let snapshot = world.snapshot();
@@ -411,8 +413,25 @@ fn spread_over_zones_survives_a_round() {
         });
         nodes.map(|state| state.pods.len()).sum::<usize>()
     };
+    (found, [count("a"), count("b")])
+}
+
+#[test]
+fn spread_over_zones_survives_a_round() {
+    let homes = [("a1", "a", 2), ("a2", "a", 2), ("b1", "b", 2), ("b2", "b", 2)];
+    let (found, counts) = round_over_zones(&homes);
     assert!(!found.is_empty());
-    assert_eq!((count("a"), count("b")), (4, 4));
+    assert_eq!(counts, [4, 4]);
+}
+
+#[test]
+fn pods_of_a_crowded_zone_move_to_the_emptiest_one() {
+    // What a workload leaves behind that was scaled down. A large node holds seven such pods.
+    let homes = [("a1", "a", 3), ("a2", "a", 3), ("a3", "a", 2), ("b1", "b", 1), ("b2", "b", 1)];
+    let (found, counts) = round_over_zones(&homes);
+    assert_eq!(found.plan.removals.len(), 3, "{:?}", found.plan.removals);
+    assert!(found.plan.launches.is_empty());
+    assert_eq!(counts, [5, 5], "{:?}", found.moves);
 }
 
 #[test]

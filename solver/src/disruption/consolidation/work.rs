@@ -1,11 +1,13 @@
 //! A round in the making: which nodes go, and where their pods go instead.
 //!
 //! Only pods of nodes that go are moved. A pod whose place others count in a shared domain (a
-//! zone, say) stays in its domain, so that whatever held between domains still holds.
+//! zone, say) stays in its domain, so that whatever held between domains still holds; where its
+//! spread does not hold any more, it goes to another ([`relocation`]).
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::lift::Lifted;
+use super::relocation::{self, Relocation};
 use crate::constraints::pool_limits::Usage;
 use crate::model::{Name, Target};
 use crate::packing::bins::{Load, Place};
@@ -36,6 +38,8 @@ pub struct Ground<'p, 'a> {
     pub takes: Vec<bool>,
     /// For each group, whether its pods stay in their domains.
     pub stays: Vec<bool>,
+    /// For each group, where its pods may go instead if their domain is too full.
+    pub destinations: Vec<Vec<usize>>,
     /// For each candidate, whether it stays whatever it costs: room on it is kept, or a pod on it
     /// must be where another is.
     pub pinned: Vec<bool>,
@@ -70,6 +74,7 @@ impl<'p, 'a> Ground<'p, 'a> {
             mine.iter().for_each(|kind| *counts.entry(*kind).or_default() += 1);
             for (kind, count) in &counts {
                 start.loads[*bin].put(problem, kind.0, *count);
+                relocation::count(&mut start, kind.0, *bin, *count);
             }
             candidate_of[*bin] = Some(candidate);
             contents.push(counts.into_iter().collect());
@@ -88,10 +93,19 @@ impl<'p, 'a> Ground<'p, 'a> {
             }
         }
         let takes = problem.bins.iter().map(|bin| bin.open && matches!(bin.place, Place::Node(_)));
-        let takes = takes.collect();
-        let pinned = vec![false; bin_of.len()];
-        let mut ground =
-            Self { problem, start, bin_of, contents, kinds, candidate_of, takes, stays, pinned };
+        let takes: Vec<bool> = takes.collect();
+        let mut ground = Self {
+            problem,
+            start,
+            contents,
+            kinds,
+            candidate_of,
+            destinations: relocation::destinations(problem, &takes),
+            takes,
+            stays,
+            pinned: vec![false; bin_of.len()],
+            bin_of,
+        };
         ground.keep_headroom(lifted);
         ground
     }
@@ -154,6 +168,8 @@ pub struct Work<'p, 'a> {
     pub removed: Vec<bool>,
     /// What is on each bin, by kind, that came from elsewhere.
     pub received: Vec<Vec<(Kind, u32)>>,
+    /// Pods that left their domains, in their order.
+    pub relocated: Vec<Relocation>,
     /// Bins in the order in which they are filled.
     order: Vec<usize>,
     /// For each kind, the bins before this place in the order have no room for it.
@@ -178,6 +194,8 @@ pub struct Journal {
     cursors: Vec<(Kind, usize)>,
     /// Candidates that went.
     gone: Vec<Gone>,
+    /// How many pods had left their domains.
+    relocated: usize,
     /// How many new nodes there were, and what pools held with them.
     launched: usize,
     usage: Vec<Usage>,
@@ -190,6 +208,7 @@ impl<'p, 'a> Work<'p, 'a> {
             state: ground.start.clone(),
             removed: vec![false; ground.bin_of.len()],
             received: vec![Vec::new(); ground.problem.bins.len()],
+            relocated: Vec::new(),
             order,
             cursors: HashMap::new(),
         }
@@ -198,8 +217,10 @@ impl<'p, 'a> Work<'p, 'a> {
     /// Empties a candidate's node onto others, all of it or not at all.
     pub fn empty(&mut self, ground: &Ground<'p, 'a>, candidate: usize) -> bool {
         let mut journal = self.begin();
-        let mut all = self.leaving(ground, candidate);
+        let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
+        self.take_off(ground, candidate, &mut all);
         self.clear(ground, candidate, &mut journal);
+        let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
         sort_large_first(ground, &mut all);
         let fits =
             all.iter().all(|(kind, count)| self.put(ground, *kind, *count, &mut journal) == 0);
@@ -219,9 +240,7 @@ impl<'p, 'a> Work<'p, 'a> {
         let mut journal = self.begin();
         let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
         for candidate in candidates {
-            for (kind, count) in self.leaving(ground, *candidate) {
-                *all.entry(kind).or_default() += count;
-            }
+            self.take_off(ground, *candidate, &mut all);
             self.clear(ground, *candidate, &mut journal);
         }
         let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
@@ -238,6 +257,7 @@ impl<'p, 'a> Work<'p, 'a> {
             put: Vec::new(),
             cursors: Vec::new(),
             gone: Vec::new(),
+            relocated: self.relocated.len(),
             launched: self.state.nodes.len(),
             usage: self.state.usage.clone(),
         }
@@ -250,6 +270,31 @@ impl<'p, 'a> Work<'p, 'a> {
             *all.entry(*kind).or_default() += count;
         }
         all.into_iter().collect()
+    }
+
+    /// Adds what has to leave a node to `all`, with the domains that it goes to.
+    fn take_off(
+        &mut self,
+        ground: &Ground<'p, 'a>,
+        candidate: usize,
+        all: &mut BTreeMap<Kind, u32>,
+    ) {
+        for (kind, count) in self.leaving(ground, candidate) {
+            let (group, tuple, preferring) = kind;
+            let destinations = &ground.destinations[group];
+            match tuple {
+                Some(from) if !destinations.is_empty() => {
+                    for _ in 0..count {
+                        let to = relocation::relocate(&mut self.state, destinations, group, from);
+                        if to != from {
+                            self.relocated.push(Relocation { group, from, to });
+                        }
+                        *all.entry((group, Some(to), preferring)).or_default() += 1;
+                    }
+                }
+                _ => *all.entry(kind).or_default() += count,
+            }
+        }
     }
 
     /// Takes a candidate's node away with all that is on it.
@@ -318,6 +363,11 @@ impl<'p, 'a> Work<'p, 'a> {
             self.removed[candidate] = false;
             self.state.loads[bin] = load;
             self.received[bin] = received;
+        }
+        while self.relocated.len() > journal.relocated
+            && let Some(relocated) = self.relocated.pop()
+        {
+            relocation::undo(&mut self.state, relocated);
         }
         self.state.nodes.truncate(journal.launched);
         self.state.usage = journal.usage;
