@@ -9,6 +9,9 @@ use super::kinds::{GroupId, KindId, plain};
 use super::pods::PodId;
 use crate::scheduler::scores::balance_of;
 
+/// So many changes are remembered, and twice as many as there are slots.
+const CHANGES_KEPT: usize = 1_024;
+
 /// The number of a row. Rows of nodes that are gone are used again.
 pub(super) type NodeId = u32;
 
@@ -115,6 +118,9 @@ pub(super) struct Fleet {
     going: usize,
     /// Counts the times that a node had more room than before.
     grown: u64,
+    /// The slots that changed last, and how many changes there were before those.
+    changed: Vec<u32>,
+    forgotten: u64,
 }
 
 impl Fleet {
@@ -183,6 +189,7 @@ impl Fleet {
         let slot =
             Slot { node: id, kind, zone, open, free: all, unheld: all, per, balance: 0, figures };
         self.slots.push(slot);
+        self.changed.push(slots);
         self.grown += 1;
         self.refresh(id);
     }
@@ -197,6 +204,8 @@ impl Fleet {
         row.leaving = true;
         let Some(slot) = row.slot.take() else { return };
         self.slots.swap_remove(slot as usize);
+        let last = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        self.changed.extend([slot, last]);
         if let Some(moved) = self.slots.get(slot as usize).map(|moved| moved.node)
             && let Some(row) = self.get_mut(moved)
         {
@@ -223,6 +232,7 @@ impl Fleet {
             self.empty.remove(&id);
         }
         let Some(slot) = row.slot else { return };
+        self.changed.push(slot);
         let slot = &mut self.slots[slot as usize];
         let (all, used) = (plain(&row.launch.allocatable), plain(&row.used));
         let held = plain(&row.held);
@@ -239,6 +249,12 @@ impl Fleet {
         let share = |index: usize| used[index] as f64 * slot.per[index];
         slot.balance = balance_of(share(0), share(1));
         slot.figures = NodeFigures::new(true, &row.used, &row.launch.allocatable, Some(row.price));
+        let kept = 2 * self.slots.len() + CHANGES_KEPT;
+        if self.changed.len() > 2 * kept {
+            let old = self.changed.len() - kept;
+            self.changed.drain(..old);
+            self.forgotten += old as u64;
+        }
     }
 
     pub fn get(&self, id: NodeId) -> Option<&NodeRow> {
@@ -274,6 +290,18 @@ impl Fleet {
     /// fits nowhere.
     pub const fn grown(&self) -> u64 {
         self.grown
+    }
+
+    /// How often a slot changed, came or went so far.
+    pub const fn changes(&self) -> u64 {
+        self.forgotten + self.changed.len() as u64
+    }
+
+    /// The slots that changed since there had been so many changes, some of them gone; `None` if
+    /// nobody knows any more.
+    pub fn changed_since(&self, changes: u64) -> Option<&[u32]> {
+        let known = changes.checked_sub(self.forgotten)?;
+        self.changed.get(usize::try_from(known).ok()?..)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (NodeId, &NodeRow)> {

@@ -27,6 +27,7 @@ mod objects;
 mod place;
 mod pods;
 mod policy;
+mod ranks;
 mod run;
 mod settings;
 mod source;

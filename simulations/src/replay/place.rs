@@ -13,6 +13,7 @@ use berth_solver::placement;
 
 use super::fleet::{Fleet, NodeId, Slot, Spread};
 use super::kinds::{Kind, Kinds, Rules, ShapeId};
+use super::ranks::{Ranks, Tree};
 use crate::scheduler::scores::{balance_gained, balance_of};
 
 /// What one point of the extender's is worth: its weight of 10, stretched from 10 to 100 points.
@@ -101,19 +102,117 @@ impl<'f> Limits<'f> {
     }
 }
 
-/// The best node for a pod that is not on its way anywhere. `rotation` is where the last look
-/// ended, `chance` what tells equal nodes apart, `found` memory to work in.
+/// What a pod sees in a node on which it fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Of all scores.
+    pub score: i64,
+    /// What a core of the node costs, if that is known.
+    pub rate: Option<u64>,
+}
+
+/// What is kept from one look to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Where the last look ended.
+    rotation: usize,
+    ranks: Ranks,
+    /// The nodes that fit, of one look.
+    found: Vec<usize>,
+}
+
+/// The best node for a pod that is not on its way anywhere. `chance` is what tells equal nodes
+/// apart.
 pub(super) fn best(
     kinds: &mut Kinds,
     fleet: &Fleet,
     style: Style,
     shape: ShapeId,
-    rotation: &mut usize,
     chance: u64,
-    found: &mut Vec<usize>,
+    memory: &mut Memory,
+) -> Option<NodeId> {
+    // Where others of the workload are changes what a node is worth without the node changing.
+    if kinds.get(shape).rules.is_none() {
+        let see = |slot: &Slot, cheapest| see(kinds, fleet, style, shape, slot, cheapest);
+        if let Some(tree) = memory.ranks.tree(shape, fleet, see) {
+            return look_up(tree, fleet, style, chance, &mut memory.rotation);
+        }
+    }
+    scan(kinds, fleet, style, shape, chance, memory)
+}
+
+fn see(
+    kinds: &mut Kinds,
+    fleet: &Fleet,
+    style: Style,
+    shape: ShapeId,
+    slot: &Slot,
+    cheapest: Option<u64>,
+) -> Option<Seen> {
+    if !has_room(kinds.get(shape), fleet, slot, false) || !kinds.suits(shape, slot.kind) {
+        return None;
+    }
+    let score = score(kinds.get(shape), style, slot, cheapest);
+    Some(Seen { score, rate: slot.figures.rate })
+}
+
+fn score(kind: &Kind, style: Style, slot: &Slot, cheapest: Option<u64>) -> i64 {
+    let extender = if style.steered { placement::score_of(&slot.figures, cheapest) } else { 0 };
+    default_score(kind, slot) + extender * EXTENDER_FACTOR
+}
+
+/// The best so far, of nodes with that score.
+#[derive(Default)]
+struct Best(Option<(i64, u64, NodeId)>);
+
+impl Best {
+    fn consider(&mut self, slot: &Slot, score: i64, chance: u64) {
+        if self.0.is_none_or(|(highest, ..)| score >= highest) {
+            let rank = (score, mix(chance ^ u64::from(slot.node)), slot.node);
+            self.0 = self.0.max(Some(rank));
+        }
+    }
+}
+
+/// As [`scan`], in a tree that is up to date.
+fn look_up(
+    tree: &Tree,
+    fleet: &Fleet,
+    style: Style,
+    chance: u64,
+    rotation: &mut usize,
 ) -> Option<NodeId> {
     let slots = fleet.slots();
-    let wanted = if style.steered { slots.len() } else { to_find(slots.len()) };
+    let wanted = wanted(slots.len(), style);
+    let from = *rotation % slots.len().max(1);
+    *rotation = from;
+    let mut ranges = [from..slots.len(), 0..from];
+    // Fewer than that, and the look goes once around.
+    if tree.fit() >= wanted && wanted > 0 {
+        let last = (tree.fit_before(from) + wanted - 1) % tree.fit();
+        let end = tree.nth(last)? + 1;
+        ranges = if end > from { [from..end, 0..0] } else { [from..slots.len(), 0..end] };
+        *rotation = if end == slots.len() { 0 } else { end };
+    }
+    let mut best = Best::default();
+    for range in &ranges {
+        tree.highest(range, &mut |index, score| best.consider(&slots[index], score, chance));
+    }
+    best.0.map(|(_, _, node)| node)
+}
+
+/// Looks at one node after the other, from where the last look ended.
+fn scan(
+    kinds: &mut Kinds,
+    fleet: &Fleet,
+    style: Style,
+    shape: ShapeId,
+    chance: u64,
+    memory: &mut Memory,
+) -> Option<NodeId> {
+    let Memory { rotation, found, .. } = memory;
+    let slots = fleet.slots();
+    let wanted = wanted(slots.len(), style);
     let limits = Limits::of(kinds, fleet, shape);
     found.clear();
     let mut looked = 0;
@@ -132,16 +231,16 @@ pub(super) fn best(
     *rotation = index;
     let kind = kinds.get(shape);
     let cheapest = found.iter().filter_map(|index| slots[*index].figures.rate).min();
-    let mut best: Option<(i64, u64, NodeId)> = None;
+    let mut best = Best::default();
     for slot in found.iter().map(|index| &slots[*index]) {
-        let extender = if style.steered { placement::score_of(&slot.figures, cheapest) } else { 0 };
-        let score = default_score(kind, slot) + extender * EXTENDER_FACTOR;
-        if best.is_none_or(|(highest, ..)| score >= highest) {
-            let rank = (score, mix(chance ^ u64::from(slot.node)), slot.node);
-            best = best.max(Some(rank));
-        }
+        best.consider(slot, score(kind, style, slot, cheapest), chance);
     }
-    best.map(|(_, _, node)| node)
+    best.0.map(|(_, _, node)| node)
+}
+
+/// How many nodes that fit are looked for.
+const fn wanted(nodes: usize, style: Style) -> usize {
+    if style.steered { nodes } else { to_find(nodes) }
 }
 
 /// How many nodes that fit kube-scheduler looks for in a cluster of this size.
@@ -180,13 +279,111 @@ pub(super) const fn mix(mut number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use berth_solver::model::{
+        Bytes, CapacityType, Launch, MilliCpu, Name, Price, Resources, Timestamp,
+    };
+    use rand::rngs::SmallRng;
+    use rand::{RngExt as _, SeedableRng as _};
+
     use super::*;
+    use crate::trace::{TraceRecord, TraceShape};
 
     #[test]
     fn as_many_nodes_are_looked_for_as_kube_scheduler_looks_for() {
         // numFeasibleNodesToFind of kube-scheduler.
         for (nodes, wanted) in [(10, 10), (100, 100), (150, 100), (1_000, 420), (6_000, 300)] {
             assert_eq!(to_find(nodes), wanted, "{nodes}");
+        }
+    }
+
+    fn launch(number: u64, cores: i64) -> Launch {
+        let kibi = 1_024;
+        let memory = Bytes(cores * 4 * kibi * kibi * kibi);
+        let mut room = Resources::new(MilliCpu(cores * 1_000), memory);
+        room.pods = 20;
+        Launch {
+            name: Name::from(format!("node-{number}")),
+            pool: Name::from("general"),
+            instance_type: Name::from(format!("cores-{cores}")),
+            zone: Name::from("one"),
+            capacity_type: CapacityType::OnDemand,
+            price: Price::per_hour(0.03 * cores as f64 + 0.001 * (number % 3) as f64)
+                .expect("a price"),
+            capacity: room.clone(),
+            allocatable: room,
+            requests: Resources::default(),
+            labels: [].into_iter().collect(),
+            requirements: [].into_iter().collect(),
+            taints: Box::default(),
+            min_values_relaxed: false,
+            reason: String::new(),
+        }
+    }
+
+    fn record(cpu_milli: i64, memory_mib: i64) -> TraceRecord {
+        TraceRecord {
+            namespace: Name::from("work"),
+            name: Name::from(format!("pod-{cpu_milli}")),
+            workload: Name::from("work"),
+            submit: Timestamp::from_millis(0),
+            end: None,
+            shape: TraceShape { cpu_milli, memory_mib, ..TraceShape::default() },
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_nodes_leads_to_the_same_node_as_a_look_at_all() {
+        let now = Timestamp::from_millis(0);
+        for (seed, steered) in [(1, true), (2, false), (3, true), (4, false)] {
+            let random = &mut SmallRng::seed_from_u64(seed);
+            let style = Style { steered };
+            let (mut kinds, mut fleet) = (Kinds::default(), Fleet::default());
+            let asked = [(250, 600), (500, 4_000), (1_000, 2_000), (4_000, 16_000)];
+            let shapes = asked.map(|(cpu, memory)| kinds.of(&record(cpu, memory)));
+            let (mut memory, mut plain) = (Memory::default(), Memory::default());
+            let (mut nodes, mut bound) = (Vec::new(), Vec::new());
+            let mut looked_up = 0;
+            for step in 0..20_000_u64 {
+                let many = if step < 10_000 { 400 } else { 90 };
+                let dice = random.random_range(0..1_000);
+                if nodes.len() < many && (dice < 30 || nodes.len() < many / 2) {
+                    let launch = launch(step, [2, 4, 16][random.random_range(0..3)]);
+                    let kind = kinds.of_node(&launch.labels, &launch.taints);
+                    let node = fleet.add(launch, kind, Box::default(), now);
+                    fleet.open(node, now);
+                    nodes.push(node);
+                } else if nodes.len() > many || dice < 50 {
+                    let node = nodes.swap_remove(random.random_range(0..nodes.len()));
+                    fleet.remove(node);
+                    bound.retain(|(at, _)| *at != node);
+                } else if dice < 80 {
+                    let node = nodes[random.random_range(0..nodes.len())];
+                    let row = fleet.get_mut(node).expect("a row");
+                    row.leaving = !row.leaving;
+                    fleet.refresh(node);
+                } else if dice < 400 && !bound.is_empty() {
+                    let (node, shape): (NodeId, ShapeId) =
+                        bound.swap_remove(random.random_range(0..bound.len()));
+                    let row = fleet.get_mut(node).expect("a row");
+                    row.used -= &kinds.get(shape).shape.requests;
+                    fleet.refresh(node);
+                }
+                let shape = shapes[random.random_range(0..shapes.len())];
+                let chance = random.random();
+                let found = best(&mut kinds, &fleet, style, shape, chance, &mut memory);
+                let wanted = scan(&mut kinds, &fleet, style, shape, chance, &mut plain);
+                assert_eq!(found, wanted, "seed {seed}, step {step}");
+                assert_eq!(memory.rotation, plain.rotation, "seed {seed}, step {step}");
+                looked_up += u64::from(memory.found.is_empty() && found.is_some());
+                memory.found.clear();
+                if let Some(node) = found {
+                    let row = fleet.get_mut(node).expect("a row");
+                    row.used += &kinds.get(shape).shape.requests;
+                    fleet.refresh(node);
+                    bound.push((node, shape));
+                }
+            }
+            assert!(looked_up > 10_000, "seed {seed}: {looked_up} in a tree");
         }
     }
 }

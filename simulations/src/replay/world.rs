@@ -14,7 +14,7 @@ use super::fleet::{Fleet, NodeId};
 use super::kinds::{Kinds, ShapeId};
 use super::ledger::Ledger;
 use super::mirror::Mirror;
-use super::place::Style;
+use super::place::{Memory, Style};
 use super::pods::{PodId, Pods};
 use super::settings::ReplaySettings;
 use crate::events::EventQueue;
@@ -89,9 +89,7 @@ pub(super) struct World<'a> {
     possible: Vec<u8>,
     /// For each shape, how often nodes had had more room when none had enough for it.
     full_since: Vec<Option<u64>>,
-    rotation: usize,
-    /// The nodes that fit, of one look.
-    scratch: Vec<usize>,
+    memory: Memory,
     launched: BTreeMap<OfferingKey, u64>,
     ordinal: u64,
 }
@@ -123,8 +121,7 @@ impl<'a> World<'a> {
             recorded: None,
             possible: Vec::new(),
             full_since: Vec::new(),
-            rotation: 0,
-            scratch: Vec::new(),
+            memory: Memory::default(),
             launched: BTreeMap::new(),
             ordinal: 0,
         };

@@ -65,8 +65,8 @@ impl World<'_> {
             return self.park(id);
         }
         let chance = mix(self.seed.0 ^ mix(u64::from(id) ^ self.now.as_millis().unsigned_abs()));
-        let Self { kinds, fleet, style, rotation, scratch, .. } = self;
-        match best(kinds, fleet, *style, shape, rotation, chance, scratch) {
+        let Self { kinds, fleet, style, memory, .. } = self;
+        match best(kinds, fleet, *style, shape, chance, memory) {
             Some(node) => self.bind(id, node),
             None => {
                 self.full_since[index] = grown;
