@@ -1,11 +1,20 @@
 //! What a NodePool requires of its nodes, combined with what an instance type and an offering are.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::model::{InstanceType, Labels, Name, NodePool, Offering, ValueSet, well_known};
 
 /// The value that a label gets where pool and type leave a choice: one preference a key.
 pub type Choices = BTreeMap<Name, Name>;
+
+/// The labels of the nodes that a pool launches with a type, whichever offering of it is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct TypeLabels<'a> {
+    pool: &'a NodePool,
+    instance_type: &'a InstanceType,
+    choices: &'a Choices,
+}
 
 /// The labels of a node that the pool launches with this type and offering, host name and the
 /// cloud's own extras aside; `None` if the pool does not allow it.
@@ -15,51 +24,104 @@ pub fn labels(
     offering: &Offering,
     choices: &Choices,
 ) -> Option<Labels> {
-    let mut labels: BTreeMap<Name, Name> = BTreeMap::new();
-    let mut fixed: BTreeMap<&str, &str> =
-        pool.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    fixed.insert(well_known::NODEPOOL_LABEL, &pool.name);
-    fixed.insert(well_known::INSTANCE_TYPE_LABEL, &instance_type.name);
-    fixed.insert(well_known::ZONE_LABEL, &offering.zone);
-    fixed.insert(well_known::CAPACITY_TYPE_LABEL, offering.capacity_type.as_str());
-    for (key, value) in fixed {
-        if !pool.requirements.get(key).is_none_or(|set| set.allows(Some(value))) {
-            return None;
-        }
-        // What the type says about its own name is believed; zone and capacity type are the
-        // offering's, whatever the type lists.
-        labels.insert(Name::from(key), Name::from(value));
-    }
-    let any = ValueSet::any();
-    for (key, set) in instance_type.labels.iter() {
-        let required = pool.requirements.get(key).unwrap_or(&any);
-        resolve(&mut labels, key, &set.intersection(required), choices)?;
-    }
-    for (key, set) in pool.requirements.iter() {
-        resolve(&mut labels, key, set, choices)?;
-    }
-    Some(labels.into_iter().collect())
+    let of_type = TypeLabels::of(pool, instance_type, choices)?;
+    of_type.allows(offering).then(|| of_type.labels(offering))
 }
 
-/// Gives `key` a value that the set allows, unless it has one already.
-fn resolve(
-    labels: &mut BTreeMap<Name, Name>,
-    key: &Name,
-    set: &ValueSet,
-    choices: &Choices,
-) -> Option<()> {
-    if set.is_empty() {
-        return None;
+impl<'a> TypeLabels<'a> {
+    /// Those of a type; `None` if the pool does not allow it.
+    pub fn of(
+        pool: &'a NodePool,
+        instance_type: &'a InstanceType,
+        choices: &'a Choices,
+    ) -> Option<Self> {
+        let of_type = Self { pool, instance_type, choices };
+        let fixed = of_type.fixed_keys().all(|key| {
+            is_offerings(key) || of_type.fixed(key).is_none_or(|value| allows(pool, key, value))
+        });
+        (fixed && of_type.open_keys().all(|key| of_type.value(key).is_ok())).then_some(of_type)
     }
-    if labels.contains_key(key) {
-        return Some(());
+
+    /// Whether the pool allows an offering of the type.
+    pub fn allows(&self, offering: &Offering) -> bool {
+        allows(self.pool, well_known::ZONE_LABEL, &offering.zone)
+            && allows(self.pool, well_known::CAPACITY_TYPE_LABEL, offering.capacity_type.as_str())
     }
-    let wanted = choices.get(key).filter(|value| set.allows(Some(value)));
-    if let Some(value) = wanted.cloned().or_else(|| first_value(set)) {
-        labels.insert(key.clone(), value);
-        return Some(());
+
+    /// The value of one label.
+    pub fn get(&self, key: &str, offering: &Offering) -> Option<Name> {
+        match key {
+            well_known::ZONE_LABEL => Some(offering.zone.clone()),
+            well_known::CAPACITY_TYPE_LABEL => Some(Name::from(offering.capacity_type.as_str())),
+            _ => self.value(key).ok()?,
+        }
     }
-    set.allows_absent().then_some(())
+
+    /// All of them.
+    pub fn labels(&self, offering: &Offering) -> Labels {
+        let keys = self.fixed_keys().chain(self.open_keys().map(Name::as_str));
+        let keys = keys.chain([well_known::ZONE_LABEL, well_known::CAPACITY_TYPE_LABEL]);
+        keys.filter_map(|key| Some((Name::from(key), self.get(key, offering)?))).collect()
+    }
+
+    /// What the pool's template and the type's own name say.
+    fn fixed_keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let named = [well_known::NODEPOOL_LABEL, well_known::INSTANCE_TYPE_LABEL];
+        self.pool.labels.iter().map(|(key, _)| key.as_str()).chain(named)
+    }
+
+    fn fixed(&self, key: &str) -> Option<&'a Name> {
+        match key {
+            well_known::NODEPOOL_LABEL => Some(&self.pool.name),
+            // What the type says about its own name is believed.
+            well_known::INSTANCE_TYPE_LABEL => Some(&self.instance_type.name),
+            _ => self.pool.labels.get(key),
+        }
+    }
+
+    /// What the type and the pool's requirements speak of.
+    fn open_keys(&self) -> impl Iterator<Item = &'a Name> + use<'a> {
+        let own = self.instance_type.labels.iter().map(|(key, _)| key);
+        own.chain(self.pool.requirements.iter().map(|(key, _)| key))
+    }
+
+    /// The value of a label that is not the offering's, if it is there; an error if nothing would
+    /// do.
+    fn value(&self, key: &str) -> Result<Option<Name>, NoValue> {
+        let own = self.instance_type.labels.get(key);
+        let set = match (own, self.pool.requirements.get(key)) {
+            (Some(own), Some(required)) => Cow::Owned(own.intersection(required)),
+            (Some(set), None) | (None, Some(set)) => Cow::Borrowed(set),
+            (None, None) => return Ok(self.fixed(key).cloned()),
+        };
+        if set.is_empty() {
+            return Err(NoValue);
+        }
+        // Zone and capacity type are the offering's, whatever the type lists.
+        if is_offerings(key) {
+            return Ok(None);
+        }
+        if let Some(fixed) = self.fixed(key) {
+            return Ok(Some(fixed.clone()));
+        }
+        let wanted = self.choices.get(key).filter(|value| set.allows(Some(value)));
+        match wanted.cloned().or_else(|| first_value(&set)) {
+            None if !set.allows_absent() => Err(NoValue),
+            value => Ok(value),
+        }
+    }
+}
+
+/// No value of a label would do.
+#[derive(Clone, Copy, Debug)]
+struct NoValue;
+
+fn is_offerings(key: &str) -> bool {
+    [well_known::ZONE_LABEL, well_known::CAPACITY_TYPE_LABEL].contains(&key)
+}
+
+fn allows(pool: &NodePool, key: &str, value: &str) -> bool {
+    pool.requirements.get(key).is_none_or(|set| set.allows(Some(value)))
 }
 
 /// The value that a label gets when nobody asks for one: the first listed, the least number where

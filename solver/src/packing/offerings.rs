@@ -1,12 +1,11 @@
 //! What can be launched: pool, instance type, zone and capacity type, sorted into cells that no
 //! requirement tells apart, without the offerings that another one of their cell beats.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::constraints::{
-    daemons, node_affinity, pool_requirements, pool_requirements::Choices, pool_state,
-};
+use crate::constraints::pool_requirements::{Choices, TypeLabels};
+use crate::constraints::{daemons, node_affinity, pool_state};
 use crate::model::{
     DaemonSet, Labels, Name, Price, Requirements, Snapshot, Taint, ValueSet, well_known,
 };
@@ -17,7 +16,7 @@ use super::dimensions::{self, Amounts, Dimensions};
 use super::groups::Group;
 use super::inventory::{self, PoolData};
 use super::min_values;
-use super::problem::{Signature, project, tuple_index};
+use super::problem::{Signature, tuple_index};
 use super::topology::Topology;
 
 /// More label choices than this of one pool are not tried.
@@ -116,24 +115,24 @@ pub fn raw_cells(
         }
         for choices in label_choices(data, groups) {
             for (type_index, instance_type) in catalog.instance_types.iter().enumerate() {
+                let pool = &data.pool;
+                let Some(of_type) = TypeLabels::of(pool, instance_type, &choices) else {
+                    continue;
+                };
+                let allocatable = instance_type.allocatable();
                 for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
-                    if !offering.available {
+                    if !offering.available || !of_type.allows(offering) {
                         continue;
                     }
-                    let Some(labels) =
-                        pool_requirements::labels(&data.pool, instance_type, offering, &choices)
-                    else {
-                        continue;
-                    };
-                    let cell =
-                        cells.entry((index, project(&labels, &keys))).or_insert_with(|| RawCell {
-                            pool: index,
-                            labels,
-                            taints: data.pool.taints.clone(),
-                            offerings: Vec::new(),
-                            largest: crate::model::Resources::default(),
-                        });
-                    cell.largest = cell.largest.larger(&instance_type.allocatable());
+                    let seen = keys.iter().map(|key| of_type.get(key, offering)).collect();
+                    let cell = cells.entry((index, seen)).or_insert_with(|| RawCell {
+                        pool: index,
+                        labels: of_type.labels(offering),
+                        taints: pool.taints.clone(),
+                        offerings: Vec::new(),
+                        largest: crate::model::Resources::default(),
+                    });
+                    cell.largest = cell.largest.larger(&allocatable);
                     cell.offerings.push(RawOffering {
                         instance_type: type_index,
                         offering: offering_index,
@@ -204,7 +203,7 @@ fn open_keys(data: &PoolData) -> BTreeMap<Name, ValueSet> {
     let is_fixed = |key: &str| FIXED.contains(&key) || pool.labels.get(key).is_some();
     let mut open = BTreeMap::new();
     let mut consider = |key: &Name, set: &ValueSet| {
-        if !is_fixed(key) && set.single().is_none() && set.allows_some_value() {
+        if set.single().is_none() && !is_fixed(key) && set.allows_some_value() {
             open.insert(key.clone(), pool.requirements.get(key).unwrap_or(set).clone());
         }
     };
@@ -268,6 +267,7 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
     }
     let demands: Vec<Amounts> =
         build.groups.iter().map(|group| build.dimensions.demand(&group.needs.requests)).collect();
+    let mut machines = Machines::default();
     let (mut cells, mut candidates) = (Vec::new(), Vec::new());
     for ((pool, tuple, allowed, running), raw) in merged {
         let mut load = Load { free: vec![0; build.dimensions.len()], ..Load::default() };
@@ -282,10 +282,10 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             );
         }
         let data = &build.pools[pool];
-        let found = raw
-            .offerings
-            .iter()
-            .filter_map(|offering| candidate(&build, data, cells.len(), offering, &load.free));
+        let found = raw.offerings.iter().filter_map(|offering| {
+            let machine = machines.get(&build, pool, offering.instance_type)?;
+            candidate(&build, data, cells.len(), offering, machine, &load.free)
+        });
         let found = min_values::keep(data, build.settings.min_values, &demands, found.collect());
         let kept = prune(found, data.limited);
         candidates.extend(kept.into_iter().filter(|candidate| {
@@ -304,17 +304,40 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
     (cells, candidates)
 }
 
+/// What machines have for pods and daemons, and as pools' limits count them: worked out once for
+/// all offerings of a type.
+#[derive(Default)]
+struct Machines {
+    by_type: HashMap<(usize, usize), (Amounts, Amounts)>,
+}
+
+impl Machines {
+    fn get(
+        &mut self,
+        build: &Build<'_>,
+        pool: usize,
+        instance_type: usize,
+    ) -> Option<&(Amounts, Amounts)> {
+        let kind = build.pools[pool].catalog.as_ref()?.instance_types.get(instance_type)?;
+        let dimensions = build.dimensions;
+        Some(self.by_type.entry((pool, instance_type)).or_insert_with(|| {
+            (dimensions.supply(&kind.allocatable()), dimensions.supply(&kind.capacity))
+        }))
+    }
+}
+
 fn candidate(
     build: &Build<'_>,
     data: &PoolData,
     cell: usize,
     raw: &RawOffering,
+    (allocatable, capacity): &(Amounts, Amounts),
     overhead: &[i64],
 ) -> Option<Candidate> {
     let instance_type = data.catalog.as_ref()?.instance_types.get(raw.instance_type)?;
     let offering = instance_type.offerings.get(raw.offering)?;
     let price = offering.price;
-    let mut room = build.dimensions.supply(&instance_type.allocatable());
+    let mut room = allocatable.clone();
     for (has, used) in room.iter_mut().zip(overhead) {
         *has = has.saturating_add(*used);
     }
@@ -328,7 +351,7 @@ fn candidate(
         price,
         cost: (price + build.settings.price_per_node).as_f64().max(1e-9),
         room,
-        capacity: build.dimensions.supply(&instance_type.capacity),
+        capacity: capacity.clone(),
         reservation: offering.reserved_count.map(|_| usize::MAX),
         min_values_relaxed: false,
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::constraints::{gpu_shares, node_affinity, preferences, taints, volumes};
-use crate::model::{Labels, Name, PodShape, Snapshot, Taint, TaintEffect};
+use crate::model::{Labels, PodShape, Snapshot, Taint, TaintEffect};
 
 use super::Settings;
 use super::bins::Bin;
@@ -229,9 +229,4 @@ pub fn tuple_index(tuples: &mut Vec<Vec<u32>>, domains: Vec<u32>) -> usize {
         tuples.push(domains);
         tuples.len() - 1
     })
-}
-
-/// A label's value, for sorting nodes that differ in it apart.
-pub fn project(labels: &Labels, keys: &[Name]) -> Vec<Option<Name>> {
-    keys.iter().map(|key| labels.get(key).cloned()).collect()
 }
