@@ -1,5 +1,6 @@
 //! Turns a state into a plan: pods for counts, names for nodes, reasons for what is left.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::constraints::{node_affinity, pool_requirements};
@@ -15,12 +16,17 @@ use super::headroom;
 use super::names::Names;
 use super::stages::Leftover;
 use super::state::State;
+use super::topology::Key;
 
 /// Fills in launches, placements and unschedulable pods.
 pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover], plan: &mut Plan) {
     let problem = state.problem;
-    let mut queues: Vec<std::vec::IntoIter<Arc<Pod>>> =
-        pending.groups.into_iter().map(|group| group.pods.into_iter()).collect();
+    let mut queues: Vec<std::vec::IntoIter<Arc<Pod>>> = pending
+        .groups
+        .into_iter()
+        .enumerate()
+        .map(|(group, data)| in_turn(state, group, data.pods).into_iter())
+        .collect();
     for (bin, held) in &state.held {
         let target = match &problem.bins[*bin].place {
             Place::Claim(name) => Target::Claim(name.clone()),
@@ -65,6 +71,55 @@ pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover],
     plan.placements.sort_unstable();
     plan.unschedulable.sort_by(|left, right| left.pod.cmp(&right.pod));
     plan.price = plan.launches.iter().map(|launch| launch.price).sum();
+}
+
+/// The pods of a group in the order in which places are filled, so that those that kube-scheduler
+/// takes first go to the emptiest domains.
+///
+/// It takes pods one by one, and refuses a place in a domain that is ahead of the others, though the
+/// plan as a whole is even. So no two pods that follow one another share a zone, or a host, as long
+/// as another one is to be filled.
+fn in_turn(state: &State<'_, '_>, group: usize, pods: Vec<Arc<Pod>>) -> Vec<Arc<Pod>> {
+    let problem = state.problem;
+    let by_host = problem.topology.host_rules[group].spread.iter().any(|rule| rule.hard);
+    let spread = problem.topology.domain_rules[group].spread.iter().find(|rule| rule.hard);
+    if !by_host && spread.is_none() {
+        return pods;
+    }
+    let there = problem.bins.iter().map(|bin| bin.tuple).zip(&state.loads);
+    let new = state.nodes.iter().map(|node| (state.tuple_of(node.candidate), &node.load));
+    // Places by domain: the first of every host, then the second, and so on.
+    let mut by_domain: BTreeMap<(u32, u32), Vec<(u32, usize)>> = BTreeMap::new();
+    let mut places = 0;
+    for (tuple, load) in there.chain(new) {
+        let count = load.contents.iter().find(|(other, _)| *other == group);
+        let domain = spread.map_or((0, 0), |rule| before(state, rule.counter, tuple));
+        for on_host in 0..count.map_or(0, |(_, count)| *count) {
+            let on_host = if by_host { on_host } else { 0 };
+            by_domain.entry(domain).or_default().push((on_host, places));
+            places += 1;
+        }
+    }
+    let mut turns: Vec<(u32, u32, usize)> = Vec::with_capacity(places);
+    for ((domain, filled), mut places) in by_domain {
+        places.sort_unstable();
+        turns.extend((filled..).zip(places).map(|(level, (_, place))| (level, domain, place)));
+    }
+    turns.sort_unstable();
+    let turns = turns.into_iter().map(|(.., place)| place);
+    let mut rest = pods.into_iter();
+    let mut of_places: Vec<(usize, Arc<Pod>)> = turns.zip(rest.by_ref()).collect();
+    of_places.sort_by_key(|(place, _)| *place);
+    of_places.into_iter().map(|(_, pod)| pod).chain(rest).collect()
+}
+
+/// The domain of a counter that nodes with that combination of domains are in, and how many pods it
+/// counted there before anything was placed.
+fn before(state: &State<'_, '_>, counter: usize, tuple: usize) -> (u32, u32) {
+    let counter = &state.problem.topology.counters[counter];
+    let Key::Label(key) = counter.key else { return (0, 0) };
+    let domain = state.problem.tuples[tuple][key];
+    (domain, counter.counts.get(domain as usize).copied().unwrap_or(0))
 }
 
 fn placement(pod: &Pod, target: Target) -> Placement {

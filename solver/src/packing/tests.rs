@@ -98,6 +98,13 @@ fn pods_are_spread_over_zones_and_hosts_at_once() {
     let mut counts: Vec<usize> = zones(&plan).into_values().collect();
     counts.sort_unstable();
     assert_eq!(counts, [10, 11]);
+    // kube-scheduler takes the pods one by one, by their age and name.
+    let zone_of = |one: &Placement| {
+        let Target::Claim(name) = &one.target else { panic!("{one:?}") };
+        plan.launches.iter().find(|launch| launch.name == *name).map(|launch| &launch.zone)
+    };
+    let in_order: Vec<_> = plan.placements.iter().map(zone_of).collect();
+    assert!(in_order.windows(2).all(|two| two[0] != two[1]), "{in_order:?}");
     let on_nodes: Vec<usize> = by_target(&plan).values().map(Vec::len).collect();
     assert!(on_nodes.iter().max() <= on_nodes.iter().min().map(|least| least + 1).as_ref());
     let names = &Settings::default().scheduler_names;
