@@ -286,7 +286,7 @@ mod tests {
             error in ".*",
         ) {
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let verdicts = |name: &&str| (name.len() % 2 == 0).then_some(Refusal::Held);
+            let verdicts = |name: &&str| name.len().is_multiple_of(2).then_some(Refusal::Held);
             let passed: Vec<_> = names.iter().filter(|name| verdicts(name).is_none()).collect();
             let refused: serde_json::Map<String, Value> = names
                 .iter()
