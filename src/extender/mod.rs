@@ -36,7 +36,7 @@ use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
 use crate::server::{Handler, Reply, json, text};
 use crate::watch::{Interner, reduce};
 pub use bind::{Binder, Binding, KubeBinder};
-use wire::{Answer as _, FilterResult, HostPriorities, Question, WholePod};
+use wire::{FilterResult, HostPriority, Question, WholePod};
 
 const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
 const NO_NAMES: &str = "NodeNames is missing: expected the names of the candidates \
@@ -112,18 +112,9 @@ impl Handler for Extender {
         }
         let body = request.body();
         match verb {
-            Verb::Filter => read(body, |question| {
-                let result = self.filter(&question, body);
-                answer(body, |answer| result.write(answer))
-            }),
-            Verb::Prioritize => read(body, |question| match self.prioritize(&question) {
-                Ok(scores) => answer(body, |answer| scores.write(answer)),
-                Err(missing) => text(StatusCode::BAD_REQUEST, missing),
-            }),
-            Verb::Preempt => read(body, |question| match self.preempt(&question, body) {
-                Ok(kept) => serialize(&kept),
-                Err(missing) => text(StatusCode::BAD_REQUEST, missing),
-            }),
+            Verb::Filter => read(body, |question| answer(&self.filter(&question, body), body)),
+            Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question), body)),
+            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question, body), body)),
             Verb::Bind => return self.bind(body),
         }
         .into()
@@ -165,8 +156,9 @@ impl Extender {
     fn prioritize<'a>(
         &self,
         question: &'a Question<'a>,
-    ) -> Result<HostPriorities<'a>, &'static str> {
+    ) -> Result<Vec<HostPriority<'a>>, &'static str> {
         let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
+        let host = |(host, score)| HostPriority { host, score };
         match (&question.node_names, &question.nodes) {
             (Some(names), _) => {
                 let candidates = distinct(names.iter().map(AsRef::as_ref));
@@ -177,12 +169,11 @@ impl Extender {
                     candidates = candidates.len(),
                     "prioritize"
                 );
-                Ok(HostPriorities(candidates.into_iter().zip(scores).collect()))
+                Ok(candidates.into_iter().zip(scores).map(host).collect())
             }
             (None, Some(nodes)) => {
                 let names = distinct(wire::node_names(nodes));
-                let scores = names.into_iter().map(|name| (name, LOWEST_SCORE));
-                Ok(HostPriorities(scores.collect()))
+                Ok(names.into_iter().map(|name| (name, LOWEST_SCORE)).map(host).collect())
             }
             (None, None) => Err(NO_NAMES),
         }
@@ -222,7 +213,7 @@ impl Extender {
         };
         if let Some(field) = binding.missing() {
             let error = format!("{field} is empty: expected the pod and its node");
-            return serialize(&bind::Answer { error }).into();
+            return answer(&bind::Answer { error }, &[]).into();
         }
         Reply::Later(Box::pin(async move {
             let error = binder.bind(&binding).await.err().unwrap_or_default();
@@ -233,7 +224,7 @@ impl Extender {
             } else {
                 tracing::warn!(%pod, uid, node, error, "not bound");
             }
-            serialize(&bind::Answer { error })
+            answer(&bind::Answer { error }, &[])
         }))
     }
 
@@ -351,18 +342,20 @@ fn broken(error: &serde_json::Error) -> Response<Bytes> {
     text(StatusCode::BAD_REQUEST, format!("the body is no ExtenderArgs: {error}"))
 }
 
-/// The answer to a question, as `write` writes it. It names the same nodes with a little about
-/// each: twice the question's size is mostly enough, so that the answer need not move while it
-/// grows.
-fn answer(question: &[u8], write: impl FnOnce(&mut Vec<u8>)) -> Response<Bytes> {
-    let mut body = Vec::with_capacity(2 * question.len().max(128));
-    write(&mut body);
-    json(StatusCode::OK, body.into())
+/// The answers of some verbs have no room for an error.
+fn or_refuse(result: Result<impl Serialize, &'static str>, question: &[u8]) -> Response<Bytes> {
+    match result {
+        Ok(result) => answer(&result, question),
+        Err(missing) => text(StatusCode::BAD_REQUEST, missing),
+    }
 }
 
-fn serialize(result: &impl Serialize) -> Response<Bytes> {
-    match serde_json::to_vec(result) {
-        Ok(body) => json(StatusCode::OK, body.into()),
+/// The answer to a question. It names the same nodes with a little about each: twice the question's
+/// size is mostly enough, so that the answer need not move while it grows.
+fn answer(result: &impl Serialize, question: &[u8]) -> Response<Bytes> {
+    let mut body = Vec::with_capacity(2 * question.len().max(128));
+    match serde_json::to_writer(&mut body, result) {
+        Ok(()) => json(StatusCode::OK, body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

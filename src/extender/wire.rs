@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::fmt;
 
 use berth_solver::placement::{PodInQuestion, Refusal};
-use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::watch::objects;
@@ -149,19 +150,14 @@ pub(super) fn node_names(list: &Value) -> impl Iterator<Item = &str> {
     nodes.filter_map(|node| node.get("metadata")?.get("name")?.as_str())
 }
 
-/// An answer that is written without serde: it names thousands of nodes, and looking into every
-/// name, byte after byte, for what JSON escapes took most of the time of an answer.
-pub(super) trait Answer {
-    /// Appends its JSON.
-    fn write(&self, body: &mut Vec<u8>);
-}
-
 /// `ExtenderFilterResult`.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct FilterResult<'a> {
     nodes: Option<&'a Value>,
     node_names: Option<Vec<&'a str>>,
-    failed_and_unresolvable_nodes: Vec<(&'a str, Refusal)>,
+    failed_nodes: Refused<'a>,
+    failed_and_unresolvable_nodes: Refused<'a>,
     error: &'a str,
 }
 
@@ -180,7 +176,11 @@ impl<'a> FilterResult<'a> {
                 Some(refusal) => refused.push((candidate, refusal)),
             }
         }
-        Self { node_names: Some(passed), failed_and_unresolvable_nodes: refused, ..Self::error("") }
+        Self {
+            node_names: Some(passed),
+            failed_and_unresolvable_nodes: Refused(refused),
+            ..Self::error("")
+        }
     }
 
     /// Gives all nodes back.
@@ -193,125 +193,31 @@ impl<'a> FilterResult<'a> {
         Self {
             nodes: None,
             node_names: None,
-            failed_and_unresolvable_nodes: Vec::new(),
+            failed_nodes: Refused::default(),
+            failed_and_unresolvable_nodes: Refused::default(),
             error: message,
         }
     }
 }
 
-impl Answer for FilterResult<'_> {
-    fn write(&self, body: &mut Vec<u8>) {
-        body.extend_from_slice(b"{\"Nodes\":");
-        body.extend_from_slice(self.nodes.unwrap_or(&Value::Null).to_string().as_bytes());
-        body.extend_from_slice(b",\"NodeNames\":");
-        match &self.node_names {
-            Some(names) => list(body, b"[]", names, |body, name| put(body, name)),
-            None => body.extend_from_slice(b"null"),
+/// Names and messages, as a JSON object.
+#[derive(Debug, Default)]
+struct Refused<'a>(Vec<(&'a str, Refusal)>);
+
+impl Serialize for Refused<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, refusal) in &self.0 {
+            map.serialize_entry(name, refusal.message())?;
         }
-        body.extend_from_slice(b",\"FailedNodes\":{},\"FailedAndUnresolvableNodes\":");
-        list(body, b"{}", &self.failed_and_unresolvable_nodes, |body, (name, refusal)| {
-            put(body, name);
-            body.push(b':');
-            put(body, refusal.message());
-        });
-        body.extend_from_slice(b",\"Error\":");
-        put(body, self.error);
-        body.push(b'}');
+        map.end()
     }
 }
 
-/// `HostPriorityList`: names and scores.
-#[derive(Debug)]
-pub(super) struct HostPriorities<'a>(pub(super) Vec<(&'a str, i64)>);
-
-impl Answer for HostPriorities<'_> {
-    fn write(&self, body: &mut Vec<u8>) {
-        list(body, b"[]", &self.0, |body, (host, score)| {
-            body.extend_from_slice(b"{\"Host\":");
-            put(body, host);
-            body.extend_from_slice(b",\"Score\":");
-            body.extend_from_slice(score.to_string().as_bytes());
-            body.push(b'}');
-        });
-    }
-}
-
-/// Writes entries between brackets.
-fn list<T>(
-    body: &mut Vec<u8>,
-    [opens, closes]: &[u8; 2],
-    entries: &[T],
-    put: impl Fn(&mut Vec<u8>, &T),
-) {
-    body.push(*opens);
-    for (index, entry) in entries.iter().enumerate() {
-        if index > 0 {
-            body.push(b',');
-        }
-        put(body, entry);
-    }
-    body.push(*closes);
-}
-
-/// Writes a string. Names of nodes hold nothing that JSON escapes; what does is left to serde.
-fn put(body: &mut Vec<u8>, text: &str) {
-    // Without a way out of the loop many bytes are looked at in one step.
-    let is_plain = |plain, byte: u8| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\');
-    if text.bytes().fold(true, is_plain) {
-        body.push(b'"');
-        body.extend_from_slice(text.as_bytes());
-        body.push(b'"');
-    } else {
-        body.extend_from_slice(Value::from(text).to_string().as_bytes());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn written(answer: &impl Answer) -> Value {
-        let mut body = Vec::new();
-        answer.write(&mut body);
-        serde_json::from_slice(&body).expect("JSON")
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_nodes_are_called_answers_name_them(
-            names in prop::collection::vec("[a-z0-9.-]{1,70}|\\PC{0,9}|[\"\\\\\u{0}-\u{7f}]{0,40}", 0..5),
-            error in ".*",
-        ) {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let verdicts = |name: &&str| name.len().is_multiple_of(2).then_some(Refusal::Held);
-            let passed: Vec<_> = names.iter().filter(|name| verdicts(name).is_none()).collect();
-            let refused: serde_json::Map<String, Value> = names
-                .iter()
-                .filter_map(|name| Some(((*name).to_owned(), verdicts(name)?.message().into())))
-                .collect();
-            prop_assert_eq!(
-                written(&FilterResult::of(&names, names.iter().map(verdicts).collect())),
-                json!({
-                    "Nodes": null, "NodeNames": passed, "FailedNodes": {},
-                    "FailedAndUnresolvableNodes": refused, "Error": "",
-                })
-            );
-            prop_assert_eq!(
-                written(&FilterResult::error(&error)),
-                json!({
-                    "Nodes": null, "NodeNames": null, "FailedNodes": {},
-                    "FailedAndUnresolvableNodes": {}, "Error": error,
-                })
-            );
-            let scores: Vec<_> = names.iter().map(|name| (*name, name.len() as i64)).collect();
-            let expected: Vec<Value> = scores
-                .iter()
-                .map(|(host, score)| json!({ "Host": host, "Score": score }))
-                .collect();
-            prop_assert_eq!(written(&HostPriorities(scores)), Value::from(expected));
-        }
-    }
+/// An entry of `HostPriorityList`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HostPriority<'a> {
+    pub(super) host: &'a str,
+    pub(super) score: i64,
 }
