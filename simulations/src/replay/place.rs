@@ -37,9 +37,13 @@ pub(super) fn fits(
     slot: &Slot,
     held: bool,
 ) -> bool {
-    has_room(kinds.get(shape), fleet, slot, held)
-        && kinds.suits(shape, slot.kind)
+    takes(kinds, fleet, shape, slot, held)
         && Limits::of(kinds, fleet, shape).is_none_or(|limits| limits.allow(slot))
+}
+
+/// All filters but those that look at other pods.
+fn takes(kinds: &mut Kinds, fleet: &Fleet, shape: ShapeId, slot: &Slot, held: bool) -> bool {
+    has_room(kinds.get(shape), fleet, slot, held) && kinds.suits(shape, slot.kind)
 }
 
 /// NodeUnschedulable and NodeResourcesFit.
@@ -149,7 +153,7 @@ fn see(
     slot: &Slot,
     cheapest: Option<u64>,
 ) -> Option<Seen> {
-    if !has_room(kinds.get(shape), fleet, slot, false) || !kinds.suits(shape, slot.kind) {
+    if !takes(kinds, fleet, shape, slot, false) {
         return None;
     }
     let score = score(kinds.get(shape), style, slot, cheapest);
@@ -219,8 +223,7 @@ fn scan(
     let mut index = *rotation % slots.len().max(1);
     while looked < slots.len() && found.len() < wanted {
         let slot = &slots[index];
-        if has_room(kinds.get(shape), fleet, slot, false)
-            && kinds.suits(shape, slot.kind)
+        if takes(kinds, fleet, shape, slot, false)
             && limits.as_ref().is_none_or(|limits| limits.allow(slot))
         {
             found.push(index);

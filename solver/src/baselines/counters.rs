@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::constraints::topology_spread::Standing;
 use crate::constraints::{pod_affinity, topology_spread};
 use crate::model::{
     LabelSelector, Labels, Name, NodeInclusion, Pod, PodAffinityTerm, PodShape, Requirements,
-    Snapshot, Taint, Toleration, TopologySpread, well_known,
+    Snapshot, Toleration, TopologySpread, well_known,
 };
 
 use super::world::Kind;
@@ -273,18 +274,12 @@ impl Counters {
         matches!(self.list[counter].question, Question::Anti(_) | Question::Owners(_))
     }
 
-    /// Whether pods on a node with these labels and taints, and a host name if it is `named`,
-    /// count.
-    pub fn counts_node(
-        &self,
-        counter: usize,
-        labels: &Labels,
-        taints: &[Taint],
-        named: bool,
-    ) -> bool {
-        self.list[counter].asker.as_ref().is_none_or(|(shape, constraint)| {
-            topology_spread::counts_node(constraint, shape, labels, taints, named)
-        })
+    /// Whether pods on a node count.
+    pub fn counts_node(&self, counter: usize, node: Standing<'_>) -> bool {
+        self.list[counter]
+            .asker
+            .as_ref()
+            .is_none_or(|(shape, constraint)| topology_spread::counts_node(constraint, shape, node))
     }
 
     /// Whether a pod counts: kube-scheduler passes terminating ones over where it spreads.

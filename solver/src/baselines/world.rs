@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::constraints::pool_requirements::Choices;
+use crate::constraints::topology_spread::Standing;
 use crate::constraints::{daemons, node_affinity, taints};
 use crate::model::{
     DaemonSet, HostPort, InstanceType, Labels, Name, Pod, PodAffinityTerm, PodShape, Price,
@@ -267,7 +268,8 @@ impl<'a> World<'a> {
                     tuple,
                 });
             }
-            let counts = self.counting(&cell.labels, &cell.taints, true);
+            let node = Standing { labels: &cell.labels, taints: &cell.taints, named: true };
+            let counts = self.counting(node);
             self.cells.push(Cell {
                 labels: cell.labels.clone(),
                 taints: cell.taints.clone(),
@@ -295,7 +297,7 @@ impl<'a> World<'a> {
                     snapshot.claims.get(name).and_then(|claim| snapshot.node_of_claim(claim))
                 }
             };
-            let counting = self.counting(&bin.labels, &bin.taints, bin.has_host);
+            let counting = self.counting(bin.standing());
             let mut host = self.empty_host(bin.has_host);
             host.ports.clone_from(&bin.load.ports);
             let there = || node.iter().flat_map(|state| state.pods.values());
@@ -428,10 +430,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn counting(&self, labels: &Labels, node_taints: &[Taint], named: bool) -> Vec<bool> {
-        (0..self.counters.len())
-            .map(|counter| self.counters.counts_node(counter, labels, node_taints, named))
-            .collect()
+    fn counting(&self, node: Standing<'_>) -> Vec<bool> {
+        (0..self.counters.len()).map(|counter| self.counters.counts_node(counter, node)).collect()
     }
 
     fn tuple(&mut self, domains: Vec<u32>) -> usize {

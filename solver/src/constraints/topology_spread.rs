@@ -66,15 +66,20 @@ pub fn explain(
     ))
 }
 
-/// Whether pods on this node count for a constraint of that pod, and its domain as one. A `named`
-/// node has a host name, now or as soon as it is there, though its labels may not show it.
-pub fn counts_node(
-    constraint: &TopologySpread,
-    shape: &PodShape,
-    labels: &Labels,
-    node_taints: &[Taint],
-    named: bool,
-) -> bool {
+/// What decides whether pods on a node count.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'n> {
+    /// Its labels.
+    pub labels: &'n Labels,
+    /// Its taints.
+    pub taints: &'n [Taint],
+    /// Whether it has a host name, now or as soon as it is there, though its labels may not show it.
+    pub named: bool,
+}
+
+/// Whether pods on this node count for a constraint of that pod, and its domain as one.
+pub fn counts_node(constraint: &TopologySpread, shape: &PodShape, node: Standing<'_>) -> bool {
+    let Standing { labels, taints: node_taints, named } = node;
     let has = |key: &str| labels.get(key).is_some() || (named && key == well_known::HOSTNAME_LABEL);
     let carries_all = shape
         .topology_spread
@@ -148,7 +153,7 @@ mod tests {
         let full = labels(&[("zone", "a"), ("rack", "r"), ("disk", "ssd")]);
         let mut constraint = spread("zone", 1);
         let counts = |constraint: &TopologySpread, labels: &Labels, taints: &[Taint]| {
-            counts_node(constraint, &pod, labels, taints, true)
+            counts_node(constraint, &pod, Standing { labels, taints, named: true })
         };
         assert!(counts(&constraint, &full, &taint));
         assert!(!counts(&constraint, &labels(&[("zone", "a"), ("disk", "ssd")]), &[]));
@@ -166,8 +171,10 @@ mod tests {
         pod.topology_spread = Box::from([spread("zone", 1), spread(well_known::HOSTNAME_LABEL, 1)]);
         let zone = labels(&[("zone", "a")]);
         for constraint in &pod.topology_spread {
-            assert!(counts_node(constraint, &pod, &zone, &[], true));
-            assert!(!counts_node(constraint, &pod, &zone, &[], false));
+            for named in [true, false] {
+                let node = Standing { labels: &zone, taints: &[], named };
+                assert_eq!(counts_node(constraint, &pod, node), named);
+            }
         }
     }
 }

@@ -277,12 +277,11 @@ fn is_key(state: &State<'_, '_>, counter: usize, term: &crate::model::PodAffinit
 /// a node, and those in which one could be launched.
 fn emptiest(state: &State<'_, '_>, counter: usize, key: usize, places: &[Place]) -> (u32, usize) {
     let data = &state.topology.counters[counter];
-    let mut counts = data.present.clone();
+    let mut present = data.present.clone();
     for place in places {
-        if let Some(slot) = counts.get_mut(state.problem.tuples[place.tuple][key] as usize) {
+        if let Some(slot) = present.get_mut(state.problem.tuples[place.tuple][key] as usize) {
             *slot = true;
         }
     }
-    let present = || counts.iter().zip(&data.counts).filter(|(there, _)| **there);
-    (present().map(|(_, count)| *count).min().unwrap_or(0), present().count())
+    data.emptiest(&present)
 }

@@ -1,5 +1,6 @@
 //! Nodes as the packer sees them: what is free, what is on them, what they are to be.
 
+use crate::constraints::topology_spread::Standing;
 use crate::constraints::{gpu_shares, host_ports, pod_anti_affinity, topology_spread};
 use crate::model::{HostPort, Labels, Name, Taint};
 
@@ -33,6 +34,13 @@ pub struct Bin {
     pub has_host: bool,
     /// What is on it.
     pub load: Load,
+}
+
+impl Bin {
+    /// What decides whether pods on it count.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing { labels: &self.labels, taints: &self.taints, named: self.has_host }
+    }
 }
 
 /// The host counters of a node that is being filled, by counter: [`Load::counted`] without a walk

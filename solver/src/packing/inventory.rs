@@ -326,6 +326,6 @@ pub fn count_pods(
 /// For each counter, whether a node counts for it.
 fn counting(topology: &Topology, bin: &Bin) -> Vec<bool> {
     (0..topology.counters.len())
-        .map(|counter| topology.counts_node(counter, &bin.labels, &bin.taints, bin.has_host))
+        .map(|counter| topology.counts_node(counter, bin.standing()))
         .collect()
 }

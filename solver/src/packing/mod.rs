@@ -11,7 +11,7 @@
 //! When to plan, and which pods follow which plan, is up to the [`Queue`].
 
 pub(crate) mod assemble;
-mod assign;
+pub(crate) mod assign;
 pub(crate) mod bins;
 mod bound;
 mod columns;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::constraints::topology_spread::Standing;
 use crate::constraints::{gpu_shares, node_affinity, preferences, taints, volumes};
 use crate::model::{Labels, PodShape, Snapshot, Taint, TaintEffect};
 
@@ -159,6 +160,12 @@ impl<'a> Problem<'a> {
             candidates,
             reservations,
         }
+    }
+
+    /// What decides whether pods on new nodes of a cell count: each will have its own host name.
+    pub fn standing<'s>(&'s self, cell: &'s Cell) -> Standing<'s> {
+        let taints = &self.pools[cell.pool].pool.taints;
+        Standing { labels: &cell.labels, taints, named: true }
     }
 }
 

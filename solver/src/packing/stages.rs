@@ -203,8 +203,7 @@ fn overfull(
     let mut planned: Vec<usize> = Vec::new();
     for node in &state.nodes {
         let cell = &problem.cells[problem.candidates[node.candidate].cell];
-        let taints = &problem.pools[cell.pool].pool.taints;
-        if state.topology.counts_node(rule.counter, &cell.labels, taints, true)
+        if state.topology.counts_node(rule.counter, problem.standing(cell))
             && let Some(slot) = present.get_mut(problem.tuples[cell.tuple][key] as usize)
         {
             *slot = true;
@@ -218,9 +217,8 @@ fn overfull(
             planned.push(bin.tuple);
         }
     }
-    let there = || present.iter().zip(&counter.counts).filter(|(there, _)| **there);
-    let least = there().map(|(_, count)| *count).min().unwrap_or(0);
-    let emptiest = topology_spread::emptiest_counted(&rule.constraint, least, there().count());
+    let (least, domains) = counter.emptiest(&present);
+    let emptiest = topology_spread::emptiest_counted(&rule.constraint, least, domains);
     let most = emptiest.saturating_add(rule.constraint.max_skew);
     planned.sort_unstable();
     planned

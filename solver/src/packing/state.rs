@@ -161,8 +161,7 @@ impl<'p, 'a> State<'p, 'a> {
         for cell in problem.cells.iter().filter(|cell| cell.tuple == tuple) {
             if cell.allowed[signature] {
                 some = true;
-                let taints = &problem.pools[cell.pool].pool.taints;
-                if self.topology.counts_node(counter, &cell.labels, taints, true) {
+                if self.topology.counts_node(counter, problem.standing(cell)) {
                     return true;
                 }
             }
@@ -170,7 +169,7 @@ impl<'p, 'a> State<'p, 'a> {
         for (bin, allowed) in problem.bins.iter().zip(&problem.bin_allowed[signature]) {
             if *allowed && bin.tuple == tuple {
                 some = true;
-                if self.topology.counts_node(counter, &bin.labels, &bin.taints, bin.has_host) {
+                if self.topology.counts_node(counter, bin.standing()) {
                     return true;
                 }
             }

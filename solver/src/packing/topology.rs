@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::constraints::topology_spread::Standing;
 use crate::constraints::{pod_affinity, topology_spread};
 use crate::model::{
-    Labels, Name, Pod, PodAffinityTerm, PodShape, Snapshot, Taint, TopologySpread, well_known,
+    Labels, Name, Pod, PodAffinityTerm, PodShape, Snapshot, TopologySpread, well_known,
 };
 
 use super::groups::Group;
@@ -74,6 +75,14 @@ pub struct Counter {
     pub present: Vec<bool>,
     /// All of them.
     pub total: u32,
+}
+
+impl Counter {
+    /// How many pods the emptiest of these domains has, and how many domains they are.
+    pub fn emptiest(&self, present: &[bool]) -> (u32, usize) {
+        let there = || present.iter().zip(&self.counts).filter(|(there, _)| **there);
+        (there().map(|(_, count)| *count).min().unwrap_or(0), there().count())
+    }
 }
 
 /// A spread constraint as a group goes by it.
@@ -259,18 +268,11 @@ impl Topology {
             .collect()
     }
 
-    /// Whether pods on a node with these labels and taints, and a host name if it is `named`,
-    /// count at all.
-    pub fn counts_node(
-        &self,
-        counter: usize,
-        labels: &Labels,
-        taints: &[Taint],
-        named: bool,
-    ) -> bool {
+    /// Whether pods on a node count at all.
+    pub fn counts_node(&self, counter: usize, node: Standing<'_>) -> bool {
         match &self.counters[counter].kind {
             Kind::Spread(owner, constraint) => {
-                topology_spread::counts_node(constraint, owner, labels, taints, named)
+                topology_spread::counts_node(constraint, owner, node)
             }
             Kind::Affinity(_) | Kind::Anti(_) | Kind::Owners(_) => true,
         }

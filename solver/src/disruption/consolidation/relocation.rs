@@ -7,6 +7,7 @@
 //! by that, so that what was right before stays right.
 
 use crate::constraints::topology_spread;
+use crate::packing::assign::count_at;
 use crate::packing::problem::Problem;
 use crate::packing::state::State;
 use crate::packing::topology::{Key, NO_DOMAIN};
@@ -60,7 +61,7 @@ pub fn count(state: &mut State<'_, '_>, group: usize, bin: usize, pods: u32) {
     let problem = state.problem;
     let at = &problem.bins[bin];
     for counter in &problem.topology.counted_by[group] {
-        if problem.topology.counts_node(*counter, &at.labels, &at.taints, at.has_host) {
+        if problem.topology.counts_node(*counter, at.standing()) {
             state.topology.add(*counter, &problem.tuples[at.tuple], pods, true);
         }
     }
@@ -103,26 +104,16 @@ fn has_room(state: &State<'_, '_>, group: usize, tuple: usize) -> bool {
     let rules = &state.problem.topology.domain_rules[group];
     rules.spread.iter().filter(|rule| rule.hard).all(|rule| {
         let counter = &state.topology.counters[rule.counter];
-        let Some(domain) = domain_of(state, rule.counter, tuple) else { return false };
-        let present = || counter.present.iter().zip(&counter.counts).filter(|(there, _)| **there);
-        let least = present().map(|(_, count)| *count).min().unwrap_or(0);
-        let count = counter.counts.get(domain).copied().unwrap_or(0);
-        topology_spread::check(&rule.constraint, rule.own, count, least, present().count())
+        let Key::Label(key) = counter.key else { return false };
+        let (least, domains) = counter.emptiest(&counter.present);
+        let count = count_at(state, rule.counter, tuple);
+        state.problem.tuples[tuple][key] != NO_DOMAIN
+            && topology_spread::check(&rule.constraint, rule.own, count, least, domains)
     })
 }
 
 /// How many pods that count for a group's spread are there.
 fn crowd(state: &State<'_, '_>, group: usize, tuple: usize) -> u32 {
     let rules = &state.problem.topology.domain_rules[group];
-    let count = |counter: usize| {
-        let domain = domain_of(state, counter, tuple)?;
-        state.topology.counters[counter].counts.get(domain).copied()
-    };
-    rules.spread.iter().filter_map(|rule| count(rule.counter)).sum()
-}
-
-fn domain_of(state: &State<'_, '_>, counter: usize, tuple: usize) -> Option<usize> {
-    let Key::Label(key) = state.topology.counters[counter].key else { return None };
-    let domain = state.problem.tuples[tuple][key];
-    (domain != NO_DOMAIN).then_some(domain as usize)
+    rules.spread.iter().map(|rule| count_at(state, rule.counter, tuple)).sum()
 }
