@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use berth_solver::disruption::Round;
 use berth_solver::model::{
-    Name, NodeState, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp,
+    Change, Name, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp,
 };
 use berth_solver::placement::Kept;
 
@@ -139,24 +139,20 @@ impl Moves {
         if self.waiting.is_empty() {
             return snapshot;
         }
-        let mut with = (*snapshot).clone();
-        let all = self.waiting.iter();
-        let all = all.flat_map(|(owner, list)| list.iter().map(move |one| (owner, one)));
-        for (owner, one) in all {
-            let Some(state) = with.node_of_target(&one.to) else { continue };
-            let (key, uid) = &one.leaving;
-            let (uid, shape) = (Name::from(format!("kept/{uid}")), Arc::clone(&one.shape));
-            let pod = Pod {
-                node: Some(state.node.name.clone()),
-                owner: owner.clone(),
-                ..Pod::waiting(key.clone(), uid, shape, Timestamp::default())
-            };
-            let mut state = NodeState::clone(state);
-            state.used += &pod.shape.requests;
-            state.pods.insert(pod.key.clone(), Arc::new(pod));
-            with.nodes.insert(state.node.name.clone(), Arc::new(state));
-        }
-        Arc::new(with)
+        let pods = self.waiting.iter().flat_map(|(owner, list)| {
+            list.iter().filter_map(|one| {
+                let node = snapshot.node_of_target(&one.to)?.node.name.clone();
+                let ((leaving, uid), shape) = (&one.leaving, Arc::clone(&one.shape));
+                // The one that leaves is there under its own name still.
+                let key =
+                    PodKey { name: format!("{}/kept", leaving.name).into(), ..leaving.clone() };
+                let uid = format!("kept/{uid}").into();
+                let waiting = Pod::waiting(key, uid, shape, Timestamp::default());
+                let bound = Pod { node: Some(node), owner: owner.clone(), ..waiting };
+                Some(Change::Applied(bound))
+            })
+        });
+        Arc::new(snapshot.imagine(pods))
     }
 
     /// Whether every place is taken, or nobody comes for it.
@@ -185,7 +181,9 @@ pub(super) fn claim_of(snapshot: &Snapshot, target: &Target) -> Option<Name> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_solver::decisions::difference;
     use berth_solver::disruption::{Inputs, Move, consolidate};
+    use berth_solver::model::ClusterState;
     use berth_solver::packing::Never;
     use berth_solver::testing::{bound, cluster, node, pod, shape};
 
@@ -213,6 +211,11 @@ mod tests {
         assert_eq!(moves.kept(&before), [place]);
         let taken = |moves: &Moves| {
             let with = moves.overlay(Arc::new(before.clone()));
+            let mut written_down = ClusterState::new();
+            for event in difference(&Snapshot::default(), &with) {
+                written_down.apply(event);
+            }
+            assert_eq!(written_down.picture().nodes, with.nodes, "replays see it, too");
             with.nodes["n2"].used == web.requests
         };
         assert!(taken(&moves));

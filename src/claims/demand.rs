@@ -2,10 +2,9 @@
 //! them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use berth_solver::model::{Pod, Snapshot, Timestamp};
+use berth_solver::model::{Change, Pod, Snapshot, Timestamp};
 use berth_solver::packing;
 use berth_solver::planning;
 use serde_json::json;
@@ -68,13 +67,8 @@ pub fn pods(
 /// A cluster with these pods pending besides.
 #[must_use]
 pub fn with(snapshot: &Snapshot, pods: &[Pod]) -> Snapshot {
-    let mut with = snapshot.clone();
-    for pod in pods.iter().filter(|pod| !snapshot.pods.contains_key(&pod.key)) {
-        let pod = Arc::new(pod.clone());
-        with.pods.insert(pod.key.clone(), Arc::clone(&pod));
-        with.unbound.insert(pod.key.clone(), pod);
-    }
-    with
+    let new = pods.iter().filter(|pod| !snapshot.pods.contains_key(&pod.key));
+    snapshot.imagine(new.cloned().map(Change::Applied))
 }
 
 /// A cluster without the pods of a database.
@@ -84,20 +78,8 @@ pub fn without(snapshot: &Snapshot, namespace: &str, database: &str) -> Snapshot
         &*pod.key.namespace == namespace
             && pod.shape.labels.get(CLUSTER_LABEL).is_some_and(|name| &**name == database)
     };
-    let pods: Vec<_> = snapshot.pods.values().filter(|pod| is_of_it(pod)).cloned().collect();
-    let mut without = snapshot.clone();
-    for pod in pods {
-        without.pods.remove(&pod.key);
-        without.unbound.remove(&pod.key);
-        let Some(state) = pod.node.as_ref().and_then(|node| without.nodes.get_mut(node)) else {
-            continue;
-        };
-        let state = Arc::make_mut(state);
-        if state.pods.remove(&pod.key).is_some() {
-            state.used = state.pods.values().map(|pod| &pod.shape.requests).sum();
-        }
-    }
-    without
+    let pods = snapshot.pods.values().filter(|pod| is_of_it(pod));
+    snapshot.imagine(pods.map(|pod| Change::Deleted(pod.key.clone())))
 }
 
 /// A cluster with the pods that claims are going to bring: those of databases of which no pod is

@@ -282,6 +282,20 @@ impl ClusterState {
     }
 }
 
+impl Snapshot {
+    /// The cluster as it would be if these pods came or went, too. The generation stays, for
+    /// nothing of it has happened.
+    #[must_use]
+    pub fn imagine(&self, changes: impl IntoIterator<Item = Change<PodKey, Pod>>) -> Self {
+        // Which pods are astray matters only when nodes come, and none does here.
+        let mut state = ClusterState { picture: self.clone(), ..ClusterState::default() };
+        for change in changes {
+            state.apply_pods(change);
+        }
+        state.picture
+    }
+}
+
 /// What a node's pods take after one that took `requests` has gone.
 fn without(state: &NodeState, requests: &Resources) -> Resources {
     // A sum that was cut at the largest number has forgotten what it was made of.
