@@ -4,4 +4,5 @@
 
 mod cloud;
 mod conservation;
+mod rounds;
 mod support;

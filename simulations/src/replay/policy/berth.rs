@@ -191,7 +191,9 @@ impl Berth {
             return Some(due);
         }
         self.emptied = world.now;
-        let inputs = disruption::Inputs { targets: self.queue.targets(), ..empties::inputs(world) };
+        let awaited = self.swap.as_ref().map(|swap| swap.awaited(world)).unwrap_or_default();
+        let targets = self.queue.targets();
+        let inputs = disruption::Inputs { targets, awaited, ..empties::inputs(world) };
         let (picture, found) = empties::found(world, world.mirror.those_who_wait(), &inputs);
         let reused = reuse(picture.picture(), &inputs, &found);
         if !found.is_empty() {

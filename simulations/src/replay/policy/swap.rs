@@ -1,6 +1,6 @@
 //! Nodes that go once others that take their place are up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use berth_solver::model::{Name, Timestamp};
@@ -37,6 +37,14 @@ impl Swap {
         let (going, coming) = (with_serial(world, going), with_serial(world, coming));
         going.iter().for_each(|(node, _)| world.keep_off(*node, true));
         Self { going, coming, moves, since: world.now }
+    }
+
+    /// The names of the nodes that come: they stay empty until the others are up.
+    pub fn awaited(&self, world: &World<'_>) -> BTreeSet<Name> {
+        let rows = self.coming.iter().filter_map(|(node, serial)| {
+            world.fleet.get(*node).filter(|row| row.serial == *serial)
+        });
+        rows.map(|row| row.name.clone()).collect()
     }
 
     /// Goes on with it. Returns whether it is over, and how many pods were evicted then.
