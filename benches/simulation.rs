@@ -202,6 +202,7 @@ fn repeated(source: Source, lasts: Option<i64>) -> Source {
             name: format!("{}-{copy}", record.name).into(),
             workload: format!("{}-{copy}", record.workload).into(),
             submit: record.submit + shift,
+            start: record.start.map(|start| start + shift),
             end: record.end.map(|end| end + shift),
             ..record.clone()
         });

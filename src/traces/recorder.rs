@@ -12,18 +12,27 @@ use super::shape::trace_shape;
 /// Controllers that put a dash and something of their own behind their own names.
 const NAMES_ITS_PODS: [&str; 4] = ["ReplicaSet", "StatefulSet", "Job", "ReplicationController"];
 
-/// Turns what happens to pods into records. A pod comes when it was created and leaves when it has
-/// ended or is gone, whichever is seen first. Pods that come with their nodes (of DaemonSets,
+/// Turns what happens to pods into records. A pod comes when it was created, starts when it is seen
+/// on a node, and leaves when it has ended or is gone, whichever is seen first. Pods that come with their nodes (of DaemonSets,
 /// static ones) are left out: a replay makes its own.
 #[derive(Debug)]
 pub struct Recorder {
     start: Timestamp,
     names: Names,
-    alive: HashMap<PodKey, (Name, TraceRecord)>,
+    alive: HashMap<PodKey, Alive>,
     over: Vec<TraceRecord>,
     /// Pods of one shape share it, and so do what a trace says of them.
     shapes: HashMap<Arc<PodShape>, (TraceShape, bool)>,
     with_more_rules: u64,
+}
+
+/// A pod that is there.
+#[derive(Debug)]
+struct Alive {
+    uid: Name,
+    /// Whether it has no node yet.
+    waits: bool,
+    record: TraceRecord,
 }
 
 /// What was recorded.
@@ -74,13 +83,20 @@ impl Recorder {
     }
 
     fn see(&mut self, pod: &Pod, now: Timestamp) {
-        if self.alive.get(&pod.key).is_some_and(|(uid, _)| *uid != pod.uid) {
+        if self.alive.get(&pod.key).is_some_and(|known| known.uid != pod.uid) {
             self.end(&pod.key, now);
         }
         if !pod.is_alive() {
             return self.end(&pod.key, now);
         }
-        if pod.belongs_to_node() || self.alive.contains_key(&pod.key) {
+        if pod.belongs_to_node() {
+            return;
+        }
+        let (moment, waits) = (self.moment(now), pod.node.is_none());
+        if let Some(known) = self.alive.get_mut(&pod.key) {
+            if known.waits && !waits {
+                (known.waits, known.record.start) = (false, Some(moment));
+            }
             return;
         }
         let (shape, is_all) = self
@@ -95,14 +111,16 @@ impl Recorder {
             workload: self.names.of(&workload(pod)),
             namespace,
             submit: self.moment(pod.created.min(now)),
+            // One that was there before has run for nobody knows how long.
+            start: (!waits && moment > Timestamp::default()).then_some(moment),
             end: None,
             shape,
         };
-        self.alive.insert(pod.key.clone(), (pod.uid.clone(), record));
+        self.alive.insert(pod.key.clone(), Alive { uid: pod.uid.clone(), waits, record });
     }
 
     fn end(&mut self, key: &PodKey, now: Timestamp) {
-        if let Some((_, record)) = self.alive.remove(key) {
+        if let Some(Alive { record, .. }) = self.alive.remove(key) {
             let end = Some(self.moment(now).max(record.submit).max(Timestamp::default()));
             self.over.push(TraceRecord { end, ..record });
         }
@@ -116,7 +134,7 @@ impl Recorder {
     /// All of it; pods that are there still run on past the end.
     pub fn finish(self) -> Recording {
         let mut records = self.over;
-        records.extend(self.alive.into_values().map(|(_, record)| record));
+        records.extend(self.alive.into_values().map(|alive| alive.record));
         let by = |one: &TraceRecord| (one.submit, one.namespace.clone(), one.name.clone());
         records.sort_by_cached_key(by);
         Recording { records, with_more_rules: self.with_more_rules }
@@ -206,6 +224,22 @@ mod tests {
                 row("uid-9", "pg-1", 100, None),
             ]
         );
+    }
+
+    #[test]
+    fn a_pod_starts_when_it_is_first_seen_on_a_node() {
+        let on_node = |pod: Pod| Pod { node: Some("n".into()), ..pod };
+        let mut recorder = Recorder::new(at(1_000), Names::plain());
+        let (old, waits) = (on_node(web("web-6f-a", "1", 400)), web("web-6f-b", "2", 990));
+        recorder.take(&ClusterEvent::Pod(Change::list([old.clone(), waits.clone()])), at(1_000));
+        for seen in [1_020, 1_030] {
+            recorder.take(&applied(Pod { phase: PodPhase::Running, ..old.clone() }), at(seen));
+            recorder.take(&applied(on_node(waits.clone())), at(seen));
+        }
+        recorder.take(&applied(on_node(web("web-6f-c", "3", 1_040))), at(1_041));
+        let starts = recorder.finish().records.into_iter().map(|one| one.start);
+        let starts: Vec<_> = starts.map(|start| start.map(Timestamp::as_millis)).collect();
+        assert_eq!(starts, [None, Some(20_000), Some(41_000)]);
     }
 
     #[test]

@@ -110,6 +110,7 @@ mod tests {
             name: "web-0".into(),
             workload: "web".into(),
             submit: Timestamp::default(),
+            start: None,
             end: None,
             shape,
         }

@@ -14,7 +14,6 @@ use kube::api::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 
@@ -41,7 +40,9 @@ async fn the_same_load_gets_the_same_nodes_and_costs_the_same_simulated() {
     // Its own Deployment has no node here: where it has one, it runs in the static pool.
     let own = ["delete", "deployment", "berth", "--namespace", SYSTEM_NAMESPACE];
     world.plane.kubectl(&own).await.unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    // Beside the logs, which are kept when it fails.
+    let folder = world.plane.logs_dir().join("recording");
+    std::fs::create_dir(&folder).unwrap();
     let recording = record(&world, &folder).await;
     let machines = Machines::watch(&world);
     let nothing: BTreeMap<&str, i32> = BURSTS.concat().iter().map(|(name, _)| (*name, 0)).collect();
@@ -62,7 +63,7 @@ async fn the_same_load_gets_the_same_nodes_and_costs_the_same_simulated() {
     let catalog = berth::catalog::read(&file).unwrap();
     let paid: f64 = live.iter().map(|machine| machine.cost(&catalog)).sum();
 
-    let simulated = simulate(folder.path(), &file, &live).await;
+    let simulated = simulate(&folder, &file, &live).await;
     let cost = simulated["policies"][0]["costTotal"].as_f64().unwrap();
     let machines =
         bought(live.iter().map(|machine| (&*machine.instance_type, &*machine.capacity_type)));
@@ -71,7 +72,7 @@ async fn the_same_load_gets_the_same_nodes_and_costs_the_same_simulated() {
         live.len(),
         100.0 * (cost / paid - 1.0),
     );
-    let planned = launches(&folder.path().join("replay/decisions.jsonl"));
+    let planned = launches(&folder.join("replay/decisions.jsonl"));
     assert_eq!(
         machines,
         bought(planned.iter().map(|(kind, capacity)| (&**kind, &**capacity))),
@@ -94,9 +95,9 @@ fn bought<'a>(
 }
 
 /// Begins to record; returns once it is known what was there before.
-async fn record(world: &World, folder: &TempDir) -> Recording {
+async fn record(world: &World, folder: &Path) -> Recording {
     let before = world.plane.open_watches("pods").await.unwrap();
-    let recording = Recording::start(&world.plane, folder.path(), "trace.csv", &[]);
+    let recording = Recording::start(&world.plane, folder, "trace.csv", &[]);
     let watches = until("the recording watches", LIMIT, || async {
         let open = world.plane.open_watches("pods").await?;
         if open > before { Ok(()) } else { Err(format!("{open} watches, {before} before")) }

@@ -329,6 +329,7 @@ mod tests {
             name: Name::from(format!("pod-{cpu_milli}")),
             workload: Name::from("work"),
             submit: Timestamp::from_millis(0),
+            start: None,
             end: None,
             shape: TraceShape { cpu_milli, memory_mib, ..TraceShape::default() },
         }

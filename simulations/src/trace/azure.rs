@@ -141,6 +141,7 @@ impl Reader {
                 name: Name::from(name),
                 workload: Name::from(workload),
                 submit: at(time),
+                start: None,
                 end: lives.map(|lives| at(time + lives)),
                 shape: shape.clone(),
             });

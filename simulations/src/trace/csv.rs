@@ -1,12 +1,14 @@
 //! Berth's own workload trace.
 //!
 //! A table with the header `name,workload,submit_s,end_s,cpu_milli,memory_mib` and optionally
-//! `namespace,gpu,gpu_milli,ephemeral_mib,priority,node_selector,zone_spread,host_spread,`
+//! `namespace,start_s,gpu,gpu_milli,ephemeral_mib,priority,node_selector,zone_spread,host_spread,`
 //! `host_anti_affinity,capacity_type,max_per_node,resource/NAME`, in any order, one row a pod.
 //!
 //! Times are seconds from the start of the trace, fractions of them allowed. A negative
 //! `submit_s` is a pod that ran already at the start; an empty `end_s` one that runs on past the
-//! end. `gpu` counts graphics cards; `gpu_milli` is the share of one card in thousandths, for
+//! end. `start_s` is when the pod found a node: a replay, in which it may wait for longer or less,
+//! has it run for as long as from then to its end (without it: as from `submit_s`). `gpu` counts
+//! graphics cards; `gpu_milli` is the share of one card in thousandths, for
 //! pods with one card (default 1000, a whole one). `node_selector` is `key=value;key=value`,
 //! `host_anti_affinity` is `true` or `false`. An empty cell is the default: the namespace
 //! `default`, nothing of a resource, no rule. Namespace and name together are unique.
@@ -26,8 +28,9 @@ use super::table::{Problem, Row, Table};
 use super::{TraceError, TraceRecord, TraceShape};
 
 const REQUIRED: [&str; 6] = ["name", "workload", "submit_s", "end_s", "cpu_milli", "memory_mib"];
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 12] = [
     "namespace",
+    "start_s",
     "gpu",
     "gpu_milli",
     "ephemeral_mib",
@@ -182,6 +185,19 @@ fn record(
         "" => None,
         _ => Some(row.millis("end_s")?),
     };
+    let start = match row.text("start_s") {
+        "" => None,
+        _ => Some(row.millis("start_s")?),
+    };
+    if let Some(start) = start
+        && (start < submit || end.is_some_and(|end| end < start))
+    {
+        let text = row.text("start_s");
+        let problem = format!(
+            "{text} is before submit_s or after end_s: expected when the pod found a node, or nothing"
+        );
+        return Err(Problem::in_column("start_s", problem));
+    }
     if let Some(end) = end
         && (end < submit || end < 0)
     {
@@ -195,6 +211,7 @@ fn record(
         name: Name::from(row.name("name")?),
         workload: shared(texts, row.name("workload")?),
         submit: Timestamp::from_millis(submit),
+        start: start.map(Timestamp::from_millis),
         end: end.map(Timestamp::from_millis),
         shape: shape(row, resources, texts)?,
     })

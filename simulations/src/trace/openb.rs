@@ -108,6 +108,7 @@ fn record(row: &Row<'_>) -> Result<TraceRecord, Problem> {
         workload: name.clone(),
         name,
         submit: Timestamp::from_millis(created),
+        start: None,
         end: Some(Timestamp::from_millis(deleted)),
         shape: shape(row)?,
     })

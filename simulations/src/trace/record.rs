@@ -13,6 +13,8 @@ pub struct TraceRecord {
     pub workload: Name,
     /// When it came. Before 0: it ran already when the trace began.
     pub submit: Timestamp,
+    /// When it found a node; `None`: that is not known, and it counts as at once.
+    pub start: Option<Timestamp>,
     /// When it left; `None`: after the end of the trace.
     pub end: Option<Timestamp>,
     /// What it asks for.
@@ -28,6 +30,12 @@ impl TraceRecord {
     /// How long it was there, if that is known.
     pub fn lifetime(&self) -> Option<Duration> {
         self.end.map(|end| end.since(self.submit))
+    }
+
+    /// How long it was on a node, if that is known: a replay has it wait anew.
+    pub fn running_time(&self) -> Option<Duration> {
+        let start = self.start.map_or(self.submit, |start| start.max(self.submit));
+        self.end.map(|end| end.since(start))
     }
 }
 

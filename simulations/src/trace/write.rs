@@ -22,6 +22,7 @@ pub struct Columns {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Optional {
     Namespace,
+    Start,
     Gpu,
     GpuMilli,
     EphemeralMib,
@@ -35,8 +36,9 @@ enum Optional {
 }
 
 impl Optional {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Namespace,
+        Self::Start,
         Self::Gpu,
         Self::GpuMilli,
         Self::EphemeralMib,
@@ -52,6 +54,7 @@ impl Optional {
     const fn name(self) -> &'static str {
         match self {
             Self::Namespace => "namespace",
+            Self::Start => "start_s",
             Self::Gpu => "gpu",
             Self::GpuMilli => "gpu_milli",
             Self::EphemeralMib => "ephemeral_mib",
@@ -73,6 +76,7 @@ impl Optional {
         match self {
             Self::Namespace if record.namespace == "default" => String::new(),
             Self::Namespace => record.namespace.to_string(),
+            Self::Start => record.start.map(seconds).unwrap_or_default(),
             Self::Gpu => amount(shape.gpu),
             Self::GpuMilli if shape.gpu != 1 || shape.gpu_milli == 1_000 => String::new(),
             Self::GpuMilli => shape.gpu_milli.to_string(),

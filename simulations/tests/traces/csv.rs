@@ -1,4 +1,5 @@
 use std::io::{BufReader, Cursor, Read};
+use std::time::Duration;
 
 use berth_simulations::trace::csv::Reader;
 use berth_simulations::trace::{Format, TraceRecord};
@@ -20,16 +21,18 @@ fn read(text: &str) -> Result<Vec<TraceRecord>, String> {
 #[test]
 fn every_column_is_kept() {
     let records = read(&format!(
-        "{HEADER},namespace,gpu,gpu_milli,ephemeral_mib,priority,node_selector,zone_spread,\
+        "{HEADER},namespace,start_s,gpu,gpu_milli,ephemeral_mib,priority,node_selector,zone_spread,\
          host_spread,host_anti_affinity,capacity_type,max_per_node,resource/example.com/fpga\n\
-         a-0,a,-1.5,2.25,250,512,apps,1,460,1024,-7,zone=z;arch = arm64,1,2,true,spot,3,4\n\
-         b-0,b,7,,0,0,,,,,,,,,,,,\n"
+         a-0,a,-1.5,2.25,250,512,apps,1.25,1,460,1024,-7,zone=z;arch = arm64,1,2,true,spot,3,4\n\
+         b-0,b,7,,0,0,,,,,,,,,,,,,\n"
     ))
     .unwrap();
     let [first, second] = records.as_slice() else { panic!("{records:?}") };
     assert_eq!((&*first.namespace, &*first.name, &*first.workload), ("apps", "a-0", "a"));
     assert_eq!(first.submit.as_millis(), -1_500);
     assert_eq!(first.end.unwrap().as_millis(), 2_250);
+    assert_eq!(first.start.unwrap().as_millis(), 1_250);
+    assert_eq!(first.running_time(), Some(Duration::from_secs(1)));
     let shape = &first.shape;
     assert_eq!((shape.cpu_milli, shape.memory_mib, shape.ephemeral_mib), (250, 512, 1_024));
     assert_eq!((shape.gpu, shape.gpu_milli, shape.priority), (1, 460, -7));
@@ -43,7 +46,7 @@ fn every_column_is_kept() {
     assert!(shape.host_anti_affinity);
     assert_eq!(shape.capacity_type, Some(CapacityType::Spot));
     assert_eq!(shape.resources, [("example.com/fpga".into(), 4)]);
-    assert_eq!((&*second.namespace, second.end), ("default", None));
+    assert_eq!((&*second.namespace, second.start, second.end), ("default", None, None));
     assert_eq!((second.shape.gpu, second.shape.gpu_milli), (0, 0));
 }
 
@@ -116,6 +119,18 @@ fn what_makes_no_sense_is_refused_with_line_and_column() {
         let refused = read(&format!("{header}\n{good}\n{row}\n")).unwrap_err();
         assert!(refused.starts_with(&format!("t.csv: {expected}")), "{row}: {refused}");
     }
+}
+
+#[test]
+fn a_pod_starts_between_its_coming_and_its_end() {
+    for row in ["b,w,5,9,1,2,4", "b,w,5,9,1,2,10", "b,w,5,,1,2,4"] {
+        let refused = read(&format!("{HEADER},start_s\n{row}\n")).unwrap_err();
+        let expected = "line 2, column start_s: ";
+        assert!(refused.starts_with(&format!("t.csv: {expected}")), "{row}: {refused}");
+    }
+    let waited = read(&format!("{HEADER},start_s\nb,w,0,20,1,2,8\nb2,w,0,20,1,2,\n")).unwrap();
+    let ran = waited.iter().map(|one| one.running_time().unwrap().as_secs());
+    assert_eq!(ran.collect::<Vec<_>>(), [12, 20]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn record(name: &str, shape: TraceShape) -> TraceRecord {
         name: name.into(),
         workload: "web".into(),
         submit: Timestamp::from_seconds(0),
+        start: None,
         end: None,
         shape,
     }
@@ -100,6 +101,7 @@ fn pods_of_equal_shape_share_it_and_only_rules_tell_workloads_apart() {
 fn moments_are_evenly_spaced_and_who_has_left_is_not_there() {
     let of = |name: &str, from: i64, to: Option<i64>| TraceRecord {
         submit: Timestamp::from_seconds(from),
+        start: None,
         end: to.map(Timestamp::from_seconds),
         ..record(name, small())
     };

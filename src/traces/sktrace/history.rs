@@ -296,6 +296,7 @@ impl Making {
             namespace,
             workload,
             submit,
+            start: None,
             end,
             shape: shape.shape.clone(),
         });

@@ -15,9 +15,8 @@ impl World<'_> {
     pub fn pod_comes(&mut self, record: TraceRecord, counted: bool) {
         self.ledger.events += 1;
         let shape = self.kinds.of(&record);
-        let remaining = record
-            .end
-            .map(|end| i64::try_from(end.since(record.submit).as_millis()).unwrap_or(i64::MAX));
+        let remaining = record.running_time();
+        let remaining = remaining.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
         let row = PodRow {
             namespace: record.namespace,
             name: record.name,
