@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::effect::{PodRef, Write};
-use crate::model::{Name, NodeState, Pod, PodKey, Snapshot, Target, well_known::condition};
-use crate::placement::is_leaving;
+use crate::model::{Name, NodeState, Owner, Pod, PodKey, Snapshot, Target, well_known::condition};
+use crate::placement::{is_leaving, may_exchange};
 
 /// Which pods this process nominated for which nodes, so that it takes back its own nominations
 /// and never one that kube-scheduler made when it preempted others. A process that has forgotten
@@ -42,14 +42,24 @@ impl Nominated {
 /// changed its mind.
 ///
 /// A nomination for a node that is not up would be of no use: kube-scheduler would try it, fail
-/// and clear it.
+/// and clear it. Nor are pods nominated that may have each other's places, as long as several wait:
+/// a nominated pod keeps its node's room from the others, and with it the place that they could
+/// have before it.
 pub fn nominations(
     snapshot: &Snapshot,
     targets: &BTreeMap<Name, Target>,
     nominated: &Nominated,
 ) -> Vec<Write> {
+    let waiting = || snapshot.unbound.values().filter(|pod| pod.needs_node());
+    let mut alike: BTreeMap<&Owner, usize> = BTreeMap::new();
+    for pod in waiting().filter(|pod| may_exchange(pod) && targets.contains_key(&pod.uid)) {
+        *alike.entry(&pod.owner).or_default() += 1;
+    }
+    let is_alone =
+        |pod: &Pod| !may_exchange(pod) || alike.get(&pod.owner).is_none_or(|all| *all < 2);
     let of_pod = |pod: &Pod| {
-        let wanted = targets.get(&pod.uid).and_then(|target| open_node(snapshot, target));
+        let target = targets.get(&pod.uid).filter(|_| is_alone(pod));
+        let wanted = target.and_then(|target| open_node(snapshot, target));
         let node = match (wanted, &pod.nominated_node) {
             (Some(wanted), None) => Some(wanted.node.name.clone()),
             (Some(wanted), Some(now)) if wanted.node.name == *now => return None,
@@ -61,8 +71,7 @@ pub fn nominations(
         let pod = PodRef { key: pod.key.clone(), uid: pod.uid.clone() };
         Some(Write::NominatePod { pod, node })
     };
-    let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node());
-    waiting.filter_map(|pod| of_pod(pod)).collect()
+    waiting().filter_map(|pod| of_pod(pod)).collect()
 }
 
 /// The node of a place, if pods can go there now.
@@ -137,6 +146,23 @@ mod tests {
             cluster().node(node("n1", 4_000, 8_192)).pod(free).pod(planned.clone()).snapshot();
         let targets = to(&planned, node_target("n1"));
         assert_eq!(nominations(&snapshot, &targets, &Nominated::default()), []);
+    }
+
+    #[test]
+    fn pods_that_may_have_each_others_places_are_not_nominated_while_several_wait() {
+        let spread = |name: &str| {
+            let spread = shape(100, 64).spread(well_known::ZONE_LABEL, 1);
+            pod(name, &spread.build())
+        };
+        let (one, two) = (spread("one"), spread("two"));
+        let targets: BTreeMap<Name, Target> =
+            [&one, &two].map(|pod| (pod.uid.clone(), node_target("n1"))).into();
+        let with = |pods: [Pod; 2]| {
+            let snapshot = cluster().node(node("n1", 4_000, 8_192)).pods(pods).snapshot();
+            nominations(&snapshot, &targets, &Nominated::default())
+        };
+        assert_eq!(with([one.clone(), two.clone()]), []);
+        assert_eq!(with([bound(one, "n1"), two.clone()]), [nominate(&two, Some("n1"))]);
     }
 
     #[test]

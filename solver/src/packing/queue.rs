@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::{Name, Plan, Snapshot, Target, Timestamp};
-use crate::placement::StandingPlan;
+use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
+use crate::placement::{StandingPlan, are_alike, may_exchange};
 
 /// How patient the queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,7 +205,48 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// Where a pod came to the place of another one like it, that one has its place now.
+    fn exchange(&mut self, snapshot: &Snapshot) {
+        let unbound: BTreeMap<&Name, &Pod> =
+            snapshot.unbound.values().map(|pod| (&pod.uid, &**pod)).collect();
+        if self.planned.keys().all(|uid| unbound.contains_key(uid)) {
+            return;
+        }
+        // Those who wait, by the nodes of their places.
+        let mut waiting: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
+        for (uid, planned) in &self.planned {
+            let node = planned.target.as_ref().and_then(|target| snapshot.node_of_target(target));
+            let pod = unbound.get(uid).filter(|pod| may_exchange(pod));
+            if let (Some(node), Some(pod)) = (node, pod) {
+                waiting.entry(&node.node.name).or_default().push(pod);
+            }
+        }
+        let mut exchanged = Vec::new();
+        for (node, mut losers) in waiting {
+            let Some(state) = snapshot.nodes.get(node) else { continue };
+            for winner in state.pods.values().filter(|pod| may_exchange(pod)) {
+                let planned = self.planned.get(&winner.uid);
+                let Some(target) = planned.and_then(|planned| planned.target.as_ref()) else {
+                    continue;
+                };
+                let own = snapshot.node_of_target(target);
+                if own.is_some_and(|own| own.node.name == *node) {
+                    continue;
+                }
+                if let Some(index) = losers.iter().position(|loser| are_alike(loser, winner)) {
+                    exchanged.push((losers.remove(index).uid.clone(), target.clone()));
+                }
+            }
+        }
+        for (uid, target) in exchanged {
+            if let Some(planned) = self.planned.get_mut(&uid) {
+                planned.target = Some(target);
+            }
+        }
+    }
+
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        self.exchange(snapshot);
         let retry_after = self.settings.retry_after;
         let unbound: BTreeSet<&Name> =
             snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
@@ -256,7 +297,7 @@ fn place(snapshot: &Snapshot, target: &Target) -> Place {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::{ClusterState, NodeClaim, Pod, Unschedulable, well_known};
+    use crate::model::{ClusterState, NodeClaim, Placement, Pod, Unschedulable, well_known};
     use crate::testing::*;
 
     use super::*;
@@ -286,6 +327,31 @@ mod tests {
         assert_eq!(queue.look(&with(&["a", "b"]), at(1_599)), Due::At(at(1_600)));
         assert_eq!(queue.look(&with(&["a", "b"]), at(1_600)), Due::Now);
         assert_eq!(queue.waiting(), 2);
+    }
+
+    #[test]
+    fn whose_place_another_one_took_has_that_ones() {
+        let spread = |name: &str| {
+            let spread = shape(100, 64).spread(well_known::ZONE_LABEL, 1);
+            Pod { unschedulable: true, ..pod(name, &spread.build()) }
+        };
+        let (one, two, three) = (spread("one"), spread("two"), spread("three"));
+        let world = |pods: [Pod; 3]| {
+            let nodes = ["a", "b"].map(|name| node(name, 4_000, 8_192));
+            let cluster = nodes.into_iter().fold(cluster(), |cluster, node| cluster.node(node));
+            cluster.pods(pods).snapshot()
+        };
+        let mut queue = Queue::default();
+        queue.look(&world([one.clone(), two.clone(), three.clone()]), at(0));
+        let on = |pod: &Pod, node: &str| Placement {
+            target: Target::Node(node.into()),
+            ..place_on_claim(pod, "")
+        };
+        let mut plan = empty_plan();
+        plan.placements = vec![on(&one, "a"), on(&two, "b"), on(&three, "b")];
+        queue.record(&plan, at(0));
+        queue.look(&world([bound(one, "b"), two.clone(), bound(three, "b")]), at(100));
+        assert_eq!(queue.targets(), BTreeMap::from([(two.uid, Target::Node("a".into()))]));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::exchange::may_exchange;
 use super::leaving::{is_leaving, leaving};
 use super::{Placer, PodInQuestion};
 use crate::constraints::resources;
@@ -53,6 +54,8 @@ pub enum Outcome {
     Successor,
     /// The pod goes to its planned node, this one.
     Planned(Name),
+    /// The pod goes to a node that is planned for others like it, such as this one.
+    Exchanged(Name),
     /// The pod waits for the node of this claim.
     Waiting(Name),
     /// kube-scheduler refused the planned node, this one: every node passes that stays.
@@ -73,6 +76,7 @@ impl Outcome {
             Self::Unplanned => "unplanned",
             Self::Successor => "successor",
             Self::Planned(_) => "planned",
+            Self::Exchanged(_) => "exchanged",
             Self::Waiting(_) => "waiting",
             Self::FellOpen(_) => "fell_open",
             Self::Overtaken(_) => "overtaken",
@@ -83,6 +87,7 @@ impl Outcome {
     pub const fn target(&self) -> Option<&Name> {
         match self {
             Self::Planned(name)
+            | Self::Exchanged(name)
             | Self::Waiting(name)
             | Self::FellOpen(name)
             | Self::Overtaken(name) => Some(name),
@@ -139,6 +144,9 @@ impl Placer<'_> {
         {
             return Filtered { outcome: Outcome::Successor, verdicts };
         }
+        if let Some(exchanged) = self.exchanged(snapshot, pod, candidates, &outcome) {
+            return exchanged;
+        }
         let verdicts = match &outcome {
             Outcome::Planned(node) => candidates
                 .iter()
@@ -148,6 +156,41 @@ impl Placer<'_> {
             _ => self.free(snapshot, pod, candidates),
         };
         Filtered { outcome, verdicts }
+    }
+
+    /// The answer for a planned pod that has the places of others like it, unless its own is there
+    /// and free.
+    fn exchanged(
+        &self,
+        snapshot: &Snapshot,
+        pod: &PodInQuestion<'_>,
+        candidates: &[&str],
+        outcome: &Outcome,
+    ) -> Option<Filtered> {
+        let (Outcome::Planned(own) | Outcome::Waiting(own) | Outcome::FellOpen(own)) = outcome
+        else {
+            return None;
+        };
+        let known = pod.known(snapshot).filter(|pod| may_exchange(pod))?;
+        let free = self.exchangeable(snapshot, known, candidates);
+        let Some(first) = free.first() else {
+            // Another one has its place, and the plan does not know yet whose it has for that; or
+            // kube-scheduler lets it into no domain that has places left, and will once others
+            // have come. If none comes, it is planned for anew.
+            let waits = matches!(outcome, Outcome::Planned(_)) || self.others_wait(known);
+            let wait = || Filtered {
+                outcome: Outcome::Waiting(own.clone()),
+                verdicts: candidates.iter().map(|_| Some(Refusal::Waiting)).collect(),
+            };
+            return waits.then(wait);
+        };
+        if matches!(outcome, Outcome::Planned(_)) && free.contains(own) {
+            return None;
+        }
+        let elsewhere = |candidate: &&str| !free.iter().any(|node| **node == **candidate);
+        let refused = |one: &&str| elsewhere(one).then_some(Refusal::PlannedElsewhere);
+        let verdicts = candidates.iter().map(refused).collect();
+        Some(Filtered { outcome: Outcome::Exchanged(first.clone()), verdicts })
     }
 
     fn outcome(

@@ -6,6 +6,7 @@ use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
 use imbl::{GenericHashMap, OrdMap};
 
+use super::exchange::Exchange;
 use super::{Kept, Placer, StandingPlan};
 use crate::model::{Name, NodeClaim, NodeState, Pod, PodKey, Resources, Snapshot, Target};
 
@@ -23,6 +24,8 @@ pub struct Expected {
     by_node: GenericHashMap<Name, Vec<Home>, RandomState, DefaultSharedPtr>,
     /// Claims that do not say yet which node is theirs.
     unsettled: imbl::OrdSet<Name>,
+    /// Where pods that are as good as each other are to come.
+    exchange: Exchange,
 }
 
 /// A place and the pods that are to come.
@@ -115,6 +118,7 @@ impl Expected {
             {
                 let place = Arc::make_mut(next.places.entry(target.clone()).or_default());
                 place.pods.retain(|pod| pod.uid != old.uid);
+                next.exchange.remove(old, target);
                 touched.insert(target);
             }
             if let Some((target, new)) =
@@ -122,11 +126,17 @@ impl Expected {
             {
                 let place = next.places.entry(target.clone()).or_default();
                 Arc::make_mut(place).pods.push(Arc::clone(new));
+                next.exchange.add(new, target);
                 touched.insert(target);
             }
         }
         touched.into_iter().for_each(|target| next.count(target));
         next
+    }
+
+    /// Where pods that are as good as each other are to come.
+    pub(super) const fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 
     /// Adds up anew who comes to a place, and forgets it when nobody does.

@@ -8,6 +8,8 @@
 //!    without, and for pods that are bound already (an in-place resize).
 //! 2. A pod whose planned node is among the candidates goes there and nowhere else. If that node
 //!    is still on its way, no candidate passes, and the pod waits for it.
+//!    Pods of one owner and shape that must be spread have each other's places: if the planned
+//!    node is not among the candidates, or one of them was faster, the places of the others will do.
 //! 3. If the planned node is up but not among the candidates, kube-scheduler refused it: the plan
 //!    was wrong. If the node or its claim is gone, leaving or overdue, the plan was overtaken. In
 //!    both cases the pod is free to go anywhere.
@@ -28,6 +30,7 @@
 //! Nothing here looks again at whether the pod fits: kube-scheduler has done that for every
 //! candidate, with the pods that it assumes bound and that no watch has shown yet.
 
+mod exchange;
 mod filter;
 mod held;
 mod leaving;
@@ -42,6 +45,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp};
 
+pub use exchange::{are_alike, may_exchange};
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
 pub(crate) use leaving::is_leaving;
