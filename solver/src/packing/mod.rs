@@ -6,7 +6,8 @@
 //! remains is packing: nodes that are there or on their way are filled first, where there are GPUs
 //! so that these stay of use ([`descent`], [`fragmentation`]); then nodes are launched, each time
 //! the offering whose content is worth most for its price ([`greedy`], [`fill`]), by the dual
-//! values of the fluid relaxation ([`duals`]).
+//! values of the fluid relaxation ([`duals`]). At last nodes that leave over what nobody can use
+//! become fewer larger ones of the same price ([`join`]).
 //!
 //! When to plan, and which pods follow which plan, is up to the [`Queue`].
 
@@ -28,6 +29,7 @@ pub(crate) mod headroom;
 mod held;
 pub(crate) mod improve;
 pub(crate) mod inventory;
+mod join;
 pub(crate) mod knapsack;
 mod master;
 mod min_values;
@@ -97,6 +99,7 @@ pub fn plan(
     plan.method = Method::Greedy;
     let improved = improve::improve(&mut state, &classes, settings, seed, stop);
     plan.method = improved.method.unwrap_or(plan.method);
+    join::join(&mut state);
     let bound = bound::lower_bound(&state).max(improved.bound.unwrap_or_default());
     assemble::assemble(&state, pending, &leftovers, &mut plan);
     plan.lower_bound = bound.min(plan.price);
