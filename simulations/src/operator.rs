@@ -225,6 +225,8 @@ impl PlanFollower {
             snapshot: Some(&self.snapshot),
             plan: &self.plan,
             expected: Some(&self.expected),
+            // Its scheduler shows what it binds at once.
+            sent: None,
             settings: placement::Settings::default(),
             now: self.now,
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use berth_solver::model::{Pod, Snapshot};
 use berth_solver::placement::{
-    CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Settings,
+    CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Sent, Settings,
     StandingPlan,
 };
 use bytes::Bytes;
@@ -64,6 +64,8 @@ pub struct Extender {
     state: ExtenderState,
     /// What belongs to the plan that was seen last.
     expected: ArcSwap<ExpectedBy>,
+    /// Who was sent where a moment ago. kube-scheduler asks about one pod after the other.
+    sent: ArcSwap<Sent>,
 }
 
 /// Which pods go where, by which plan.
@@ -132,7 +134,7 @@ impl Handler for Extender {
 impl Extender {
     /// Answers out of this.
     pub fn new(state: ExtenderState) -> Self {
-        Self { state, expected: ArcSwap::default() }
+        Self { state, expected: ArcSwap::default(), sent: ArcSwap::default() }
     }
 
     fn filter<'a>(&self, question: &'a Question<'a>, body: &[u8]) -> FilterResult<'a> {
@@ -143,8 +145,14 @@ impl Extender {
             (Some(names), _) => {
                 let pod = pod.in_question();
                 let candidates = distinct(names.iter().map(AsRef::as_ref));
-                let filtered =
-                    self.decide_about(&pod, body, |placer, pod| placer.filter(pod, &candidates));
+                let filtered = self.decide_about(&pod, body, |placer, pod| {
+                    let filtered = placer.filter(pod, &candidates);
+                    if let Some((pod, node)) = placer.sends(pod, &filtered.outcome) {
+                        let sent = self.sent.load().with(pod, node, placer.now);
+                        self.sent.store(Arc::new(sent));
+                    }
+                    filtered
+                });
                 self.record(&pod, &filtered);
                 FilterResult::of(&candidates, filtered.verdicts)
             }
@@ -250,7 +258,9 @@ impl Extender {
         // After the plan: one that is confirmed this very moment is not from the future.
         let now = state.clock.now();
         let expected = snapshot.as_deref().map(|snapshot| self.expected(&plan, snapshot));
+        let sent = self.sent.load();
         ask(&Placer {
+            sent: Some(&sent),
             snapshot: snapshot.as_deref(),
             plan: &plan,
             expected: expected.as_deref().map(|expected| &expected.pods),

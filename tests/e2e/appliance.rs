@@ -179,12 +179,15 @@ fn assert_untouched(before: &Node, after: &Node) {
     assert!(strangers.is_empty(), "{strangers:?} wrote to the unmanaged node");
 }
 
-/// Each pod that a claim was launched for is on that claim's node; gives how many there are.
+/// Each pod that a claim was launched for is on that claim's node, or where it must be spread one
+/// like it; gives how many there are.
 async fn assert_planned_pods_landed(world: &World, pods: &[Pod]) -> usize {
     let by_uid: BTreeMap<_, _> =
         pods.iter().map(|pod| (pod.metadata.uid.as_deref().unwrap(), pod)).collect();
     let mut landed = BTreeSet::new();
     let mut elsewhere = Vec::new();
+    // By node and Deployment: how many were planned there, less those that are there.
+    let mut spread: BTreeMap<(Option<String>, String), i32> = BTreeMap::new();
     for claim in world.claims().await.unwrap() {
         let annotations = claim.metadata.annotations.clone().unwrap_or_default();
         let node = claim.data["status"]["nodeName"].as_str().map(str::to_owned);
@@ -192,7 +195,12 @@ async fn assert_planned_pods_landed(world: &World, pods: &[Pod]) -> usize {
         for uid in planned.split(',').filter(|uid| !uid.is_empty()) {
             let Some(pod) = by_uid.get(uid) else { continue };
             let bound = pod.spec.as_ref().unwrap().node_name.clone();
-            if bound == node {
+            if is_spread(pod) {
+                let app = pod.metadata.labels.as_ref().unwrap()["app"].clone();
+                *spread.entry((node.clone(), app.clone())).or_default() += 1;
+                *spread.entry((bound, app)).or_default() -= 1;
+                landed.insert(uid.to_owned());
+            } else if bound == node {
                 landed.insert(uid.to_owned());
             } else {
                 let name = pod.metadata.name.as_deref().unwrap();
@@ -200,11 +208,20 @@ async fn assert_planned_pods_landed(world: &World, pods: &[Pod]) -> usize {
             }
         }
     }
+    for ((node, app), missing) in spread.into_iter().filter(|(_, missing)| *missing > 0) {
+        elsewhere.push(format!("{missing} pods of {app} are not on {node:?}"));
+    }
     if !elsewhere.is_empty() {
         let answers = world.metrics("berth_extender").await;
         world.fail(&format!("{}: {elsewhere:#?}\n{answers}", elsewhere.len()));
     }
     landed.len()
+}
+
+fn is_spread(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref().unwrap();
+    let mut constraints = spec.topology_spread_constraints.iter().flatten();
+    constraints.any(|constraint| constraint.when_unsatisfiable == "DoNotSchedule")
 }
 
 /// One machine, one claim, one node, and they name each other.

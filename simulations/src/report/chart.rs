@@ -75,7 +75,8 @@ pub fn chart(across: &str, up: &str, lines: &[Line]) -> Result<String, ReportErr
             chart.draw_series(dots).map_err(broken)?;
         }
         if lines.len() > 1 {
-            legend(&mut chart)?;
+            let points = lines.iter().flat_map(|line| line.points.iter().copied());
+            legend(&mut chart, emptiest_corner((from, to), most, points))?;
         }
         area.present().map_err(broken)?;
     }
@@ -129,11 +130,36 @@ pub(super) fn axes<'a, 'b>(
     Ok(chart)
 }
 
-/// Says which colour is what.
-pub(super) fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), ReportError> {
+/// The corner in which the fewest points are hidden: a quarter of the width, a third of the height.
+fn emptiest_corner(
+    (from, to): (f64, f64),
+    most: f64,
+    points: impl Iterator<Item = (f64, f64)> + Clone,
+) -> SeriesLabelPosition {
+    let hidden = |left: bool, upper: bool| {
+        let is_across = |x: f64| if left { x < 0.25 } else { x > 0.75 };
+        let is_up = |y: f64| if upper { y > 2.0 / 3.0 } else { y < 1.0 / 3.0 };
+        let is_there = |(x, y): &(f64, f64)| is_across((x - from) / (to - from)) && is_up(y / most);
+        points.clone().filter(is_there).count()
+    };
+    let corners = [
+        (hidden(true, true), SeriesLabelPosition::UpperLeft),
+        (hidden(false, true), SeriesLabelPosition::UpperRight),
+        (hidden(false, false), SeriesLabelPosition::LowerRight),
+        (hidden(true, false), SeriesLabelPosition::LowerLeft),
+    ];
+    let best = corners.into_iter().min_by_key(|(hidden, _)| *hidden);
+    best.map_or(SeriesLabelPosition::UpperLeft, |(_, corner)| corner)
+}
+
+/// Says in that corner which colour is what.
+pub(super) fn legend<'a, 'b: 'a>(
+    chart: &mut Chart<'a, 'b>,
+    corner: SeriesLabelPosition,
+) -> Result<(), ReportError> {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(corner)
         .background_style(WHITE.mix(0.8))
         .border_style(TRANSPARENT)
         .draw()
@@ -143,6 +169,18 @@ pub(super) fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Report
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_legend_stands_where_it_hides_least() {
+        let corner = |points: &[(f64, f64)]| {
+            let corner = emptiest_corner((0.0, 10.0), 10.0, points.iter().copied());
+            format!("{corner:?}")
+        };
+        assert_eq!(corner(&[]), "UpperLeft");
+        assert_eq!(corner(&[(1.0, 9.0)]), "UpperRight");
+        assert_eq!(corner(&[(1.0, 9.0), (9.0, 9.0)]), "LowerRight");
+        assert_eq!(corner(&[(1.0, 9.0), (9.0, 9.0), (9.0, 1.0)]), "LowerLeft");
+    }
 
     #[test]
     fn a_chart_has_its_lines_names_and_marks() {

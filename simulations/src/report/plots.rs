@@ -112,7 +112,7 @@ pub(super) fn nodes_by_type(moments: &[Moment]) -> Result<String, ReportError> {
                     Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled())
                 });
         }
-        legend(&mut chart)?;
+        legend(&mut chart, SeriesLabelPosition::UpperLeft)?;
         area.present().map_err(broken)?;
     }
     Ok(scaled(text))

@@ -8,13 +8,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
 
-use super::{Placer, filter::Place};
-use crate::model::{Name, NodeState, Owner, Pod, PodShape, Snapshot, Target, WhenUnsatisfiable};
+use super::filter::{Outcome, Place};
+use super::{Placer, PodInQuestion};
+use crate::model::{
+    Name, NodeState, Owner, Pod, PodShape, Snapshot, Target, Timestamp, WhenUnsatisfiable,
+};
 
 /// Whether the place of another pod like it will do for this one.
 pub fn may_exchange(pod: &Pod) -> bool {
@@ -78,6 +82,48 @@ impl Exchange {
     }
 }
 
+/// A pod that is not there after this time was sent in vain.
+const GOES_FOR: Duration = Duration::from_secs(5);
+/// So many are kept before those are forgotten that were sent long ago.
+const MOST_GOING: usize = 256;
+
+/// Who was sent where a moment ago: until a watch shows a pod on its node, its place would seem to
+/// be free.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(GenericHashMap<Name, Going, RandomState, DefaultSharedPtr>);
+
+#[derive(Clone, Debug)]
+struct Going {
+    pod: Arc<Pod>,
+    node: Name,
+    at: Timestamp,
+}
+
+impl Going {
+    fn is_to_come(&self, snapshot: &Snapshot) -> bool {
+        snapshot.unbound.get(&self.pod.key).is_some_and(|pod| pod.uid == self.pod.uid)
+    }
+}
+
+impl Sent {
+    /// The same, and this pod to that node.
+    #[must_use]
+    pub fn with(&self, pod: Arc<Pod>, node: Name, now: Timestamp) -> Self {
+        let mut next = self.clone();
+        if next.0.len() >= MOST_GOING {
+            next.0.retain(|_, going| now.since(going.at) < GOES_FOR);
+        }
+        next.0.insert(pod.uid.clone(), Going { pod, node, at: now });
+        next
+    }
+
+    /// Others like this one.
+    fn alike<'s>(&'s self, pod: &'s Pod, now: Timestamp) -> impl Iterator<Item = &'s Going> {
+        let going = self.0.values().filter(move |going| now.since(going.at) < GOES_FOR);
+        going.filter(|going| going.pod.uid != pod.uid && are_alike(&going.pod, pod))
+    }
+}
+
 impl Placer<'_> {
     /// Of the candidates, those with a place that is free for this pod, though it may be planned
     /// for another one like it.
@@ -90,19 +136,31 @@ impl Placer<'_> {
         let Some(expected) = self.expected.filter(|_| may_exchange(pod)) else {
             return Vec::new();
         };
-        let mut free = Vec::new();
+        let mut places: BTreeMap<Name, usize> = BTreeMap::new();
         for (target, count) in expected.exchange().places(pod) {
-            let (Place::Up(node) | Place::Starting { node, .. }) = self.place(snapshot, target)
-            else {
-                continue;
-            };
-            let is_free = |state: &Arc<NodeState>| self.taken(snapshot, state, pod) < count;
-            if candidates.contains(&node.as_str()) && snapshot.nodes.get(&node).is_some_and(is_free)
+            if let Place::Up(node) | Place::Starting { node, .. } = self.place(snapshot, target)
+                && candidates.contains(&node.as_str())
             {
-                free.push(node);
+                *places.entry(node).or_default() += count;
             }
         }
-        free
+        let going: Vec<&Going> = self.sent.map_or_else(Vec::new, |sent| {
+            sent.alike(pod, self.now).filter(|going| going.is_to_come(snapshot)).collect()
+        });
+        places.retain(|node, count| {
+            let going = going.iter().filter(|going| going.node == *node).count();
+            let there = snapshot.nodes.get(node).map(|state| self.taken(snapshot, state, pod));
+            there.is_some_and(|there| there + going < *count)
+        });
+        places.into_keys().collect()
+    }
+
+    /// Whom the answer sends where, so that nobody else has that place meanwhile: a pod that may
+    /// exchange it.
+    pub fn sends(&self, pod: &PodInQuestion<'_>, outcome: &Outcome) -> Option<(Arc<Pod>, Name)> {
+        let (Outcome::Planned(node) | Outcome::Exchanged(node)) = outcome else { return None };
+        let known = pod.known(self.snapshot?).filter(|pod| may_exchange(pod))?;
+        Some((Arc::clone(known), node.clone()))
     }
 
     /// Whether others like it are to come, too.
@@ -126,10 +184,8 @@ impl Placer<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Timestamp, well_known::ZONE_LABEL};
-    use crate::placement::{
-        Expected, Filtered, Outcome, PodInQuestion, Refusal, Settings, StandingPlan,
-    };
+    use crate::model::well_known::ZONE_LABEL;
+    use crate::placement::{Expected, Filtered, Refusal, Settings, StandingPlan};
     use crate::testing::{bound, cluster, node, pod, shape};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
@@ -156,11 +212,22 @@ mod tests {
     }
 
     fn answer(picture: &Snapshot, plan: &StandingPlan, pod: &Pod, candidates: &[&str]) -> Filtered {
+        answer_after(picture, plan, &Sent::default(), pod, candidates)
+    }
+
+    fn answer_after(
+        picture: &Snapshot,
+        plan: &StandingPlan,
+        sent: &Sent,
+        pod: &Pod,
+        candidates: &[&str],
+    ) -> Filtered {
         let expected = Expected::of(plan, picture);
         let placer = Placer {
             snapshot: Some(picture),
             plan,
             expected: Some(&expected),
+            sent: Some(sent),
             settings: Settings::default(),
             now: NOW,
         };
@@ -205,6 +272,30 @@ mod tests {
         let picture = world([bound(spread("old"), "b"), two.clone()]);
         let free = answer(&picture, &plan, &two, &["a", "b"]);
         assert_eq!(free.outcome, Outcome::Planned("b".into()));
+    }
+
+    #[test]
+    fn a_pod_on_its_way_has_its_place_until_it_is_seen_there_or_did_not_come() {
+        let [one, two, three] = ["one", "two", "three"].map(spread);
+        let picture = world([one.clone(), two.clone(), three.clone()]);
+        let plan = plan(&[(&one, "a"), (&two, "b"), (&three, "c")]);
+        let sent_at = |at: i64| {
+            let at = Timestamp::from_seconds(at);
+            Sent::default().with(Arc::new(one.clone()), "b".into(), at)
+        };
+        let asks = |picture: &Snapshot, sent: &Sent, pod: &Pod| {
+            answer_after(picture, &plan, sent, pod, &["b"]).outcome
+        };
+        let waits = |node: &str| Outcome::Waiting(node.into());
+        assert_eq!(asks(&picture, &sent_at(996), &three), waits("c"), "the place is taken");
+        assert_eq!(asks(&picture, &sent_at(996), &two), waits("b"));
+        assert_eq!(asks(&picture, &sent_at(996), &one), Outcome::Exchanged("b".into()), "its own");
+        assert_eq!(asks(&picture, &sent_at(995), &three), Outcome::Exchanged("b".into()));
+        // Seen there: it counts once.
+        let there = world([bound(one.clone(), "b"), two.clone(), three.clone()]);
+        assert_eq!(asks(&there, &sent_at(996), &two), waits("b"));
+        let elsewhere = world([bound(one.clone(), "a"), two.clone(), three.clone()]);
+        assert_eq!(asks(&elsewhere, &sent_at(996), &two), Outcome::Planned("b".into()));
     }
 
     #[test]

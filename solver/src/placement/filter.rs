@@ -54,7 +54,7 @@ pub enum Outcome {
     Successor,
     /// The pod goes to its planned node, this one.
     Planned(Name),
-    /// The pod goes to a node that is planned for others like it, such as this one.
+    /// The pod goes to a node that is planned for others like it, this one.
     Exchanged(Name),
     /// The pod waits for the node of this claim.
     Waiting(Name),
@@ -187,8 +187,8 @@ impl Placer<'_> {
         if matches!(outcome, Outcome::Planned(_)) && free.contains(own) {
             return None;
         }
-        let elsewhere = |candidate: &&str| !free.iter().any(|node| **node == **candidate);
-        let refused = |one: &&str| elsewhere(one).then_some(Refusal::PlannedElsewhere);
+        // One alone, so that it is known which place is taken.
+        let refused = |one: &&str| (**first != **one).then_some(Refusal::PlannedElsewhere);
         let verdicts = candidates.iter().map(refused).collect();
         Some(Filtered { outcome: Outcome::Exchanged(first.clone()), verdicts })
     }

@@ -45,7 +45,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp};
 
-pub use exchange::{are_alike, may_exchange};
+pub use exchange::{Sent, are_alike, may_exchange};
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
 pub(crate) use leaving::is_leaving;
@@ -171,6 +171,8 @@ pub struct Placer<'a> {
     pub plan: &'a StandingPlan,
     /// The same the other way round; without it no room is kept for anybody (rule 5).
     pub expected: Option<&'a Expected>,
+    /// Who was sent where a moment ago.
+    pub sent: Option<&'a Sent>,
     /// How patient to be.
     pub settings: Settings,
     /// The time.

@@ -164,7 +164,7 @@ fn to_node(node_name: &str) -> StandingPlan {
 
 fn placer<'a>(snapshot: &'a Snapshot, plan: &'a StandingPlan) -> Placer<'a> {
     let settings = Settings::default();
-    Placer { snapshot: Some(snapshot), plan, expected: None, settings, now: NOW }
+    Placer { snapshot: Some(snapshot), plan, expected: None, sent: None, settings, now: NOW }
 }
 
 fn answer(snapshot: &Snapshot, plan: &StandingPlan, candidates: &[&str]) -> Filtered {

@@ -81,6 +81,7 @@ fn held(expected: &Expected, snapshot: &Snapshot, asking: &Pod, node: &Name) -> 
         snapshot: Some(snapshot),
         plan: &plan,
         expected: Some(expected),
+        sent: None,
         settings: Settings::default(),
         now: Timestamp::from_seconds(1),
     };
