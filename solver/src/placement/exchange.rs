@@ -15,7 +15,7 @@ use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
 
 use super::filter::{Outcome, Place};
-use super::{Placer, PodInQuestion};
+use super::{Expected, Placer, PodInQuestion};
 use crate::model::{
     Name, NodeState, Owner, Pod, PodShape, Snapshot, Target, Timestamp, WhenUnsatisfiable,
 };
@@ -129,13 +129,11 @@ impl Placer<'_> {
     /// for another one like it.
     pub(super) fn exchangeable(
         &self,
+        expected: &Expected,
         snapshot: &Snapshot,
         pod: &Pod,
         candidates: &[&str],
     ) -> Vec<Name> {
-        let Some(expected) = self.expected.filter(|_| may_exchange(pod)) else {
-            return Vec::new();
-        };
         let mut places: BTreeMap<Name, usize> = BTreeMap::new();
         for (target, count) in expected.exchange().places(pod) {
             if let Place::Up(node) | Place::Starting { node, .. } = self.place(snapshot, target)
@@ -185,7 +183,7 @@ impl Placer<'_> {
 mod tests {
     use super::*;
     use crate::model::well_known::ZONE_LABEL;
-    use crate::placement::{Expected, Filtered, Refusal, Settings, StandingPlan};
+    use crate::placement::{Filtered, Refusal, Settings, StandingPlan};
     use crate::testing::{bound, cluster, node, pod, shape};
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
@@ -233,6 +231,12 @@ mod tests {
         };
         let (namespace, name) = (&*pod.key.namespace, &*pod.key.name);
         let question = PodInQuestion { namespace, name, uid: &pod.uid, ..PodInQuestion::default() };
+        let blind = Placer { expected: None, ..placer };
+        let outcome = blind.filter(&question, candidates).outcome;
+        assert!(
+            !matches!(outcome, Outcome::Exchanged(_)),
+            "nobody knows of the others: {outcome:?}"
+        );
         placer.filter(&question, candidates)
     }
 

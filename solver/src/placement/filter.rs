@@ -172,7 +172,7 @@ impl Placer<'_> {
             return None;
         };
         let known = pod.known(snapshot).filter(|pod| may_exchange(pod))?;
-        let free = self.exchangeable(snapshot, known, candidates);
+        let free = self.exchangeable(self.expected?, snapshot, known, candidates);
         let Some(first) = free.first() else {
             // Another one has its place, and the plan does not know yet whose it has for that; or
             // kube-scheduler lets it into no domain that has places left, and will once others
