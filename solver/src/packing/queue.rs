@@ -206,9 +206,7 @@ impl Queue {
     }
 
     /// Where a pod came to the place of another one like it, that one has its place now.
-    fn exchange(&mut self, snapshot: &Snapshot) {
-        let unbound: BTreeMap<&Name, &Pod> =
-            snapshot.unbound.values().map(|pod| (&pod.uid, &**pod)).collect();
+    fn exchange(&mut self, snapshot: &Snapshot, unbound: &BTreeMap<&Name, &Pod>) {
         if self.planned.keys().all(|uid| unbound.contains_key(uid)) {
             return;
         }
@@ -246,11 +244,11 @@ impl Queue {
     }
 
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
-        self.exchange(snapshot);
         let retry_after = self.settings.retry_after;
-        let unbound: BTreeSet<&Name> =
-            snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
-        let came = self.planned.iter().filter(|(uid, _)| !unbound.contains(uid));
+        let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node());
+        let unbound: BTreeMap<&Name, &Pod> = waiting.map(|pod| (&pod.uid, &**pod)).collect();
+        self.exchange(snapshot, &unbound);
+        let came = self.planned.iter().filter(|(uid, _)| !unbound.contains_key(uid));
         let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
         self.planned.retain(|uid, planned| {
             let counts_from = match &planned.target {
@@ -264,7 +262,7 @@ impl Queue {
                     }
                 },
             };
-            unbound.contains(uid) && now.since(counts_from) < retry_after
+            unbound.contains_key(uid) && now.since(counts_from) < retry_after
         });
     }
 }

@@ -6,7 +6,7 @@
 //! happened to come in the right order, and with dozens of them that takes minutes. So it has the
 //! place of any of them, and that one has its.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,10 +134,12 @@ impl Placer<'_> {
         pod: &Pod,
         candidates: &[&str],
     ) -> Vec<Name> {
+        // Both may be thousands.
+        let offered: HashSet<&str, RandomState> = candidates.iter().copied().collect();
         let mut places: BTreeMap<Name, usize> = BTreeMap::new();
         for (target, count) in expected.exchange().places(pod) {
             if let Place::Up(node) | Place::Starting { node, .. } = self.place(snapshot, target)
-                && candidates.contains(&node.as_str())
+                && offered.contains(node.as_str())
             {
                 *places.entry(node).or_default() += count;
             }
