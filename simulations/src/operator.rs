@@ -254,9 +254,9 @@ impl Extender for PlanFollower {
     }
 
     fn prioritize(&mut self, pod: &Pod, candidates: &[Name]) -> Vec<(Name, i64)> {
-        let names: Vec<&str> = candidates.iter().map(Name::as_str).collect();
-        let scores = self.placer().prioritize(&in_question(pod), &names);
-        candidates.iter().cloned().zip(scores).collect()
+        let names = candidates.iter().map(Name::as_str);
+        let scores = self.placer().prioritize(&in_question(pod), names);
+        scores.into_iter().map(|(name, score)| (name.into(), score)).collect()
     }
 }
 

@@ -36,7 +36,7 @@ use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
 use crate::server::{Handler, Reply, json, text};
 use crate::watch::{Interner, reduce};
 pub use bind::{Binder, Binding, KubeBinder};
-use wire::{FilterResult, HostPriority, Question, WholePod};
+use wire::{FilterResult, HostPriorities, Question, WholePod};
 
 const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
 const NO_NAMES: &str = "NodeNames is missing: expected the names of the candidates \
@@ -115,8 +115,14 @@ impl Handler for Extender {
         let body = request.body();
         match verb {
             Verb::Filter => read(body, |question| answer(&self.filter(&question, body), body)),
-            Verb::Prioritize => read(body, |question| or_refuse(self.prioritize(&question), body)),
-            Verb::Preempt => read(body, |question| or_refuse(self.preempt(&question, body), body)),
+            Verb::Prioritize => read(body, |question| {
+                or_refuse(self.prioritize(&question), |scores| {
+                    written(body, |answer| scores.write(answer))
+                })
+            }),
+            Verb::Preempt => read(body, |question| {
+                or_refuse(self.preempt(&question, body), |victims| answer(&victims, body))
+            }),
             Verb::Bind => return self.bind(body),
         }
         .into()
@@ -164,24 +170,23 @@ impl Extender {
     fn prioritize<'a>(
         &self,
         question: &'a Question<'a>,
-    ) -> Result<Vec<HostPriority<'a>>, &'static str> {
+    ) -> Result<HostPriorities<'a>, &'static str> {
         let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
-        let host = |(host, score)| HostPriority { host, score };
         match (&question.node_names, &question.nodes) {
             (Some(names), _) => {
-                let candidates = distinct(names.iter().map(AsRef::as_ref));
-                let scores = self.decide(|placer| placer.prioritize(&pod, &candidates));
+                let names = names.iter().map(AsRef::as_ref);
+                let scores = self.decide(|placer| placer.prioritize(&pod, names));
                 tracing::debug!(
                     pod = %format_args!("{}/{}", pod.namespace, pod.name),
                     uid = pod.uid,
-                    candidates = candidates.len(),
+                    candidates = scores.len(),
                     "prioritize"
                 );
-                Ok(candidates.into_iter().zip(scores).map(host).collect())
+                Ok(HostPriorities(scores))
             }
             (None, Some(nodes)) => {
-                let names = distinct(wire::node_names(nodes));
-                Ok(names.into_iter().map(|name| (name, LOWEST_SCORE)).map(host).collect())
+                let names = distinct(wire::node_names(nodes)).into_iter();
+                Ok(HostPriorities(names.map(|name| (name, LOWEST_SCORE)).collect()))
             }
             (None, None) => Err(NO_NAMES),
         }
@@ -353,18 +358,26 @@ fn broken(error: &serde_json::Error) -> Response<Bytes> {
 }
 
 /// The answers of some verbs have no room for an error.
-fn or_refuse(result: Result<impl Serialize, &'static str>, question: &[u8]) -> Response<Bytes> {
-    match result {
-        Ok(result) => answer(&result, question),
-        Err(missing) => text(StatusCode::BAD_REQUEST, missing),
-    }
+fn or_refuse<T>(
+    result: Result<T, &'static str>,
+    answer: impl FnOnce(T) -> Response<Bytes>,
+) -> Response<Bytes> {
+    result.map_or_else(|missing| text(StatusCode::BAD_REQUEST, missing), answer)
 }
 
-/// The answer to a question. It names the same nodes with a little about each: twice the question's
-/// size is mostly enough, so that the answer need not move while it grows.
+/// The answer to a question.
 fn answer(result: &impl Serialize, question: &[u8]) -> Response<Bytes> {
+    written(question, |body| serde_json::to_writer(body, result))
+}
+
+/// An answer as it is written. It names the nodes of the question with a little about each: twice
+/// the question's size is mostly enough, so that the answer need not move while it grows.
+fn written(
+    question: &[u8],
+    write: impl FnOnce(&mut Vec<u8>) -> serde_json::Result<()>,
+) -> Response<Bytes> {
     let mut body = Vec::with_capacity(2 * question.len().max(128));
-    match serde_json::to_writer(&mut body, result) {
+    match write(&mut body) {
         Ok(()) => json(StatusCode::OK, body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }

@@ -1,3 +1,7 @@
+use std::collections::HashSet;
+
+use foldhash::fast::RandomState;
+
 use super::leaving::leaving;
 use super::{Placer, PodInQuestion};
 use crate::model::{Name, NodeFigures, Snapshot};
@@ -15,7 +19,8 @@ const FULLNESS_POINTS: u16 = 4;
 const PRICE_POINTS: u64 = 3;
 
 impl Placer<'_> {
-    /// A score from 0 to 10 for each candidate, in their order.
+    /// A score from 0 to 10 for each candidate, in their order; for each once, however often it is
+    /// named: kube-scheduler would count a name that comes back twice as two nodes.
     ///
     /// * 10: the node that the plan has for the pod.
     /// * 9: a node that is in no NodePool. It stays and costs the same whatever runs on it, and
@@ -27,30 +32,48 @@ impl Placer<'_> {
     ///   is much fuller, and so the dear ones run empty first. Nodes whose price is not known,
     ///   and nodes that are not known at all, get no point for it.
     /// * 0: a node that is leaving. Without a complete picture of the cluster every node has 0.
-    pub fn prioritize(&self, pod: &PodInQuestion<'_>, candidates: &[&str]) -> Vec<i64> {
+    pub fn prioritize<'c>(
+        &self,
+        pod: &PodInQuestion<'_>,
+        candidates: impl IntoIterator<Item = &'c str>,
+    ) -> Vec<(&'c str, i64)> {
+        let candidates = candidates.into_iter();
+        let mut strangers: HashSet<&str, RandomState> = HashSet::default();
         let Some(snapshot) = self.snapshot else {
-            return candidates.iter().map(|_| LOWEST_SCORE).collect();
+            let once = candidates.filter(|candidate| strangers.insert(candidate));
+            return once.map(|candidate| (candidate, LOWEST_SCORE)).collect();
         };
         let planned = self.planned_node(snapshot, pod);
         let leaving = leaving(snapshot);
-        let figures: Vec<Option<NodeFigures>> = candidates
-            .iter()
-            .map(|candidate| snapshot.figures_of_node(candidate).copied())
-            .collect();
-        let cheapest = figures.iter().flatten().filter_map(|figures| figures.rate).min();
-        candidates
-            .iter()
-            .zip(figures)
-            .map(|(candidate, figures)| {
-                let Some(figures) = figures else { return 1 };
-                if planned.as_ref().is_some_and(|planned| *planned == **candidate) {
-                    HIGHEST_SCORE
-                } else if leaving.contains(candidate) {
-                    LOWEST_SCORE
-                } else {
-                    score_of(&figures, cheapest)
+        let mut named = vec![false; snapshot.numbers_of_nodes()];
+        let mut known: Vec<(&str, Option<&NodeFigures>)> =
+            Vec::with_capacity(candidates.size_hint().0);
+        for candidate in candidates {
+            let figures = snapshot.figures_of_node(candidate);
+            let is_new = match figures {
+                Some((number, _)) => {
+                    named.get_mut(number).is_none_or(|named| !std::mem::replace(named, true))
                 }
-            })
+                None => strangers.insert(candidate),
+            };
+            if is_new {
+                known.push((candidate, figures.map(|(_, figures)| figures)));
+            }
+        }
+        let cheapest = known.iter().filter_map(|(_, figures)| figures.as_ref()?.rate).min();
+        let score = |candidate: &str, figures: Option<&NodeFigures>| {
+            let Some(figures) = figures else { return 1 };
+            if planned.as_ref().is_some_and(|planned| *planned == *candidate) {
+                HIGHEST_SCORE
+            } else if leaving.contains(candidate) {
+                LOWEST_SCORE
+            } else {
+                score_of(figures, cheapest)
+            }
+        };
+        known
+            .into_iter()
+            .map(|(candidate, figures)| (candidate, score(candidate, figures)))
             .collect()
     }
 

@@ -186,7 +186,7 @@ fn everything_passes_until_the_picture_is_complete() {
     let picture = Snapshot::default();
     let placer = Placer { snapshot: None, ..placer(&picture, &plan) };
     assert_eq!(placer.filter(&POD, &["a", "b"]), filtered(Outcome::Unsynced, &[PASS, PASS]));
-    assert_eq!(placer.prioritize(&POD, &["a", "b"]), [0, 0]);
+    assert_eq!(placer.prioritize(&POD, ["a", "b", "a"]), [("a", 0), ("b", 0)]);
 }
 
 #[test]
@@ -502,7 +502,7 @@ fn the_plan_is_for_a_uid_not_for_a_name() {
 fn no_candidates_no_verdicts() {
     let picture = snapshot(vec![node("a")], vec![], vec![]);
     assert_eq!(answer(&picture, &to_node("a"), &[]), filtered(Outcome::FellOpen(name("a")), &[]));
-    assert!(placer(&picture, &to_node("a")).prioritize(&POD, &[]).is_empty());
+    assert!(placer(&picture, &to_node("a")).prioritize(&POD, []).is_empty());
 }
 
 #[test]
@@ -511,9 +511,15 @@ fn the_planned_node_scores_ten_a_leaving_one_nothing_an_unmanaged_one_nine() {
     let picture = snapshot(nodes, vec![joined("default-x")], vec![]);
     let candidates = ["a", "b", "infra", "default-x", "unknown"];
     let plan = to_claim("default-x");
-    assert_eq!(placer(&picture, &plan).prioritize(&POD, &candidates), [1, 0, 9, 10, 1]);
+    let scores = |placer: Placer<'_>| {
+        let twice = candidates.into_iter().chain(candidates);
+        let (names, scores): (Vec<_>, Vec<_>) = placer.prioritize(&POD, twice).into_iter().unzip();
+        assert_eq!(names, candidates);
+        scores
+    };
+    assert_eq!(scores(placer(&picture, &plan)), [1, 0, 9, 10, 1]);
     let late = Placer { now: Timestamp::from_seconds(20_000), ..placer(&picture, &plan) };
-    assert_eq!(late.prioritize(&POD, &candidates), [1, 0, 9, 1, 1]);
+    assert_eq!(scores(late), [1, 0, 9, 1, 1]);
 }
 
 #[test]
@@ -539,8 +545,8 @@ fn fuller_nodes_score_more_and_so_do_cheaper_ones() {
     ];
     let picture = snapshot(nodes, claims.collect(), pods);
     let scores = |candidates: &[&str]| {
-        let scores = placer(&picture, &plan([])).prioritize(&POD, candidates);
-        candidates.iter().map(|candidate| candidate.to_string()).zip(scores).collect::<Vec<_>>()
+        let scores = placer(&picture, &plan([])).prioritize(&POD, candidates.iter().copied());
+        scores.into_iter().map(|(name, score)| (name.to_owned(), score)).collect::<Vec<_>>()
     };
     let expected = |pairs: &[(&str, i64)]| {
         pairs.iter().map(|(name, score)| (name.to_string(), *score)).collect::<Vec<_>>()

@@ -94,9 +94,15 @@ impl Snapshot {
         node.is_some_and(|state| state.pods.values().any(|pod| pod.deleted.is_some()))
     }
 
-    /// What scoring wants to know of a node.
-    pub fn figures_of_node(&self, name: &str) -> Option<&NodeFigures> {
+    /// What scoring wants to know of a node, and a number below [`Snapshot::numbers_of_nodes`],
+    /// which no other node of this snapshot has.
+    pub fn figures_of_node(&self, name: &str) -> Option<(usize, &NodeFigures)> {
         self.figures.get(name)
+    }
+
+    /// All nodes' numbers are below: a little more than there are nodes.
+    pub fn numbers_of_nodes(&self) -> usize {
+        self.figures.numbers()
     }
 
     /// The nodes of which something says that they go: their taint, their deletion, or that of a

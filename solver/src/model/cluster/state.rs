@@ -201,7 +201,7 @@ impl ClusterState {
         match nodes.get(node) {
             Some(state) => {
                 let claim = claims.get(node).map(AsRef::as_ref);
-                figures.insert(node.clone(), NodeFigures::of(state, claim));
+                figures.insert(node, NodeFigures::of(state, claim));
             }
             None => {
                 figures.remove(node);

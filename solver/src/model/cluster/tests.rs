@@ -319,11 +319,14 @@ fn change<T: Clone + std::fmt::Debug + 'static, K: std::fmt::Debug + 'static>(
 
 /// What is kept up to date with every event is what a walk over all nodes finds.
 fn check_figures(picture: &Snapshot) {
-    assert_eq!(picture.figures.len(), picture.nodes.len());
+    assert_eq!(picture.figures.iter().count(), picture.nodes.len());
+    let mut numbers = BTreeSet::new();
     for (name, state) in &picture.nodes {
         let claim = picture.claims.get(name).map(AsRef::as_ref);
         let figures = NodeFigures::of(state, claim);
-        assert_eq!(picture.figures_of_node(name), Some(&figures), "{name}");
+        let (number, known) = picture.figures_of_node(name).unwrap();
+        assert_eq!(*known, figures, "{name}");
+        assert!(number < picture.numbers_of_nodes() && numbers.insert(number), "{name}");
     }
     let is_leaving = |state: &&Arc<NodeState>| crate::placement::is_leaving(picture, state);
     let by_walk: BTreeSet<&Name> =
