@@ -1,10 +1,13 @@
 //! Clusters that were scaled down, until neither finds anything to save any more.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_solver::disruption::{Inputs, Settings, consolidate};
-use berth_solver::model::{NodePool, Snapshot, Timestamp};
+use berth_solver::model::{
+    CapacityType, Catalog, NodePool, Operator, Snapshot, Timestamp, ValueSet, well_known,
+};
 use berth_solver::packing::Budget;
 use berth_solver::testing::{Workload, after_round, half_empty_cluster, percent, pool};
 use serde_json::{Value, json};
@@ -57,8 +60,10 @@ pub fn consolidation(karpenter: &Karpenter, report: &mut Report) {
     for sold in CATALOGS.into_iter().filter_map(Sold::shared) {
         for fill in FILLS {
             for budget in BUDGETS {
-                let cluster =
+                let general = general(&sold.catalog, budget);
+                let mut cluster =
                     half_empty_cluster(&sold.catalog, nodes, fill, budget, Workload::Diverse, SEED);
+                cluster.pools.insert(general.name.clone(), Arc::new(general.clone()));
                 let of = |system: &str| Settled {
                     system: system.to_owned(),
                     catalog: sold.name.clone(),
@@ -72,7 +77,7 @@ pub fn consolidation(karpenter: &Karpenter, report: &mut Report) {
                     steps: 0,
                     elapsed: Duration::ZERO,
                 };
-                report.settled(berth(&cluster, &sold, of("berth")));
+                report.settled(berth(&cluster, (general, (*sold.catalog).clone()), of("berth")));
                 match karpenter.consolidate(&sold.file, &cluster) {
                     Ok(made) => report.settled(Settled {
                         before: made.price_per_hour_before,
@@ -89,11 +94,22 @@ pub fn consolidation(karpenter: &Karpenter, report: &mut Report) {
     }
 }
 
+/// The pool of the cluster. It says `on-demand` where nothing else is sold: Karpenter takes a pool
+/// that does not for one of spot machines, too, and asks for one of these.
+fn general(catalog: &Catalog, budget: u32) -> NodePool {
+    let mut general = NodePool { budgets: percent(budget), ..pool("general") };
+    let mut offerings = catalog.instance_types.iter().flat_map(|kind| &kind.offerings);
+    if offerings.all(|offering| offering.capacity_type == CapacityType::OnDemand) {
+        let on_demand = ValueSet::of(Operator::In, [CapacityType::OnDemand.as_str().into()]);
+        general.requirements.require(well_known::CAPACITY_TYPE_LABEL.into(), &on_demand);
+    }
+    general
+}
+
 /// Round after round, as the daemon's defaults have it but for the age of nodes.
-fn berth(cluster: &Snapshot, sold: &Sold, mut settled: Settled) -> Settled {
+fn berth(cluster: &Snapshot, world: (NodePool, Catalog), mut settled: Settled) -> Settled {
     let settings = Settings { least_age: Duration::ZERO, ..Settings::default() };
-    let general = NodePool { budgets: percent(settled.budget), ..pool("general") };
-    let world = [(general, (*sold.catalog).clone())];
+    let world = [world];
     let mut snapshot = cluster.clone();
     for step in 0..MOST_ROUNDS {
         let began = Instant::now();
