@@ -14,7 +14,8 @@ use berth_solver::model::{
 use berth_solver::placement::Kept;
 
 /// Once the pod that leaves is gone, its successor comes within this time, or nobody does: its
-/// workload may have become smaller.
+/// workload may have become smaller. A controller makes some twenty pods a second: while it makes
+/// any, the others are still to come.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
 /// A pod that is not bound so long after it was sent is one as any other.
 const SENT_FOR: Duration = Duration::from_secs(30);
@@ -37,16 +38,16 @@ struct Waiting {
     /// Its node.
     from: Name,
     to: Target,
-    /// Since when it is gone.
-    gone: Option<Timestamp>,
+    /// Since when it is gone and its controller has made no other.
+    quiet: Option<Timestamp>,
 }
 
 impl Waiting {
     /// Whether a pod has come that the extender let have the place before it was sent there.
     fn is_taken(&self, owner: &Owner, snapshot: &Snapshot, known: &mut BTreeSet<Name>) -> bool {
         let Some(state) = snapshot.node_of_target(&self.to) else { return false };
-        let suits = |pod: &&Arc<Pod>| pod.owner == *owner && pod.shape == self.shape;
-        let new = state.pods.values().filter(suits).find(|pod| !known.contains(&pod.uid));
+        let mut alike = state.pods.values().filter(|pod| pod.is_like(owner, &self.shape));
+        let new = alike.find(|pod| !known.contains(&pod.uid));
         new.is_some_and(|pod| known.insert(pod.uid.clone()))
     }
 }
@@ -71,7 +72,7 @@ impl Moves {
                 leaving: (pod.key.clone(), pod.uid.clone()),
                 from: one.from.clone(),
                 to: one.to.clone(),
-                gone: None,
+                quiet: None,
             });
         }
     }
@@ -91,15 +92,20 @@ impl Moves {
             snapshot.unbound.values().filter(|pod| pod.needs_node()).map(|pod| &pod.uid).collect();
         self.sent.retain(|uid, at| unbound.contains(uid) && now.since(*at) < SENT_FOR);
         self.waiting.retain(|owner, list| {
+            let mut came = false;
             list.retain_mut(|one| {
                 let (key, uid) = &one.leaving;
                 let there = snapshot.pods.get(key).is_some_and(|pod| pod.uid == *uid);
                 if !there {
-                    one.gone.get_or_insert(now);
+                    one.quiet.get_or_insert(now);
                 }
-                one.gone.is_none_or(|at| now.since(at) < COMES_WITHIN)
-                    && !one.is_taken(owner, snapshot, &mut self.known)
+                let taken = one.is_taken(owner, snapshot, &mut self.known);
+                came |= taken;
+                !taken && one.quiet.is_none_or(|since| now.since(since) < COMES_WITHIN)
             });
+            if came {
+                more_will_come(list, now);
+            }
             !list.is_empty()
         });
         if self.waiting.is_empty() {
@@ -115,6 +121,7 @@ impl Moves {
                 list.iter().position(|one| one.leaving.1 != pod.uid && one.shape == pod.shape);
             if let Some(place) = place {
                 let to = list.remove(place).to;
+                more_will_come(list, now);
                 self.known.insert(pod.uid.clone());
                 self.sent.insert(pod.uid.clone(), now);
                 new.push((pod.uid.clone(), to));
@@ -165,6 +172,11 @@ impl Moves {
         let targets = self.waiting.values().flatten().map(|one| &one.to);
         targets.filter_map(|target| claim_of(snapshot, target)).collect()
     }
+}
+
+/// Its controller has just made a pod.
+fn more_will_come(list: &mut [Waiting], now: Timestamp) {
+    list.iter_mut().filter_map(|one| one.quiet.as_mut()).for_each(|since| *since = now);
 }
 
 /// The name of the claim that a target means.
@@ -243,6 +255,26 @@ mod tests {
         moves.expect(&before, &round);
         moves.keep_only(&BTreeSet::new());
         assert!(moves.is_empty(), "its node stays");
+    }
+
+    #[test]
+    fn places_are_kept_while_the_controller_makes_pods() {
+        let web = shape(100, 64).build();
+        let world = || cluster().node(node("n1", 1_000, 1_024)).node(node("n2", 1_000, 1_024));
+        let both = ["one", "two"].map(|name| bound(pod(name, &web), "n1"));
+        let before = world().pods(both).snapshot();
+        let at = Timestamp::from_seconds;
+        let mut moves = Moves::default();
+        for name in ["one", "two"] {
+            moves.expect(&before, &moving(&before, name, "n2"));
+        }
+        moves.look(&world().snapshot(), at(1));
+        let came = world().pod(bound(pod("new", &web), "n2")).snapshot();
+        moves.look(&came, at(15));
+        moves.look(&came, at(34));
+        assert_eq!(moves.kept(&came).len(), 1, "the other one will come, too");
+        moves.look(&came, at(35));
+        assert!(moves.is_empty());
     }
 
     #[test]

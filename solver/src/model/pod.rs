@@ -313,6 +313,11 @@ impl Pod {
         }
     }
 
+    /// Whether it is as good as another of this owner and shape.
+    pub fn is_like(&self, owner: &Owner, shape: &Arc<PodShape>) -> bool {
+        self.owner == *owner && self.shape == *shape
+    }
+
     /// Whether it takes room on a node.
     pub fn is_alive(&self) -> bool {
         self.phase != PodPhase::Ended

@@ -29,7 +29,7 @@ pub fn may_exchange(pod: &Pod) -> bool {
 
 /// Whether one pod is as good as another.
 pub fn are_alike(one: &Pod, other: &Pod) -> bool {
-    one.owner == other.owner && one.shape == other.shape
+    one.is_like(&other.owner, &other.shape)
 }
 
 /// The places of pods that are not bound yet and may exchange them, by their owners.

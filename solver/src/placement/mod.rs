@@ -88,7 +88,7 @@ pub struct Kept {
 impl Kept {
     /// Whether that pod may have it.
     pub fn suits(&self, pod: &Pod) -> bool {
-        self.owner == pod.owner && self.shape == pod.shape
+        pod.is_like(&self.owner, &self.shape)
     }
 }
 
