@@ -15,16 +15,12 @@ pub fn resource_prices(demand: &[f64], machines: &[(&[f64], f64)]) -> Vec<f64> {
         })
         .collect();
     // Scaled so that one unit of each resource is the whole demand.
-    let mut rows: Vec<Vec<f64>> = machines
-        .iter()
-        .map(|(capacity, cost)| {
-            let mut row: Vec<f64> =
-                columns.iter().map(|index| capacity[*index].max(0.0) / demand[*index]).collect();
-            row.push(cost.max(0.0));
-            row
-        })
-        .collect();
-    let solution = simplex(&mut rows, columns.len());
+    let mut table = Vec::with_capacity(machines.len() * (columns.len() + 1));
+    for (capacity, cost) in machines {
+        table.extend(columns.iter().map(|index| capacity[*index].max(0.0) / demand[*index]));
+        table.push(cost.max(0.0));
+    }
+    let solution = simplex(&mut table, columns.len());
     let mut prices = vec![0.0; demand.len()];
     for (index, value) in columns.into_iter().zip(solution) {
         prices[index] = value / demand[index];
@@ -38,14 +34,18 @@ pub fn worth_of(demand: &[i64], prices: &[f64]) -> f64 {
     demand.iter().zip(prices).map(|(amount, price)| *amount as f64 * price).sum()
 }
 
-/// Maximises the sum of the variables under `row · x <= last entry of the row`.
-fn simplex(rows: &mut [Vec<f64>], columns: usize) -> Vec<f64> {
+/// Maximises the sum of the variables under `row · x <= last entry of the row`. The rows stand one
+/// after the other.
+fn simplex(table: &mut [f64], columns: usize) -> Vec<f64> {
     const EPSILON: f64 = 1e-12;
-    let mut objective = vec![1.0; columns + 1];
+    let width = columns + 1;
+    let rows = table.len() / width;
+    let mut objective = vec![1.0; width];
     objective[columns] = 0.0;
     // Which variable each column and each row stands for: 0.. the resources, then the slacks.
     let mut nonbasic: Vec<usize> = (0..columns).collect();
-    let mut basic: Vec<usize> = (columns..columns + rows.len()).collect();
+    let mut basic: Vec<usize> = (columns..columns + rows).collect();
+    let mut pivot_row = vec![0.0; width];
     for round in 0..50 * (columns + 1) {
         // Largest coefficient first; the lowest index once that might go round in circles.
         let entering = (0..columns).filter(|column| objective[*column] > EPSILON);
@@ -55,42 +55,49 @@ fn simplex(rows: &mut [Vec<f64>], columns: usize) -> Vec<f64> {
             entering.min_by_key(|column| nonbasic[*column])
         };
         let Some(column) = entering else { break };
-        let leaving = (0..rows.len()).filter(|row| rows[*row][column] > EPSILON).min_by(|a, b| {
-            let ratio = |row: usize| rows[row][columns] / rows[row][column];
-            ratio(*a).total_cmp(&ratio(*b)).then_with(|| basic[*a].cmp(&basic[*b]))
+        let ratios = table.chunks_exact(width).enumerate().filter_map(|(index, row)| {
+            (row[column] > EPSILON).then(|| (index, row[columns] / row[column]))
         });
-        let Some(row) = leaving else { break };
-        pivot(rows, &mut objective, row, column);
+        let leaving = ratios.min_by(|(a, one), (b, other)| {
+            one.total_cmp(other).then_with(|| basic[*a].cmp(&basic[*b]))
+        });
+        let Some((row, _)) = leaving else { break };
+        pivot(table, &mut objective, &mut pivot_row, row, column);
         std::mem::swap(&mut nonbasic[column], &mut basic[row]);
     }
     let mut solution = vec![0.0; columns];
     for (row, variable) in basic.iter().enumerate() {
         if *variable < columns {
-            solution[*variable] = rows[row][columns].max(0.0);
+            solution[*variable] = table[row * width + columns].max(0.0);
         }
     }
     solution
 }
 
-fn pivot(rows: &mut [Vec<f64>], objective: &mut [f64], row: usize, column: usize) {
-    let divisor = rows[row][column];
-    for (index, entry) in rows[row].iter_mut().enumerate() {
+fn pivot(
+    table: &mut [f64],
+    objective: &mut [f64],
+    pivot_row: &mut [f64],
+    row: usize,
+    column: usize,
+) {
+    let width = pivot_row.len();
+    pivot_row.copy_from_slice(&table[row * width..][..width]);
+    let divisor = pivot_row[column];
+    for (index, entry) in pivot_row.iter_mut().enumerate() {
         *entry = if index == column { 1.0 / divisor } else { *entry / divisor };
     }
-    let pivot_row = rows[row].clone();
     let eliminate = |target: &mut [f64]| {
         let factor = target[column];
         if factor != 0.0 {
-            for (index, (entry, pivot)) in target.iter_mut().zip(&pivot_row).enumerate() {
-                *entry = if index == column { -factor * pivot } else { *entry - factor * pivot };
-            }
+            target.iter_mut().zip(&*pivot_row).for_each(|(entry, pivot)| *entry -= factor * pivot);
+            target[column] = -factor * pivot_row[column];
         }
     };
-    for (index, other) in rows.iter_mut().enumerate() {
-        if index != row {
-            eliminate(other);
-        }
-    }
+    let (above, below) = table.split_at_mut(row * width);
+    let (own, below) = below.split_at_mut(width);
+    own.copy_from_slice(pivot_row);
+    above.chunks_exact_mut(width).chain(below.chunks_exact_mut(width)).for_each(eliminate);
     eliminate(objective);
 }
 

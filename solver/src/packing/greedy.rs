@@ -107,16 +107,13 @@ pub fn values(
                 && tuples.is_none_or(|tuples| tuples[cell.tuple])
                 && weight.is_none_or(|weight| cell.weight == weight)
         };
-        let machines: Vec<(Vec<f64>, f64)> = problem
-            .candidates
-            .iter()
-            .filter(usable)
-            .map(|candidate| {
-                (candidate.room.iter().map(|has| *has as f64).collect(), candidate.cost)
-            })
+        let usable = || problem.candidates.iter().filter(usable);
+        let room: Vec<f64> =
+            usable().flat_map(|candidate| &candidate.room).map(|has| *has as f64).collect();
+        let machines: Vec<(&[f64], f64)> = room
+            .chunks_exact(problem.dimensions.len())
+            .zip(usable().map(|candidate| candidate.cost))
             .collect();
-        let machines: Vec<(&[f64], f64)> =
-            machines.iter().map(|(capacity, cost)| (capacity.as_slice(), *cost)).collect();
         let prices = duals::resource_prices(&demand, &machines);
         dearest.iter_mut().zip(&prices).for_each(|(most, price)| *most = most.max(*price));
         for class in members {

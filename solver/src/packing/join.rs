@@ -91,12 +91,7 @@ fn larger(
 ) -> Option<NewNode> {
     let problem = state.problem;
     let old = &problem.candidates[candidate];
-    let limited = problem.pools[problem.cells[old.cell].pool].limited;
     let (times, most) = (size as f64, i64::try_from(size).ok()?);
-    let within = |new: &[i64]| {
-        let pairs = new.iter().zip(&old.capacity);
-        !limited || pairs.into_iter().all(|(new, old)| *new <= old.saturating_mul(most))
-    };
     let mut best: Option<NewNode> = None;
     for (index, new) in problem.candidates.iter().enumerate() {
         let dearer = |node: &NewNode| problem.candidates[node.candidate].cost <= new.cost;
@@ -104,7 +99,7 @@ fn larger(
             && new.cost <= (old.cost + ROUNDING) * times
             && new.reservation.is_none()
             && new.min_values_relaxed == old.min_values_relaxed
-            && within(&new.capacity)
+            && problem.takes_no_more(index, candidate, most)
             && !best.as_ref().is_some_and(dearer);
         if !fits {
             continue;

@@ -162,6 +162,15 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// Whether a machine of one candidate takes no more of its pool's limits than so many of another
+    /// candidate of that pool.
+    pub fn takes_no_more(&self, new: usize, old: usize, times: i64) -> bool {
+        let (new, old) = (&self.candidates[new], &self.candidates[old]);
+        let mut pairs = new.capacity.iter().zip(&old.capacity);
+        !self.pools[self.cells[old.cell].pool].limited
+            || pairs.all(|(new, old)| *new <= old.saturating_mul(times))
+    }
+
     /// What decides whether pods on new nodes of a cell count: each will have its own host name.
     pub fn standing<'s>(&'s self, cell: &'s Cell) -> Standing<'s> {
         let taints = &self.pools[cell.pool].pool.taints;

@@ -293,18 +293,13 @@ pub fn smaller(state: &State<'_, '_>, node: &NewNode) -> Option<NewNode> {
     let problem = state.problem;
     let old = node.candidate;
     let cell = problem.candidates[old].cell;
-    let limited = problem.pools[problem.cells[cell].pool].limited;
     let mut best: Option<NewNode> = None;
     work::done(problem.candidates.len());
     for (index, candidate) in problem.candidates.iter().enumerate() {
         let than = best.as_ref().map_or(old, |node| node.candidate);
-        let within = || {
-            let pairs = candidate.capacity.iter().zip(&problem.candidates[old].capacity);
-            !limited || pairs.into_iter().all(|(new, old)| new <= old)
-        };
         if candidate.cell == cell
             && candidate.cost < problem.candidates[than].cost
-            && within()
+            && problem.takes_no_more(index, old, 1)
             && state.may_become(old, index)
             && let Some(load) = greedy::moved(state, &node.load, old, index)
         {
