@@ -181,14 +181,11 @@ fn record(
         _ => row.name("namespace")?,
     };
     let submit = row.millis("submit_s")?;
-    let end = match row.text("end_s") {
-        "" => None,
-        _ => Some(row.millis("end_s")?),
+    let time = |column| match row.text(column) {
+        "" => Ok(None),
+        _ => row.millis(column).map(Some),
     };
-    let start = match row.text("start_s") {
-        "" => None,
-        _ => Some(row.millis("start_s")?),
-    };
+    let (start, end) = (time("start_s")?, time("end_s")?);
     if let Some(start) = start
         && (start < submit || end.is_some_and(|end| end < start))
     {

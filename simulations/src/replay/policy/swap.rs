@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use berth_solver::model::{Name, Timestamp};
 
-use crate::replay::fleet::{NodeId, Phase};
+use crate::replay::fleet::{NodeId, NodeRow, Phase};
 use crate::replay::world::World;
 
 /// Replacements that take longer are given up, as Karpenter and Berth do it.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// A node's row and serial number: another node may get the row.
+type Numbered = (NodeId, u64);
+
 /// A round of consolidation that is under way.
 #[derive(Debug)]
 pub(super) struct Swap {
-    /// The nodes that go: row and serial number.
-    going: Vec<(NodeId, u64)>,
+    /// The nodes that go.
+    going: Vec<Numbered>,
     /// The nodes that come.
-    coming: Vec<(NodeId, u64)>,
+    coming: Vec<Numbered>,
     /// Where pods are to go, by UID, if that was decided.
     moves: BTreeMap<Name, NodeId>,
     since: Timestamp,
@@ -31,7 +34,7 @@ impl Swap {
         coming: &[NodeId],
         moves: BTreeMap<Name, NodeId>,
     ) -> Self {
-        let with_serial = |world: &World<'_>, nodes: &[NodeId]| -> Vec<(NodeId, u64)> {
+        let with_serial = |world: &World<'_>, nodes: &[NodeId]| -> Vec<Numbered> {
             nodes.iter().filter_map(|node| Some((*node, world.fleet.get(*node)?.serial))).collect()
         };
         let (going, coming) = (with_serial(world, going), with_serial(world, coming));
@@ -41,18 +44,17 @@ impl Swap {
 
     /// The names of the nodes that come: they stay empty until the others are up.
     pub fn awaited(&self, world: &World<'_>) -> BTreeSet<Name> {
-        let rows = self.coming.iter().filter_map(|(node, serial)| {
-            world.fleet.get(*node).filter(|row| row.serial == *serial)
-        });
-        rows.map(|row| row.name.clone()).collect()
+        self.coming
+            .iter()
+            .filter_map(|one| still(world, *one))
+            .map(|row| row.name.clone())
+            .collect()
     }
 
     /// Goes on with it. Returns whether it is over, and how many pods were evicted then.
     pub fn go_on(&mut self, world: &mut World<'_>) -> Option<usize> {
-        let still = |world: &World<'_>, (node, serial): &(NodeId, u64)| {
-            world.fleet.get(*node).filter(|row| row.serial == *serial).map(|row| row.phase)
-        };
-        let phases: Vec<Option<Phase>> = self.coming.iter().map(|one| still(world, one)).collect();
+        let phase = |one: &Numbered| still(world, *one).map(|row| row.phase);
+        let phases: Vec<Option<Phase>> = self.coming.iter().map(phase).collect();
         if phases.iter().all(|phase| *phase == Some(Phase::Up)) {
             return Some(self.finish(world));
         }
@@ -66,19 +68,17 @@ impl Swap {
 
     /// Takes it back: what goes stays, what comes is for whoever needs it.
     pub fn give_up(&self, world: &mut World<'_>) {
-        for (node, serial) in &self.going {
-            if world.fleet.get(*node).is_some_and(|row| row.serial == *serial) {
-                world.keep_off(*node, false);
+        for one in &self.going {
+            if still(world, *one).is_some() {
+                world.keep_off(one.0, false);
             }
         }
     }
 
     fn finish(&self, world: &mut World<'_>) -> usize {
         let mut homeless = Vec::new();
-        for (node, serial) in &self.going {
-            let Some(row) = world.fleet.get(*node).filter(|row| row.serial == *serial) else {
-                continue;
-            };
+        for one in &self.going {
+            let Some(row) = still(world, *one) else { continue };
             let aims: Vec<Option<NodeId>> = row
                 .pods
                 .iter()
@@ -87,7 +87,7 @@ impl Swap {
                     self.moves.get(&pod.uid(*id)).copied()
                 })
                 .collect();
-            let evicted = world.tell_to_go(*node);
+            let evicted = world.tell_to_go(one.0);
             // First those of the node, in its order; then those that were on their way to it.
             let aims = aims.into_iter().chain(std::iter::repeat(None));
             homeless.extend(evicted.into_iter().zip(aims));
@@ -106,4 +106,9 @@ impl Swap {
         }
         count
     }
+}
+
+/// The node, if it is there.
+fn still<'w>(world: &'w World<'_>, (node, serial): Numbered) -> Option<&'w NodeRow> {
+    world.fleet.get(node).filter(|row| row.serial == serial)
 }
