@@ -68,9 +68,14 @@ pub(super) fn time_left(
     now: Timestamp,
 ) -> Option<Duration> {
     let ConsolidateAfter::After(wait) = pool.consolidate_after else { return None };
+    Some(wait.saturating_sub(now.since(quiet_since(claim, inputs, initialized))))
+}
+
+/// Since when no pod has come to a claim's node or left it, and at the earliest since the node was
+/// initialized.
+pub(super) fn quiet_since(claim: &NodeClaim, inputs: &Inputs, initialized: Timestamp) -> Timestamp {
     let events = [claim.last_pod_event, inputs.pod_events.get(&claim.uid).copied()];
-    let since = events.into_iter().flatten().fold(initialized, Timestamp::max);
-    Some(wait.saturating_sub(now.since(since)))
+    events.into_iter().flatten().fold(initialized, Timestamp::max)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::budgets::{allowed, is_tainted};
+use super::conditions::quiet_since;
 use super::headroom;
 use super::obstacle::{Kept, Obstacle};
 use crate::lifecycle::{ClaimRef, NodeRef, Write};
@@ -171,11 +172,7 @@ fn candidate<'a>(
     if let Some(pods) = expected.get(&claim.name) {
         return Err(Obstacle::Expected(*pods));
     }
-    let since = [claim.last_pod_event, inputs.pod_events.get(&claim.uid).copied()]
-        .into_iter()
-        .flatten()
-        .fold(initialized.since, Timestamp::max);
-    let idle = now.since(since);
+    let idle = now.since(quiet_since(claim, inputs, initialized.since));
     if idle < wait {
         return Err(Obstacle::TooSoon(wait.saturating_sub(idle)));
     }

@@ -216,10 +216,14 @@ fn moves(
     lifted: &Lifted<'_>,
     market: &[f64],
 ) -> Vec<f64> {
-    let flat = settings.price_per_eviction.as_f64() / settings.hours();
     let share = f64::from(settings.eviction_percent) / 100.0;
-    let of = |group: &usize| flat + share * worth_of(&ground.problem.groups[*group].demand, market);
-    lifted.groups.iter().map(|groups| groups.iter().map(of).sum()).collect()
+    let pairs = lifted.candidates.iter().zip(&lifted.groups);
+    let of = |(candidate, groups): (&Candidate<'_>, &Vec<usize>)| {
+        let flat = settings.price_per_eviction.as_f64() / settings.hours_of(candidate.quiet);
+        let worth = |group: &usize| worth_of(&ground.problem.groups[*group].demand, market);
+        groups.iter().map(|group| flat + share * worth(group)).sum()
+    };
+    pairs.map(of).collect()
 }
 
 /// What pods are worth, by resource, where new nodes are bought for them.
