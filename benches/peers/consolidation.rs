@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::karpenter::Karpenter;
 use crate::number;
-use crate::problems::{CATALOGS, Sold};
+use crate::problems::catalogs;
 use crate::report::{Report, SEED};
 
 const FILLS: [f64; 2] = [0.3, 0.6];
@@ -57,7 +57,7 @@ impl Settled {
 
 pub fn consolidation(karpenter: &Karpenter, report: &mut Report) {
     let nodes = number("BERTH_BENCH_NODES", 60);
-    for sold in CATALOGS.into_iter().filter_map(Sold::shared) {
+    for sold in catalogs() {
         for fill in FILLS {
             for budget in BUDGETS {
                 let general = general(&sold.catalog, budget);

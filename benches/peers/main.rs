@@ -9,8 +9,8 @@
 //! `make bench-peers` writes `target/bench/peers.md` and `.json`. `BERTH_BENCH_SNAPSHOTS` says how
 //! many snapshots of each trace (4), `BERTH_BENCH_PROBLEMS` how many random problems (200),
 //! `BERTH_BENCH_SUITE` which suite alone, `BERTH_BENCH_TRACE` which trace alone,
-//! `BERTH_BENCH_MOST_PODS` leaves out larger cases, `BERTH_BENCH_NODES` says how many nodes are
-//! consolidated (60).
+//! `BERTH_BENCH_CATALOG` which catalog alone, `BERTH_BENCH_MOST_PODS` leaves out larger cases,
+//! `BERTH_BENCH_NODES` says how many nodes are consolidated (60).
 
 #![allow(missing_docs, dead_code, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 

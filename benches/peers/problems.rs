@@ -17,7 +17,13 @@ pub mod pools;
 pub use data::data;
 
 /// Catalogs of clouds in the shared data.
-pub const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];
+const CATALOGS: [&str; 3] = ["aws-us-east-1", "gcp-us-central1", "exoscale-ch-gva-2"];
+
+/// Those that are wanted and there.
+pub fn catalogs() -> impl Iterator<Item = Sold> {
+    let only = std::env::var("BERTH_BENCH_CATALOG").unwrap_or_default();
+    CATALOGS.into_iter().filter(move |name| name.contains(&*only)).filter_map(Sold::shared)
+}
 
 /// A catalog, and the file that it was read from.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::karpenter::{Karpenter, Run};
 use crate::number;
-use crate::problems::{self, AGAIN, CATALOGS, Sold, data, is_same, pools};
+use crate::problems::{self, AGAIN, Sold, catalogs, data, is_same, pools};
 use crate::records::records;
 use crate::report::{Case, Report, SEED, System};
 
@@ -141,7 +141,7 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
     let only = std::env::var("BERTH_BENCH_TRACE").unwrap_or_default();
     for (trace, path) in TRACES.into_iter().filter(|(trace, _)| trace.contains(&*only)) {
         let Some(records) = records(&data().join("traces").join(path), SEED) else { continue };
-        for sold in CATALOGS.into_iter().filter_map(Sold::shared) {
+        for sold in catalogs() {
             for moment in snapshots(&records, count) {
                 let mut shapes = Shapes::new();
                 let pods: Vec<_> = moment.alive.iter().map(|record| shapes.pod(record)).collect();
@@ -166,8 +166,7 @@ pub fn traces(karpenter: &Karpenter, report: &mut Report) {
 /// The policy beside Karpenter itself, and Karpenter beside itself.
 pub fn policy(karpenter: &Karpenter, report: &mut Report) {
     let folder = tempfile::tempdir().expect("a folder");
-    let shared = CATALOGS.into_iter().filter_map(Sold::shared);
-    let catalogs: Vec<Sold> = shared.chain([Sold::benchmark(folder.path())]).collect();
+    let catalogs: Vec<Sold> = catalogs().chain([Sold::benchmark(folder.path())]).collect();
     let count = number("BERTH_BENCH_PROBLEMS", 200) as u64;
     let run = Run { workers: 1, times: 1 };
     let (mut first, mut itself, mut unlike) = (0_u64, 0_u64, Vec::new());
