@@ -10,6 +10,7 @@
 //! is taken for a simulation, as Cluster Autoscaler makes them with nodes that don't exist, and
 //! gets them all back.
 
+mod answers;
 mod bind;
 mod preemption;
 mod wire;
@@ -35,8 +36,9 @@ use crate::clock::Clock;
 use crate::metrics::{Metrics, VerbCodeLabels, VerbLabels, VerdictLabels};
 use crate::server::{Handler, Reply, json, text};
 use crate::watch::{Interner, reduce};
+use answers::{FilterResult, HostPriorities};
 pub use bind::{Binder, Binding, KubeBinder};
-use wire::{FilterResult, HostPriorities, Question, WholePod};
+use wire::{Question, WholePod};
 
 const NO_POD: &str = "Pod is missing: expected the pod to be scheduled";
 const NO_NAMES: &str = "NodeNames is missing: expected the names of the candidates \
@@ -114,7 +116,10 @@ impl Handler for Extender {
         }
         let body = request.body();
         match verb {
-            Verb::Filter => read(body, |question| answer(&self.filter(&question, body), body)),
+            Verb::Filter => read(body, |question| {
+                let filtered = self.filter(&question, body);
+                written(body, |answer| filtered.write(answer))
+            }),
             Verb::Prioritize => read(body, |question| {
                 or_refuse(self.prioritize(&question), |scores| {
                     written(body, |answer| scores.write(answer))

@@ -7,10 +7,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use berth_solver::placement::{PodInQuestion, Refusal};
+use berth_solver::placement::PodInQuestion;
+use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
-use serde::ser::{SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::watch::objects;
@@ -148,101 +147,4 @@ impl OwnerReference<'_> {
 pub(super) fn node_names(list: &Value) -> impl Iterator<Item = &str> {
     let nodes = list.get("items").and_then(Value::as_array).into_iter().flatten();
     nodes.filter_map(|node| node.get("metadata")?.get("name")?.as_str())
-}
-
-/// `ExtenderFilterResult`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct FilterResult<'a> {
-    nodes: Option<&'a Value>,
-    node_names: Option<Vec<&'a str>>,
-    failed_nodes: Refused<'a>,
-    failed_and_unresolvable_nodes: Refused<'a>,
-    error: &'a str,
-}
-
-impl<'a> FilterResult<'a> {
-    /// Names what passes, and every other one with the reason.
-    ///
-    /// Refused nodes are "unresolvable": the pod fits on each of them as they are, so evicting
-    /// other pods there cannot help, and kube-scheduler's preemption reports an error for a node
-    /// on which it finds no pod to evict.
-    pub(super) fn of(candidates: &[&'a str], verdicts: Vec<Option<Refusal>>) -> Self {
-        let mut passed = Vec::with_capacity(candidates.len());
-        let mut refused = Vec::new();
-        for (&candidate, verdict) in candidates.iter().zip(verdicts) {
-            match verdict {
-                None => passed.push(candidate),
-                Some(refusal) => refused.push((candidate, refusal)),
-            }
-        }
-        Self {
-            node_names: Some(passed),
-            failed_and_unresolvable_nodes: Refused(refused),
-            ..Self::error("")
-        }
-    }
-
-    /// Gives all nodes back.
-    pub(super) fn echo(nodes: &'a Value) -> Self {
-        Self { nodes: Some(nodes), ..Self::error("") }
-    }
-
-    /// Says what is wrong. kube-scheduler throws the body of every status but 200 away.
-    pub(super) fn error(message: &'a str) -> Self {
-        Self {
-            nodes: None,
-            node_names: None,
-            failed_nodes: Refused::default(),
-            failed_and_unresolvable_nodes: Refused::default(),
-            error: message,
-        }
-    }
-}
-
-/// Names and messages, as a JSON object.
-#[derive(Debug, Default)]
-struct Refused<'a>(Vec<(&'a str, Refusal)>);
-
-impl Serialize for Refused<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, refusal) in &self.0 {
-            map.serialize_entry(name, refusal.message())?;
-        }
-        map.end()
-    }
-}
-
-/// `HostPriorityList`: candidates and their scores.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct HostPriorities<'a>(pub(super) Vec<(&'a str, i64)>);
-
-impl HostPriorities<'_> {
-    /// Adds it to an answer. Thousands of such entries take four times as long through `serde`,
-    /// which looks for something to escape byte by byte, in the names of the fields, too.
-    pub(super) fn write(&self, body: &mut Vec<u8>) -> serde_json::Result<()> {
-        body.push(b'[');
-        for (index, (host, score)) in self.0.iter().enumerate() {
-            body.extend_from_slice(if index == 0 { br#"{"Host":"# } else { br#",{"Host":"# });
-            if is_plain(host) {
-                body.push(b'"');
-                body.extend_from_slice(host.as_bytes());
-                body.push(b'"');
-            } else {
-                serde_json::to_writer(&mut *body, host)?;
-            }
-            body.extend_from_slice(br#","Score":"#);
-            serde_json::to_writer(&mut *body, score)?;
-            body.push(b'}');
-        }
-        body.push(b']');
-        Ok(())
-    }
-}
-
-/// Whether the text stands in JSON as it is.
-fn is_plain(text: &str) -> bool {
-    // No early end: so the compiler looks at many bytes at once.
-    text.bytes().fold(true, |plain, byte| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\'))
 }
