@@ -109,15 +109,22 @@ pub struct Arguments {
         action = clap::ArgAction::Set
     )]
     node_repair: bool,
-    /// A consolidation must save this much over the next 24 hours, in the catalog's currency...
+    /// A consolidation must save this much over --horizon, in the catalog's currency...
     #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
     least_saving: Price,
     /// ...and this much more for each pod that it evicts...
     #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
     price_per_eviction: Price,
-    /// ...and so many percent of what that pod costs in those 24 hours
+    /// ...and so many percent of what that pod costs
     #[arg(long, value_name = "PERCENT", default_value_t = 3)]
     eviction_percent: u32,
+    /// Against evictions a saving counts for as long as no pod has come to the node or left it: for
+    /// so long at most...
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    horizon: Duration,
+    /// ...and for so long at least; an hour suits a cluster that changes all the time
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    least_horizon: Duration,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -330,6 +337,8 @@ fn parts(
                     least_saving: arguments.least_saving,
                     price_per_eviction: arguments.price_per_eviction,
                     eviction_percent: arguments.eviction_percent,
+                    horizon: arguments.horizon,
+                    least_horizon: arguments.least_horizon,
                     ..disruption::Settings::default()
                 },
                 ..Disruption::default()

@@ -290,8 +290,12 @@ fn a_round_that_saves_too_little_does_not_happen() {
 fn a_saving_lasts_as_long_as_nothing_has_happened_on_the_node() {
     let snapshot = nodes(&[("a", "standard.large", 4), ("b", "standard.large", 3)]).snapshot();
     // It saves 0.10033 an hour, for three evictions that are worth 0.12 together.
-    let settings =
-        Settings { price_per_eviction: price(0.04), eviction_percent: 0, ..Settings::default() };
+    let settings = Settings {
+        least_horizon: Duration::from_hours(1),
+        price_per_eviction: price(0.04),
+        eviction_percent: 0,
+        ..Settings::default()
+    };
     let after = |quiet: u64| {
         let at = Timestamp::from_millis(LATER.as_millis() - 60_000 * i64::try_from(quiet).unwrap());
         let pod_events = ["a", "b"].map(|name| (snapshot.claims[name].uid.clone(), at)).into();
