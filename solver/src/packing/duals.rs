@@ -55,9 +55,11 @@ fn simplex(table: &mut [f64], columns: usize) -> Vec<f64> {
             entering.min_by_key(|column| nonbasic[*column])
         };
         let Some(column) = entering else { break };
-        let ratios = table.chunks_exact(width).enumerate().filter_map(|(index, row)| {
-            (row[column] > EPSILON).then(|| (index, row[columns] / row[column]))
-        });
+        let ratios = table
+            .chunks_exact(width)
+            .enumerate()
+            .filter(|(_, row)| row[column] > EPSILON)
+            .map(|(index, row)| (index, row[columns] / row[column]));
         let leaving = ratios.min_by(|(a, one), (b, other)| {
             one.total_cmp(other).then_with(|| basic[*a].cmp(&basic[*b]))
         });
