@@ -8,7 +8,8 @@
 //! that answers canned bytes of the same size: what no extender can beat.
 //!
 //! `make bench-extender` writes `target/bench/extender.md` and `.json`. An argument picks the cases
-//! whose `verb/names/protocol/connections` contains it (`filter/500/`), or `relists`.
+//! whose `verb/names/protocol/connections` contains it (`filter/500/`), or `relists`; `exchange`
+//! stands for calls of filter by pods that have each other's places.
 
 #![allow(missing_docs, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
@@ -40,6 +41,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const NAMES: [usize; 5] = [1, 100, 500, 1_000, 5_000];
 const CONNECTIONS: [usize; 2] = [1, 64];
+/// Calls of filter about pods that must be spread, and whose planned node is not offered: each has
+/// the place of another one like it.
+const EXCHANGE: &str = "exchange";
 /// How long one case is measured.
 const CASE: Duration = Duration::from_secs(2);
 /// When other processes take more than this share of the machine meanwhile, in %, a case is
@@ -134,15 +138,20 @@ fn main() {
     });
 
     let mut rows = Vec::new();
-    for verb in ["filter", "prioritize"] {
+    for (case_of, verb) in
+        [("filter", "filter"), (EXCHANGE, "filter"), ("prioritize", "prioritize")]
+    {
         for names in NAMES {
             for protocol in [Protocol::Http1, Protocol::Http2] {
                 for connections in CONNECTIONS {
-                    let case = format!("{verb}/{names}/{}/{connections}", protocol.as_str());
+                    let case = format!("{case_of}/{names}/{}/{connections}", protocol.as_str());
                     if !case.contains(&wanted) {
                         continue;
                     }
-                    let bodies = world.questions(names);
+                    let bodies = match case_of {
+                        EXCHANGE => world.questions_about_spread(names),
+                        _ => world.questions(names),
+                    };
                     let measure = |addresses, for_long| {
                         asking.block_on(client::ask(
                             addresses,
@@ -165,7 +174,7 @@ fn main() {
                         (ours, Quantiles::of(asked.took), Quantiles::of(floor.took))
                     });
                     let row = Row {
-                        verb,
+                        verb: case_of,
                         names,
                         protocol: protocol.as_str(),
                         connections,

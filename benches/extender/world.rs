@@ -26,6 +26,8 @@ pub const PODS: usize = 150_000;
 /// Pods that wait; the first of them are planned for, ten on a node.
 const PENDING: usize = 3_000;
 const PLANNED: usize = 2_000;
+/// Pods of one owner that wait and must be spread over zones, planned for the same nodes.
+const SPREAD: usize = 500;
 
 pub struct World {
     pub cache: Cache,
@@ -44,6 +46,11 @@ fn running(index: usize) -> Pod {
 fn pending(index: usize) -> Pod {
     let web = shape(500, 1_024).label("app", "new").build();
     Pod { unschedulable: true, ..pod(&format!("new-{index}"), &web) }
+}
+
+fn spread(index: usize) -> Pod {
+    let web = shape(100, 128).label("app", "spread").spread(well_known::ZONE_LABEL, 1).build();
+    Pod { unschedulable: true, ..pod(&format!("spread-{index}"), &web) }
 }
 
 impl World {
@@ -77,14 +84,16 @@ impl World {
 
     /// All pods.
     pub fn pods(&self) -> Vec<Pod> {
-        (0..PODS).map(running).chain((0..PENDING).map(pending)).collect()
+        let running = (0..PODS).map(running);
+        running.chain((0..PENDING).map(pending)).chain((0..SPREAD).map(spread)).collect()
     }
 
     /// An extender with a plan for most of the pods that wait: ten of them on each of some nodes.
     pub fn extender(&self) -> Extender {
-        let targets: BTreeMap<Name, Target> = (0..PLANNED)
-            .map(|index| (pending(index).uid, Target::Claim(Name::from(node_name(index / 10)))))
-            .collect();
+        let to = |index: usize| Target::Claim(Name::from(node_name(index)));
+        let planned = (0..PLANNED).map(|index| (pending(index).uid, to(index / 10)));
+        let spread = (0..SPREAD).map(|index| (spread(index).uid, to(index % 200)));
+        let targets: BTreeMap<Name, Target> = planned.chain(spread).collect();
         let plan = StandingPlan {
             confirmed_at: Timestamp::default(),
             expires_at: Timestamp::from_seconds(i64::MAX / 1_000),
@@ -104,32 +113,40 @@ impl World {
     /// Two questions, about a planned pod and about another one, with pods of 3.5 KB.
     pub fn questions(&self, names: usize) -> Vec<Bytes> {
         let names: Vec<String> = (0..names).map(node_name).collect();
-        let question = |pod: Pod| {
-            let filler = "x".repeat(3_000);
-            let question = json!({
-                "Pod": {
-                    "metadata": {
-                        "namespace": pod.key.namespace.as_str(),
-                        "name": pod.key.name.as_str(),
-                        "uid": pod.uid.as_str(),
-                        "managedFields": [
-                            {"manager": "kube-controller-manager", "fieldsV1": {"f:spec": filler}},
-                        ],
-                    },
-                    "spec": {
-                        "containers": [{"name": "main", "image": "web"}],
-                        "priority": 0,
-                        "schedulerName": "default-scheduler",
-                    },
-                    "status": {"phase": "Pending", "qosClass": "Burstable"},
-                },
-                "Nodes": null,
-                "NodeNames": names,
-            });
-            Bytes::from(question.to_string())
-        };
-        vec![question(pending(0)), question(pending(PENDING - 1))]
+        [0, PENDING - 1].map(|index| question(&pending(index), &names)).into()
     }
+
+    /// A question about a pod that must be spread, on nodes that are planned for its like.
+    pub fn questions_about_spread(&self, names: usize) -> Vec<Bytes> {
+        let names: Vec<String> = (1..=names).map(|index| node_name(index % NODES)).collect();
+        let names = names.into_iter().filter(|name| *name != node_name(0)).collect::<Vec<_>>();
+        vec![question(&spread(0), &names)]
+    }
+}
+
+fn question(pod: &Pod, names: &[String]) -> Bytes {
+    let filler = "x".repeat(3_000);
+    let question = json!({
+        "Pod": {
+            "metadata": {
+                "namespace": pod.key.namespace.as_str(),
+                "name": pod.key.name.as_str(),
+                "uid": pod.uid.as_str(),
+                "managedFields": [
+                    {"manager": "kube-controller-manager", "fieldsV1": {"f:spec": filler}},
+                ],
+            },
+            "spec": {
+                "containers": [{"name": "main", "image": "web"}],
+                "priority": 0,
+                "schedulerName": "default-scheduler",
+            },
+            "status": {"phase": "Pending", "qosClass": "Burstable"},
+        },
+        "Nodes": null,
+        "NodeNames": names,
+    });
+    Bytes::from(question.to_string())
 }
 
 /// A thousand events a second: pods come and go on nodes all over the cluster.

@@ -15,7 +15,6 @@ mod bind;
 mod preemption;
 mod wire;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,10 +22,9 @@ use arc_swap::ArcSwap;
 use berth_solver::model::{Pod, Snapshot};
 use berth_solver::placement::{
     CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Sent, Settings,
-    StandingPlan,
+    StandingPlan, distinct,
 };
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -386,13 +384,6 @@ fn written(
         Ok(()) => json(StatusCode::OK, body.into()),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
-}
-
-/// The names in their order, each once: kube-scheduler would count a name that comes back twice
-/// as two nodes.
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = HashSet::with_capacity_and_hasher(names.size_hint().0, RandomState::default());
-    names.filter(|name| seen.insert(*name)).collect()
 }
 
 /// Whether a pod of this priority or this built-in class is one that the system cannot live

@@ -74,11 +74,27 @@ impl Exchange {
         }
     }
 
+    /// How many pods like this one are to come to a node.
+    fn count(&self, pod: &Pod, snapshot: &Snapshot, state: &NodeState) -> usize {
+        let node = Target::Node(state.node.name.clone());
+        let claim = snapshot.claim_of_node(&state.node);
+        let claim = claim.map(|claim| Target::Claim(claim.name.clone()));
+        let targets = [Some(node), claim];
+        let alike = self.alike(pod);
+        let counts =
+            alike.flat_map(|alike| targets.iter().flatten().map(|to| alike.places.get(to)));
+        counts.flatten().sum()
+    }
+
     /// Where pods like this one are to come, and how many.
     fn places(&self, pod: &Pod) -> impl Iterator<Item = (&Target, usize)> {
+        let places = self.alike(pod).flat_map(|alike| &alike.places);
+        places.map(|(target, count)| (target, *count))
+    }
+
+    fn alike(&self, pod: &Pod) -> impl Iterator<Item = &Alike> {
         let of_owner = self.0.get(&pod.owner).into_iter().flatten();
-        let alike = of_owner.filter(|alike| alike.shape == pod.shape);
-        alike.flat_map(|alike| alike.places.iter().map(|(target, count)| (target, *count)))
+        of_owner.filter(|alike| alike.shape == pod.shape)
     }
 }
 
@@ -125,34 +141,36 @@ impl Sent {
 }
 
 impl Placer<'_> {
-    /// Of the candidates, those with a place that is free for this pod, though it may be planned
-    /// for another one like it.
-    pub(super) fn exchangeable(
+    /// Of the candidates, one with a place that is free for this pod, though it may be planned for
+    /// another one like it: `own`, which is one of them, or else the first in the order of targets.
+    pub(super) fn free_place(
         &self,
         expected: &Expected,
         snapshot: &Snapshot,
         pod: &Pod,
+        own: Option<&Name>,
         candidates: &[&str],
-    ) -> Vec<Name> {
-        // Both may be thousands.
-        let offered: HashSet<&str, RandomState> = candidates.iter().copied().collect();
-        let mut places: BTreeMap<Name, usize> = BTreeMap::new();
-        for (target, count) in expected.exchange().places(pod) {
-            if let Place::Up(node) | Place::Starting { node, .. } = self.place(snapshot, target)
-                && offered.contains(node.as_str())
-            {
-                *places.entry(node).or_default() += count;
-            }
-        }
+    ) -> Option<Name> {
         let going: Vec<&Going> = self.sent.map_or_else(Vec::new, |sent| {
             sent.alike(pod, self.now).filter(|going| going.is_to_come(snapshot)).collect()
         });
-        places.retain(|node, count| {
+        let is_free = |node: &Name| {
             let going = going.iter().filter(|going| going.node == *node).count();
-            let there = snapshot.nodes.get(node).map(|state| self.taken(snapshot, state, pod));
-            there.is_some_and(|there| there + going < *count)
-        });
-        places.into_keys().collect()
+            let state = snapshot.nodes.get(node)?;
+            let count = expected.exchange().count(pod, snapshot, state);
+            (self.taken(snapshot, state, pod) + going < count).then(|| node.clone())
+        };
+        if let Some(free) = own.and_then(is_free) {
+            return Some(free);
+        }
+        // Both may be thousands: the first that will do ends the search.
+        let offered: HashSet<&str, RandomState> = candidates.iter().copied().collect();
+        expected.exchange().places(pod).find_map(|(target, _)| match self.place(snapshot, target) {
+            Place::Up(node) | Place::Starting { node, .. } => Some(node)
+                .filter(|node| offered.contains(node.as_str()))
+                .and_then(|node| is_free(&node)),
+            Place::Coming { .. } | Place::Lost(_) => None,
+        })
     }
 
     /// Whom the answer sends where, so that nobody else has that place meanwhile: a pod that may

@@ -172,25 +172,29 @@ impl Placer<'_> {
             return None;
         };
         let known = pod.known(snapshot).filter(|pod| may_exchange(pod))?;
-        let free = self.exchangeable(self.expected?, snapshot, known, candidates);
-        let Some(first) = free.first() else {
+        let standing = match outcome {
+            Outcome::Planned(own) => Some(own),
+            _ => None,
+        };
+        let free = self.free_place(self.expected?, snapshot, known, standing, candidates);
+        let Some(free) = free else {
             // Another one has its place, and the plan does not know yet whose it has for that; or
             // kube-scheduler lets it into no domain that has places left, and will once others
             // have come. If none comes, it is planned for anew.
-            let waits = matches!(outcome, Outcome::Planned(_)) || self.others_wait(known);
+            let waits = standing.is_some() || self.others_wait(known);
             let wait = || Filtered {
                 outcome: Outcome::Waiting(own.clone()),
                 verdicts: candidates.iter().map(|_| Some(Refusal::Waiting)).collect(),
             };
             return waits.then(wait);
         };
-        if matches!(outcome, Outcome::Planned(_)) && free.contains(own) {
+        if standing == Some(&free) {
             return None;
         }
         // One alone, so that it is known which place is taken.
-        let refused = |one: &&str| (**first != **one).then_some(Refusal::PlannedElsewhere);
+        let refused = |one: &&str| (*free != **one).then_some(Refusal::PlannedElsewhere);
         let verdicts = candidates.iter().map(refused).collect();
-        Some(Filtered { outcome: Outcome::Exchanged(first.clone()), verdicts })
+        Some(Filtered { outcome: Outcome::Exchanged(free), verdicts })
     }
 
     fn outcome(

@@ -19,7 +19,7 @@ pub struct Expected {
     /// The pods that waited and the claims that there were when this was up to date.
     unbound: OrdMap<PodKey, Arc<Pod>>,
     claims: OrdMap<Name, Arc<NodeClaim>>,
-    places: OrdMap<Target, Arc<Place>>,
+    places: GenericHashMap<Target, Arc<Place>, RandomState, DefaultSharedPtr>,
     /// The places that have a node's name.
     by_node: GenericHashMap<Name, Vec<Home>, RandomState, DefaultSharedPtr>,
     /// Claims that do not say yet which node is theirs.
@@ -62,9 +62,9 @@ impl Place {
         self.taken = taken;
     }
 
-    /// What pods take that matter as much as this one, itself left out.
-    fn taken_from(&self, pod: &Pod) -> Resources {
-        if self.pods.iter().any(|one| one.uid == pod.uid) {
+    /// What pods take that matter as much as this one, itself left out where this is its own place.
+    fn taken_from(&self, pod: &Pod, is_own: bool) -> Resources {
+        if is_own {
             let others = self.pods.iter().filter(|one| one.uid != pod.uid);
             let others = others.filter(|one| one.deleted.is_none());
             let others = others.filter(|one| one.shape.priority >= pod.shape.priority);
@@ -198,11 +198,11 @@ fn node_name<'a>(target: &'a Target, claim: Option<&'a NodeClaim>) -> Option<&'a
 pub(super) struct Held<'a> {
     expected: &'a Expected,
     /// Places of claims that do not say which node is theirs, by the node that has their machine.
-    unsettled: HashMap<&'a str, Vec<&'a Place>, RandomState>,
+    unsettled: HashMap<&'a str, Vec<(&'a Name, &'a Place)>, RandomState>,
     /// Places of pods that do not exist yet, by node.
     kept: HashMap<&'a str, Vec<&'a Kept>, RandomState>,
-    /// Whether one of them may be the pod's own.
-    successor: bool,
+    /// Where the plan wants the pod itself. If nowhere, one of the kept places may be its own.
+    own: Option<&'a Target>,
     pod: &'a Pod,
 }
 
@@ -220,15 +220,15 @@ impl<'a> Placer<'a> {
             let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
             let place = expected.places.get(&Target::Claim(name.clone()));
             if let (Some(node), Some(place)) = (node, place) {
-                unsettled.entry(&*node.node.name).or_default().push(&**place);
+                unsettled.entry(&*node.node.name).or_default().push((name, &**place));
             }
         }
         let mut kept: HashMap<_, Vec<_>, RandomState> = HashMap::default();
         for one in &self.plan.kept {
             kept.entry(one.node.as_str()).or_default().push(one);
         }
-        let successor = !self.plan.targets.contains_key(&pod.uid);
-        Some(Held { expected, unsettled, kept, successor, pod })
+        let own = self.plan.targets.get(&pod.uid);
+        Some(Held { expected, unsettled, kept, own, pod })
     }
 }
 
@@ -253,13 +253,14 @@ impl Held<'_> {
                 continue;
             }
             if let Some(place) = self.expected.places.get(&home.target) {
-                taken += &place.taken_from(self.pod);
+                taken += &place.taken_from(self.pod, self.own == Some(&home.target));
             }
         }
-        for place in unsettled.into_iter().flatten() {
-            taken += &place.taken_from(self.pod);
+        for (claim, place) in unsettled.into_iter().flatten() {
+            let is_own = matches!(self.own, Some(Target::Claim(own)) if own == *claim);
+            taken += &place.taken_from(self.pod, is_own);
         }
-        let mut own = self.successor;
+        let mut own = self.own.is_none();
         for one in kept.into_iter().flatten() {
             if own && one.suits(self.pod) {
                 own = false;

@@ -50,7 +50,7 @@ pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
 pub(crate) use leaving::is_leaving;
 pub use preempt::{Preempted, Proposal};
-pub use score::{HIGHEST_SCORE, LOWEST_SCORE, score_of};
+pub use score::{HIGHEST_SCORE, LOWEST_SCORE, distinct, score_of};
 
 /// `spec.priority` from which on a pod is one that the system cannot live without: the lower of
 /// the two built-in classes, `system-cluster-critical`.

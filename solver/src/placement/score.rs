@@ -38,13 +38,13 @@ impl Placer<'_> {
         candidates: impl IntoIterator<Item = &'c str>,
     ) -> Vec<(&'c str, i64)> {
         let candidates = candidates.into_iter();
-        let mut strangers: HashSet<&str, RandomState> = HashSet::default();
         let Some(snapshot) = self.snapshot else {
-            let once = candidates.filter(|candidate| strangers.insert(candidate));
-            return once.map(|candidate| (candidate, LOWEST_SCORE)).collect();
+            let names = distinct(candidates).into_iter();
+            return names.map(|name| (name, LOWEST_SCORE)).collect();
         };
         let planned = self.planned_node(snapshot, pod);
         let leaving = leaving(snapshot);
+        let mut strangers: HashSet<&str, RandomState> = HashSet::default();
         let mut named = vec![false; snapshot.numbers_of_nodes()];
         let mut known: Vec<(&str, Option<&NodeFigures>)> =
             Vec::with_capacity(candidates.size_hint().0);
@@ -83,6 +83,13 @@ impl Placer<'_> {
         }
         self.standing_node(snapshot, self.target(snapshot, pod)?)
     }
+}
+
+/// The names in their order, each once: kube-scheduler would count a name that comes back twice
+/// as two nodes.
+pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut seen = HashSet::with_capacity_and_hasher(names.size_hint().0, RandomState::default());
+    names.filter(|name| seen.insert(*name)).collect()
 }
 
 /// The score of a node that is not leaving, for a pod that is planned for no node. `cheapest` is

@@ -75,11 +75,15 @@ fn walked(plan: &StandingPlan, snapshot: &Snapshot, asking: &Pod, node: &Name) -
         .sum()
 }
 
-fn held(expected: &Expected, snapshot: &Snapshot, asking: &Pod, node: &Name) -> Resources {
-    let plan = StandingPlan::default();
+fn held(
+    (plan, expected): (&StandingPlan, &Expected),
+    snapshot: &Snapshot,
+    asking: &Pod,
+    node: &Name,
+) -> Resources {
     let placer = Placer {
         snapshot: Some(snapshot),
-        plan: &plan,
+        plan,
         expected: Some(expected),
         sent: None,
         settings: Settings::default(),
@@ -106,7 +110,7 @@ proptest! {
                 for asking in (0..PODS).map(planned) {
                     for node in (0..NODES).map(name).filter(|name| snapshot.nodes.contains_key(name)) {
                         let walked = walked(&plan, &snapshot, &asking, &node);
-                        prop_assert_eq!(held(&expected, &snapshot, &asking, &node), walked);
+                        prop_assert_eq!(held((&plan, &expected), &snapshot, &asking, &node), walked);
                     }
                 }
             }
