@@ -13,7 +13,7 @@ use berth_solver::placement;
 
 use super::fleet::{Fleet, NodeId, Slot, Spread};
 use super::kinds::{Kind, Kinds, Rules, ShapeId};
-use super::ranks::{Ranks, Tree};
+use super::ranks::{Ranks, Top, Tree};
 use crate::scheduler::scores::{balance_gained, balance_of};
 
 /// What one point of the extender's is worth: its weight of 10, stretched from 10 to 100 points.
@@ -165,17 +165,9 @@ fn score(kind: &Kind, style: Style, slot: &Slot, cheapest: Option<u64>) -> i64 {
     default_score(kind, slot) + extender * EXTENDER_FACTOR
 }
 
-/// The best so far, of nodes with that score.
-#[derive(Default)]
-struct Best(Option<(i64, u64, NodeId)>);
-
-impl Best {
-    fn consider(&mut self, slot: &Slot, score: i64, chance: u64) {
-        if self.0.is_none_or(|(highest, ..)| score >= highest) {
-            let rank = (score, mix(chance ^ u64::from(slot.node)), slot.node);
-            self.0 = self.0.max(Some(rank));
-        }
-    }
+/// Which of so many equal nodes it is.
+fn pick(chance: u64, of: u32) -> u32 {
+    u32::try_from(chance % u64::from(of.max(1))).unwrap_or(0)
 }
 
 /// As [`scan`], in a tree that is up to date.
@@ -198,11 +190,18 @@ fn look_up(
         ranges = if end > from { [from..end, 0..0] } else { [from..slots.len(), 0..end] };
         *rotation = if end == slots.len() { 0 } else { end };
     }
-    let mut best = Best::default();
-    for range in &ranges {
-        tree.highest(range, &mut |index, score| best.consider(&slots[index], score, chance));
-    }
-    best.0.map(|(_, _, node)| node)
+    let tops = ranges.each_ref().map(|range| tree.top(range));
+    let top = tops[0].and(tops[1]);
+    let mut number = pick(chance, top.count);
+    let index = ranges.iter().zip(tops).find_map(|(range, here)| {
+        if here.score < top.score {
+            return None;
+        }
+        let found = tree.nth_at_top(range, number);
+        number = number.saturating_sub(here.count);
+        found
+    });
+    index.map(|index| slots[index].node)
 }
 
 /// Looks at one node after the other, from where the last look ended.
@@ -234,11 +233,17 @@ fn scan(
     *rotation = index;
     let kind = kinds.get(shape);
     let cheapest = found.iter().filter_map(|index| slots[*index].figures.rate).min();
-    let mut best = Best::default();
-    for slot in found.iter().map(|index| &slots[*index]) {
-        best.consider(slot, score(kind, style, slot, cheapest), chance);
+    // The nodes with the highest score so far, in front.
+    let mut top = Top::NOTHING;
+    for looked in 0..found.len() {
+        let score = score(kind, style, &slots[found[looked]], cheapest);
+        let with = top.and(Top::one(score));
+        if with.score == score {
+            found[with.count as usize - 1] = found[looked];
+        }
+        top = with;
     }
-    best.0.map(|(_, _, node)| node)
+    found.get(pick(chance, top.count) as usize).map(|index| slots[*index].node)
 }
 
 /// How many nodes that fit are looked for.

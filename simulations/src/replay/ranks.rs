@@ -2,9 +2,10 @@
 //!
 //! A look at a thousand nodes for each pod would be most of a replay. Between two pods of a shape
 //! few nodes change: only these are scored again. A tree over the slots has, for each range of
-//! them, how many nodes fit, the highest score and the lowest rate. What [`super::place::scan`]
-//! would find among all of them is found, the same node, on a few paths down.
+//! them, how many nodes fit, the highest score, how many have it, and the lowest rate. What
+//! [`super::place::scan`] would find among all of them is found, the same node, on a few paths down.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -47,17 +48,41 @@ pub(super) struct Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     fit: u32,
-    highest: i64,
+    top: Top,
     cheapest: u64,
 }
 
+/// The highest score of some slots, and how many of them have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Top {
+    pub score: i64,
+    pub count: u32,
+}
+
+impl Top {
+    pub const NOTHING: Self = Self { score: i64::MIN, count: 0 };
+
+    pub const fn one(score: i64) -> Self {
+        Self { score, count: 1 }
+    }
+
+    /// Of the slots of both.
+    pub fn and(self, other: Self) -> Self {
+        match self.score.cmp(&other.score) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal => Self { count: self.count + other.count, ..self },
+        }
+    }
+}
+
 impl Span {
-    const NOTHING: Self = Self { fit: 0, highest: i64::MIN, cheapest: NO_RATE };
+    const NOTHING: Self = Self { fit: 0, top: Top::NOTHING, cheapest: NO_RATE };
 
     fn both(self, other: Self) -> Self {
         Self {
             fit: self.fit + other.fit,
-            highest: self.highest.max(other.highest),
+            top: self.top.and(other.top),
             cheapest: self.cheapest.min(other.cheapest),
         }
     }
@@ -65,7 +90,7 @@ impl Span {
     fn of(seen: Option<Seen>) -> Self {
         seen.map_or(Self::NOTHING, |Seen { score, rate }| Self {
             fit: 1,
-            highest: score,
+            top: Top::one(score),
             cheapest: rate.unwrap_or(NO_RATE),
         })
     }
@@ -198,44 +223,52 @@ impl Tree {
         fit
     }
 
-    /// Has all slots of a range told that have the highest score there, with that score.
-    pub fn highest(&self, range: &Range<usize>, tell: &mut impl FnMut(usize, i64)) {
-        let highest = self.highest_in(1, 0, self.width, range);
-        if highest > i64::MIN {
-            self.tell(1, 0, self.width, range, highest, tell);
-        }
+    /// The highest score in a range of slots, and how many have it.
+    pub fn top(&self, range: &Range<usize>) -> Top {
+        self.top_in(1, 0, self.width, range)
     }
 
-    fn highest_in(&self, node: usize, from: usize, width: usize, range: &Range<usize>) -> i64 {
+    fn top_in(&self, node: usize, from: usize, width: usize, range: &Range<usize>) -> Top {
         if range.end <= from || from + width <= range.start {
-            return i64::MIN;
+            return Top::NOTHING;
         }
         if range.start <= from && from + width <= range.end {
-            return self.ranges[node].highest;
+            return self.ranges[node].top;
         }
         let half = width / 2;
-        let left = self.highest_in(2 * node, from, half, range);
-        left.max(self.highest_in(2 * node + 1, from + half, half, range))
+        let left = self.top_in(2 * node, from, half, range);
+        left.and(self.top_in(2 * node + 1, from + half, half, range))
     }
 
-    fn tell(
+    /// Of the slots of a range that have the highest score there, counted from 0, one.
+    pub fn nth_at_top(&self, range: &Range<usize>, mut number: u32) -> Option<usize> {
+        let score = self.top(range).score;
+        self.nth_in(1, 0, self.width, range, score, &mut number)
+    }
+
+    fn nth_in(
         &self,
         node: usize,
         from: usize,
         width: usize,
         range: &Range<usize>,
         score: i64,
-        tell: &mut impl FnMut(usize, i64),
-    ) {
-        let outside = range.end <= from || from + width <= range.start;
-        if outside || self.ranges[node].highest < score {
-            return;
+        number: &mut u32,
+    ) -> Option<usize> {
+        let Span { top, .. } = self.ranges[node];
+        if range.end <= from || from + width <= range.start || top.score < score {
+            return None;
+        }
+        let inside = range.start <= from && from + width <= range.end;
+        if inside && *number >= top.count {
+            *number -= top.count;
+            return None;
         }
         if width == 1 {
-            return tell(from, score);
+            return Some(from);
         }
         let half = width / 2;
-        self.tell(2 * node, from, half, range, score, tell);
-        self.tell(2 * node + 1, from + half, half, range, score, tell);
+        let left = self.nth_in(2 * node, from, half, range, score, number);
+        left.or_else(|| self.nth_in(2 * node + 1, from + half, half, range, score, number))
     }
 }
