@@ -116,15 +116,11 @@ pub struct Arguments {
     #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
     price_per_eviction: Price,
     /// ...and so many percent of what that pod costs
-    #[arg(long, value_name = "PERCENT", default_value_t = 3)]
+    #[arg(long, value_name = "PERCENT", default_value_t = disruption::Settings::default().eviction_percent)]
     eviction_percent: u32,
-    /// Against evictions a saving counts for as long as no pod has come to the node or left it: for
-    /// so long at most...
+    /// For so long a saving counts, when it is held against evictions
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     horizon: Duration,
-    /// ...and for so long at least; an hour suits a cluster that changes all the time
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
-    least_horizon: Duration,
     /// Where the solver's random choices come from
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -338,7 +334,6 @@ fn parts(
                     price_per_eviction: arguments.price_per_eviction,
                     eviction_percent: arguments.eviction_percent,
                     horizon: arguments.horizon,
-                    least_horizon: arguments.least_horizon,
                     ..disruption::Settings::default()
                 },
                 ..Disruption::default()

@@ -189,10 +189,8 @@ pub struct BerthSettings {
     pub consolidate: bool,
     /// At least so long between two looks at nodes with pods, in seconds.
     pub consolidate_every_seconds: f64,
-    /// A saving counts for so long at most, when it is held against what moving costs...
+    /// A saving counts for so long, when it is held against what moving costs.
     pub horizon_hours: f64,
-    /// ...and for so long at least; in between for as long as no pod has come to the node or left it.
-    pub least_horizon_hours: f64,
     /// What evicting a pod must save over the horizon, in the catalog's currency...
     pub price_per_eviction: f64,
     /// ...and on top of that, in percent of what the pod costs over the horizon.
@@ -217,7 +215,6 @@ impl Default for BerthSettings {
             consolidate: true,
             consolidate_every_seconds: 10.0,
             horizon_hours: daemon.horizon.as_secs_f64() / 3_600.0,
-            least_horizon_hours: daemon.least_horizon.as_secs_f64() / 3_600.0,
             price_per_eviction: daemon.price_per_eviction.as_f64(),
             eviction_percent: daemon.eviction_percent,
             orders: 4,
@@ -390,7 +387,6 @@ impl ReplaySettings {
             ("berth.batchLongestSeconds", self.berth.batch_longest_seconds),
             ("berth.consolidateEverySeconds", self.berth.consolidate_every_seconds),
             ("berth.horizonHours", self.berth.horizon_hours),
-            ("berth.leastHorizonHours", self.berth.least_horizon_hours),
             ("berth.pricePerEviction", self.berth.price_per_eviction),
             ("karpenter.batchIdleSeconds", self.karpenter.batch_idle_seconds),
             ("karpenter.batchMaxSeconds", self.karpenter.batch_max_seconds),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::{quiet_since, time_left};
+use super::conditions::time_left;
 use super::drift::{Drift, drift};
 use super::emptiness::{Inputs, expected_pods};
 use super::headroom;
@@ -34,8 +34,6 @@ pub struct Candidate<'a> {
     pub disturbance: f64,
     /// How it has drifted, where that is why it is here.
     pub drift: Option<Drift>,
-    /// For how long no pod has come or left.
-    pub quiet: Duration,
 }
 
 /// For what nodes are looked at.
@@ -144,19 +142,8 @@ impl<'a> Looking<'a, '_> {
         };
         let (pods, protected) = self.pods_of(claim, state)?;
         let disturbance = 1.0 + pods.iter().map(|pod| eviction_cost(pod).max(0.0)).sum::<f64>();
-        let quiet = self.now.since(quiet_since(claim, self.inputs, initialized.since));
         let drift = found;
-        Ok(Some(Candidate {
-            claim,
-            state,
-            pool,
-            price,
-            pods,
-            protected,
-            disturbance,
-            drift,
-            quiet,
-        }))
+        Ok(Some(Candidate { claim, state, pool, price, pods, protected, disturbance, drift }))
     }
 
     fn may_be_consolidated(

@@ -57,7 +57,6 @@ impl Berth {
         Self {
             disruption: disruption::Settings {
                 horizon: duration(own.horizon_hours * 3_600.0),
-                least_horizon: duration(own.least_horizon_hours * 3_600.0),
                 price_per_eviction: Price::per_hour(own.price_per_eviction).unwrap_or_default(),
                 eviction_percent: own.eviction_percent,
                 orders: own.orders,

@@ -47,16 +47,8 @@ const MOST_FAULTS: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// A saving per hour counts for so long at most, when it is held against what moving costs...
+    /// A saving per hour counts for so long, when it is held against what moving costs.
     pub horizon: Duration,
-    /// ...and for so long at least. In between it counts for as long as no pod has come to the node
-    /// or left it: what has been as it is for a while is likely to stay so for about as long again.
-    ///
-    /// The default is a day, as the horizon's. Less of it suits clusters that change all the time, and
-    /// delays what pays off where pods are cheap and stay. A quarter of the machines of Azure's trace
-    /// (3.5 days, many of which live for minutes), on AWS: where every saving counts for a day,
-    /// 101,799 evictions and a cost of 15,248; for an hour 26,366 and 14,729.
-    pub least_horizon: Duration,
     /// A round happens only if it saves this much over the horizon...
     pub least_saving: Price,
     /// ...and this much more for every pod that is evicted...
@@ -88,10 +80,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             horizon: Duration::from_hours(24),
-            least_horizon: Duration::from_hours(24),
             least_saving: Price::from_nanos(10_000_000),
             price_per_eviction: Price::from_nanos(10_000_000),
-            eviction_percent: 3,
+            eviction_percent: 10,
             least_age: Duration::from_secs(60),
             may_launch: true,
             most_evictions: u32::MAX,
@@ -106,13 +97,7 @@ impl Default for Settings {
 impl Settings {
     /// The horizon in hours.
     fn hours(&self) -> f64 {
-        self.hours_of(self.horizon)
-    }
-
-    /// The horizon in hours of a node to which no pod has come, and which none has left, for so long.
-    fn hours_of(&self, quiet: Duration) -> f64 {
-        let lasts = quiet.max(self.least_horizon).min(self.horizon);
-        (lasts.as_secs_f64() / 3_600.0).max(1e-9)
+        (self.horizon.as_secs_f64() / 3_600.0).max(1e-9)
     }
 }
 

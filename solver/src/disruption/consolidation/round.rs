@@ -219,7 +219,7 @@ fn moves(
     let share = f64::from(settings.eviction_percent) / 100.0;
     let pairs = lifted.candidates.iter().zip(&lifted.groups);
     let of = |(candidate, groups): (&Candidate<'_>, &Vec<usize>)| {
-        let flat = settings.price_per_eviction.as_f64() / settings.hours_of(candidate.quiet);
+        let flat = settings.price_per_eviction.as_f64() / settings.hours();
         let worth = |group: &usize| worth_of(&ground.problem.groups[*group].demand, market);
         groups.iter().map(|group| flat + share * worth(group)).sum()
     };

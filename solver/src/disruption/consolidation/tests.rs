@@ -287,27 +287,6 @@ fn a_round_that_saves_too_little_does_not_happen() {
 }
 
 #[test]
-fn a_saving_lasts_as_long_as_nothing_has_happened_on_the_node() {
-    let snapshot = nodes(&[("a", "standard.large", 4), ("b", "standard.large", 3)]).snapshot();
-    // It saves 0.10033 an hour, for three evictions that are worth 0.12 together.
-    let settings = Settings {
-        least_horizon: Duration::from_hours(1),
-        price_per_eviction: price(0.04),
-        eviction_percent: 0,
-        ..Settings::default()
-    };
-    let after = |quiet: u64| {
-        let at = Timestamp::from_millis(LATER.as_millis() - 60_000 * i64::try_from(quiet).unwrap());
-        let pod_events = ["a", "b"].map(|name| (snapshot.claims[name].uid.clone(), at)).into();
-        let inputs = Inputs { pod_events, ..inputs() };
-        consolidate(&snapshot, &inputs, &settings, LATER, 7, &Never)
-    };
-    assert!(after(20).is_empty(), "it counts for an hour");
-    assert!(after(71).is_empty());
-    assert_eq!(removed(&after(73)), ["b"]);
-}
-
-#[test]
 fn balanced_pools_weigh_what_is_saved_against_what_is_disturbed() {
     let balanced = NodePool { consolidation_policy: ConsolidationPolicy::Balanced, ..general() };
     let with = |list: &[(&str, &str, usize)]| {
