@@ -32,6 +32,10 @@ use berth_solver::model::{Catalog, Timestamp};
 use data::data;
 use serde_json::{Value, json};
 
+// The allocator of `berth simulate`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEED: u64 = 1;
 const HOUR: i64 = 3_600;
 

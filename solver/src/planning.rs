@@ -3,14 +3,15 @@
 //! ```text
 //!   packing, improved ---> checker ---> ok ----------------------------+
 //!        | faults                                                      v
-//!   greedy -> greedy without held claims -> checker -> ok ---> small problems: is a
-//!        | faults                                              baseline's plan better?
+//!   greedy -> greedy without held claims -> checker -> ok ---> small, not proven: is
+//!        | faults                                              a baseline's plan better?
 //!        v                                                             |
 //!   a baseline's plan that passes, or what the checker blames left out +--> followed
 //! ```
 //!
 //! Small problems are where one wrong decision shows, and where asking the peers' policies costs
-//! next to nothing: so no plan is ever worse than theirs.
+//! next to nothing: so no plan is ever worse than theirs. What is proven to be the best needs no
+//! peers.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +57,7 @@ pub fn plan(
             break;
         }
     }
-    if ask_peers && !stop.should_stop() {
+    if ask_peers && !planned.is_best(snapshot, settings) && !stop.should_stop() {
         for policy in [Policy::Karpenter, Policy::ClusterAutoscaler] {
             // Cluster Autoscaler takes no notice of what pods would like.
             if policy == Policy::ClusterAutoscaler && has_wishes(snapshot) {
@@ -75,6 +76,19 @@ pub fn plan(
 }
 
 impl Planned {
+    /// Whether no peer's plan can be better: every pod has its place, and what they cost is proven
+    /// to be the least.
+    fn is_best(&self, snapshot: &Snapshot, settings: &Settings) -> bool {
+        // Fewer nodes of the same price would be better where a node costs something by being there.
+        let least = |own: &Plan| {
+            own.price <= own.lower_bound
+                && (settings.price_per_node == Price::ZERO || own.launches.len() <= 1)
+        };
+        // A peer may do without what pods would like, the bound does not.
+        self.plan.as_ref().is_some_and(|own| own.unschedulable.is_empty() && least(own))
+            && !has_wishes(snapshot)
+    }
+
     /// Takes a plan that passes the checker; keeps one that does not with what is wrong.
     fn offer(&mut self, snapshot: &Snapshot, settings: &Settings, plan: Plan) -> bool {
         let violations = verify(snapshot, &settings.scheduler_names, &plan);

@@ -90,7 +90,11 @@ impl<'a> TypeLabels<'a> {
     fn value(&self, key: &str) -> Result<Option<Name>, NoValue> {
         let own = self.instance_type.labels.get(key);
         let set = match (own, self.pool.requirements.get(key)) {
-            (Some(own), Some(required)) => Cow::Owned(own.intersection(required)),
+            (Some(own), Some(required)) => match own.single() {
+                Some(value) if required.allows(Some(value)) => Cow::Borrowed(own),
+                Some(_) => return Err(NoValue),
+                None => Cow::Owned(own.intersection(required)),
+            },
             (Some(set), None) | (None, Some(set)) => Cow::Borrowed(set),
             (None, None) => return Ok(self.fixed(key).cloned()),
         };

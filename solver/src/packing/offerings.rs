@@ -132,7 +132,9 @@ pub fn raw_cells(
                         offerings: Vec::new(),
                         largest: crate::model::Resources::default(),
                     });
-                    cell.largest = cell.largest.larger(&allocatable);
+                    if cell.offerings.last().is_none_or(|last| last.instance_type != type_index) {
+                        cell.largest = cell.largest.larger(&allocatable);
+                    }
                     cell.offerings.push(RawOffering {
                         instance_type: type_index,
                         offering: offering_index,

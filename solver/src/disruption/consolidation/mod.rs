@@ -58,6 +58,10 @@ pub struct Settings {
     /// On 100 half-full nodes of Exoscale's catalog with 450 pods of a dollar a day, one percent led
     /// to 728 evictions, three to 450, ten to 319 and twenty to 260; the price fell from 23.4 to
     /// 10.5, 10.5, 10.8 and 11.2 an hour.
+    ///
+    /// Where pods come and go all the time, what is saved is soon lost again. A quarter of the
+    /// machines of Azure's trace on AWS (3.5 days, many of which live for minutes): three percent led
+    /// to 98,474 evictions and a cost of 15,173, ten to 36,306 and 14,812, twenty to 26,921 and 14,721.
     pub eviction_percent: u32,
     /// A node is left alone for so long after it was built.
     pub least_age: Duration,

@@ -217,13 +217,10 @@ fn moves(
     market: &[f64],
 ) -> Vec<f64> {
     let share = f64::from(settings.eviction_percent) / 100.0;
-    let pairs = lifted.candidates.iter().zip(&lifted.groups);
-    let of = |(candidate, groups): (&Candidate<'_>, &Vec<usize>)| {
-        let flat = settings.price_per_eviction.as_f64() / settings.hours();
-        let worth = |group: &usize| worth_of(&ground.problem.groups[*group].demand, market);
-        groups.iter().map(|group| flat + share * worth(group)).sum()
-    };
-    pairs.map(of).collect()
+    let flat = settings.price_per_eviction.as_f64() / settings.hours();
+    let worth = |group: &usize| worth_of(&ground.problem.groups[*group].demand, market);
+    let of = |groups: &Vec<usize>| groups.iter().map(|group| flat + share * worth(group)).sum();
+    lifted.groups.iter().map(of).collect()
 }
 
 /// What pods are worth, by resource, where new nodes are bought for them.
