@@ -71,7 +71,7 @@ pub fn all() -> Vec<Scenario> {
             "price-change",
             services(10_800),
             "incidents:\n  - kind: price-change\n    atSeconds: 3600\n    \
-             instanceTypePrefix: large\n    factor: 3\n",
+             instanceTypePrefix: medium\n    factor: 3\n",
         ),
         scenario("slow-cloud", slow_cloud(), "  readySeconds: [240, 420, 600, 900, 1200]\n"),
         scenario("crash-loop", crash_loop(), ""),
