@@ -118,8 +118,8 @@ impl World {
 
     /// A question about a pod that must be spread, on nodes that are planned for its like.
     pub fn questions_about_spread(&self, names: usize) -> Vec<Bytes> {
-        let names: Vec<String> = (1..=names).map(|index| node_name(index % NODES)).collect();
-        let names = names.into_iter().filter(|name| *name != node_name(0)).collect::<Vec<_>>();
+        // All but the first, which is planned for this one.
+        let names: Vec<String> = (1..=names.min(NODES - 1)).map(node_name).collect();
         vec![question(&spread(0), &names)]
     }
 }

@@ -197,7 +197,7 @@ fn look_up(
         if here.score < top.score {
             return None;
         }
-        let found = tree.nth_at_top(range, number);
+        let found = tree.nth_at(range, top.score, number);
         number = number.saturating_sub(here.count);
         found
     });

@@ -240,9 +240,8 @@ impl Tree {
         left.and(self.top_in(2 * node + 1, from + half, half, range))
     }
 
-    /// Of the slots of a range that have the highest score there, counted from 0, one.
-    pub fn nth_at_top(&self, range: &Range<usize>, mut number: u32) -> Option<usize> {
-        let score = self.top(range).score;
+    /// Of the slots of a range with this score, the highest there, counted from 0, one.
+    pub fn nth_at(&self, range: &Range<usize>, score: i64, mut number: u32) -> Option<usize> {
         self.nth_in(1, 0, self.width, range, score, &mut number)
     }
 
