@@ -246,17 +246,21 @@ fn in_question(pod: &Pod) -> PodInQuestion<'_> {
 }
 
 impl Extender for PlanFollower {
+    // The scheduler names each node once.
+
     fn filter(&mut self, pod: &Pod, candidates: &[Name]) -> Result<Vec<Name>, String> {
-        let names: Vec<&str> = candidates.iter().map(Name::as_str).collect();
-        let verdicts = self.placer().filter(&in_question(pod), &names).verdicts;
+        let placer = self.placer();
+        let asked = placer.candidates(candidates.iter().map(Name::as_str));
+        let verdicts = placer.filter(&in_question(pod), &asked).verdicts;
         let passed = candidates.iter().zip(verdicts).filter(|(_, refusal)| refusal.is_none());
         Ok(passed.map(|(name, _)| name.clone()).collect())
     }
 
     fn prioritize(&mut self, pod: &Pod, candidates: &[Name]) -> Vec<(Name, i64)> {
-        let names = candidates.iter().map(Name::as_str);
-        let scores = self.placer().prioritize(&in_question(pod), names);
-        scores.into_iter().map(|(name, score)| (name.into(), score)).collect()
+        let placer = self.placer();
+        let asked = placer.candidates(candidates.iter().map(Name::as_str));
+        let scores = placer.prioritize(&in_question(pod), &asked);
+        candidates.iter().cloned().zip(scores).collect()
     }
 }
 

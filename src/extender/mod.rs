@@ -15,6 +15,7 @@ mod bind;
 mod preemption;
 mod wire;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use arc_swap::ArcSwap;
 use berth_solver::model::{Pod, Snapshot};
 use berth_solver::placement::{
     CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Sent, Settings,
-    StandingPlan, distinct,
+    StandingPlan,
 };
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
@@ -153,17 +154,16 @@ impl Extender {
         match (&question.node_names, &question.nodes) {
             (Some(names), _) => {
                 let pod = pod.in_question();
-                let candidates = distinct(names.iter().map(AsRef::as_ref));
-                let filtered = self.decide_about(&pod, body, |placer, pod| {
+                self.decide_about(&pod, body, |placer, pod| {
+                    let candidates = placer.candidates(names.iter().map(AsRef::as_ref));
                     let filtered = placer.filter(pod, &candidates);
                     if let Some((pod, node)) = placer.sends(pod, &filtered.outcome) {
                         let sent = self.sent.load().with(pod, node, placer.now);
                         self.sent.store(Arc::new(sent));
                     }
-                    filtered
-                });
-                self.record(&pod, &filtered);
-                FilterResult::of(&candidates, filtered.verdicts)
+                    self.record(pod, &filtered);
+                    FilterResult::of(candidates.names(), filtered.verdicts)
+                })
             }
             (None, Some(nodes)) => FilterResult::echo(nodes),
             (None, None) => FilterResult::error(NO_NAMES),
@@ -177,8 +177,11 @@ impl Extender {
         let pod = question.pod.as_ref().ok_or(NO_POD)?.in_question();
         match (&question.node_names, &question.nodes) {
             (Some(names), _) => {
-                let names = names.iter().map(AsRef::as_ref);
-                let scores = self.decide(|placer| placer.prioritize(&pod, names));
+                let scores = self.decide(|placer| {
+                    let candidates = placer.candidates(names.iter().map(AsRef::as_ref));
+                    let scores = placer.prioritize(&pod, &candidates);
+                    candidates.names().iter().copied().zip(scores).collect::<Vec<_>>()
+                });
                 tracing::debug!(
                     pod = %format_args!("{}/{}", pod.namespace, pod.name),
                     uid = pod.uid,
@@ -188,7 +191,9 @@ impl Extender {
                 Ok(HostPriorities(scores))
             }
             (None, Some(nodes)) => {
-                let names = distinct(wire::node_names(nodes)).into_iter();
+                // Each once: kube-scheduler counts a name that comes back twice as two nodes.
+                let mut seen = HashSet::new();
+                let names = wire::node_names(nodes).filter(|name| seen.insert(*name));
                 Ok(HostPriorities(names.map(|name| (name, LOWEST_SCORE)).collect()))
             }
             (None, None) => Err(NO_NAMES),

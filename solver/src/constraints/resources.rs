@@ -6,7 +6,8 @@ use super::gpu_shares;
 
 /// Whether a request fits into what is free; what is not asked for is not looked at.
 pub fn check(requests: &Resources, free: &Resources) -> bool {
-    first_short(requests, free).is_none()
+    let plain = requests.extended_amount(gpu_shares::RESOURCE) == 0;
+    if plain { requests.fits(free) } else { first_short(requests, free).is_none() }
 }
 
 /// Whether a request fits beside what is on a node, shares of its GPUs each on one device.

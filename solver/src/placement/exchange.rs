@@ -6,7 +6,7 @@
 //! happened to come in the right order, and with dozens of them that takes minutes. So it has the
 //! place of any of them, and that one has its.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use foldhash::fast::RandomState;
 use imbl::GenericHashMap;
 use imbl::shared_ptr::DefaultSharedPtr;
 
+use super::candidates::Candidates;
 use super::filter::{Outcome, Place};
 use super::{Expected, Placer, PodInQuestion};
 use crate::model::{
@@ -149,26 +150,26 @@ impl Placer<'_> {
         snapshot: &Snapshot,
         pod: &Pod,
         own: Option<&Name>,
-        candidates: &[&str],
+        candidates: &Candidates<'_, '_>,
     ) -> Option<Name> {
         let going: Vec<&Going> = self.sent.map_or_else(Vec::new, |sent| {
             sent.alike(pod, self.now).filter(|going| going.is_to_come(snapshot)).collect()
         });
         let is_free = |node: &Name| {
             let going = going.iter().filter(|going| going.node == *node).count();
-            let state = snapshot.nodes.get(node)?;
-            let count = expected.exchange().count(pod, snapshot, state);
-            (self.taken(snapshot, state, pod) + going < count).then(|| node.clone())
+            snapshot.nodes.get(node).is_some_and(|state| {
+                let count = expected.exchange().count(pod, snapshot, state);
+                self.taken(snapshot, state, pod) + going < count
+            })
         };
-        if let Some(free) = own.and_then(is_free) {
-            return Some(free);
+        if let Some(own) = own.filter(|own| is_free(own)) {
+            return Some(own.clone());
         }
         // Both may be thousands: the first that will do ends the search.
-        let offered: HashSet<&str, RandomState> = candidates.iter().copied().collect();
         expected.exchange().places(pod).find_map(|(target, _)| match self.place(snapshot, target) {
-            Place::Up(node) | Place::Starting { node, .. } => Some(node)
-                .filter(|node| offered.contains(node.as_str()))
-                .and_then(|node| is_free(&node)),
+            Place::Up(node) | Place::Starting { node, .. } => {
+                (candidates.contains(snapshot, &node) && is_free(&node)).then_some(node)
+            }
             Place::Coming { .. } | Place::Lost(_) => None,
         })
     }
@@ -252,12 +253,13 @@ mod tests {
         let (namespace, name) = (&*pod.key.namespace, &*pod.key.name);
         let question = PodInQuestion { namespace, name, uid: &pod.uid, ..PodInQuestion::default() };
         let blind = Placer { expected: None, ..placer };
-        let outcome = blind.filter(&question, candidates).outcome;
+        let candidates = placer.candidates(candidates.iter().copied());
+        let outcome = blind.filter(&question, &candidates).outcome;
         assert!(
             !matches!(outcome, Outcome::Exchanged(_)),
             "nobody knows of the others: {outcome:?}"
         );
-        placer.filter(&question, candidates)
+        placer.filter(&question, &candidates)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::candidates::{Candidates, Known};
 use super::exchange::may_exchange;
 use super::leaving::{is_leaving, leaving};
 use super::{Placer, PodInQuestion};
@@ -125,9 +126,9 @@ pub(super) enum Place {
 
 impl Placer<'_> {
     /// Which of the candidates, on all of which the pod fits, the plan leaves to it.
-    pub fn filter(&self, pod: &PodInQuestion<'_>, candidates: &[&str]) -> Filtered {
-        let pass_all =
-            |outcome| Filtered { outcome, verdicts: candidates.iter().map(|_| None).collect() };
+    pub fn filter(&self, pod: &PodInQuestion<'_>, candidates: &Candidates<'_, '_>) -> Filtered {
+        let all = |verdict: Option<Refusal>| vec![verdict; candidates.len()];
+        let pass_all = |outcome| Filtered { outcome, verdicts: all(None) };
         let Some(snapshot) = self.snapshot else { return pass_all(Outcome::Unsynced) };
         if pod.node.is_some() {
             return pass_all(Outcome::Bound);
@@ -148,11 +149,8 @@ impl Placer<'_> {
             return exchanged;
         }
         let verdicts = match &outcome {
-            Outcome::Planned(node) => candidates
-                .iter()
-                .map(|candidate| (*node != **candidate).then_some(Refusal::PlannedElsewhere))
-                .collect(),
-            Outcome::Waiting(_) => candidates.iter().map(|_| Some(Refusal::Waiting)).collect(),
+            Outcome::Planned(node) => only(node, candidates),
+            Outcome::Waiting(_) => all(Some(Refusal::Waiting)),
             _ => self.free(snapshot, pod, candidates),
         };
         Filtered { outcome, verdicts }
@@ -164,7 +162,7 @@ impl Placer<'_> {
         &self,
         snapshot: &Snapshot,
         pod: &PodInQuestion<'_>,
-        candidates: &[&str],
+        candidates: &Candidates<'_, '_>,
         outcome: &Outcome,
     ) -> Option<Filtered> {
         let (Outcome::Planned(own) | Outcome::Waiting(own) | Outcome::FellOpen(own)) = outcome
@@ -184,7 +182,7 @@ impl Placer<'_> {
             let waits = standing.is_some() || self.others_wait(known);
             let wait = || Filtered {
                 outcome: Outcome::Waiting(own.clone()),
-                verdicts: candidates.iter().map(|_| Some(Refusal::Waiting)).collect(),
+                verdicts: vec![Some(Refusal::Waiting); candidates.len()],
             };
             return waits.then(wait);
         };
@@ -192,8 +190,7 @@ impl Placer<'_> {
             return None;
         }
         // One alone, so that it is known which place is taken.
-        let refused = |one: &&str| (*free != **one).then_some(Refusal::PlannedElsewhere);
-        let verdicts = candidates.iter().map(refused).collect();
+        let verdicts = only(&free, candidates);
         Some(Filtered { outcome: Outcome::Exchanged(free), verdicts })
     }
 
@@ -201,10 +198,10 @@ impl Placer<'_> {
         &self,
         snapshot: &Snapshot,
         pod: &PodInQuestion<'_>,
-        candidates: &[&str],
+        candidates: &Candidates<'_, '_>,
     ) -> Outcome {
         let Some(target) = self.target(snapshot, pod) else { return Outcome::Unplanned };
-        let is_candidate = |node: &Name| candidates.iter().any(|candidate| *node == **candidate);
+        let is_candidate = |node: &Name| candidates.contains(snapshot, node);
         match self.place(snapshot, target) {
             Place::Up(node) if is_candidate(&node) => Outcome::Planned(node),
             Place::Up(node) => Outcome::FellOpen(node),
@@ -219,26 +216,31 @@ impl Placer<'_> {
         &self,
         snapshot: &Snapshot,
         pod: &PodInQuestion<'_>,
-        candidates: &[&str],
+        candidates: &Candidates<'_, '_>,
     ) -> Vec<Option<Refusal>> {
         let known = pod.known(snapshot);
         let held = known.and_then(|pod| self.held(snapshot, pod));
         let leaving = leaving(snapshot);
         let mut stays = false;
+        // Whether nothing is left for it beside what is held for others.
+        let is_held = |name: &str, node: Option<Known<'_>>| {
+            let held = held.as_ref().filter(|held| held.is_any_on(name))?;
+            let node = snapshot.numbered_node(node?.number)?;
+            let left = &node.free() - &held.on(node)?;
+            (!resources::check(&known?.shape.requests, &left)).then_some(Refusal::Held)
+        };
         let verdicts = candidates
             .iter()
-            .map(|candidate| {
-                if leaving.contains(candidate) {
+            .map(|(name, node)| {
+                if leaving.contains(name) {
                     return Some(Refusal::Leaving);
                 }
                 stays = true;
-                let (node, taken) = held.as_ref()?.on(snapshot, candidate)?;
-                let left = &node.free() - &taken;
-                (!resources::check(&known?.shape.requests, &left)).then_some(Refusal::Held)
+                is_held(name, node)
             })
             .collect();
         if !stays && tolerates_disruption(known) {
-            return candidates.iter().map(|_| None).collect();
+            return vec![None; candidates.len()];
         }
         verdicts
     }
@@ -248,7 +250,7 @@ impl Placer<'_> {
         &self,
         snapshot: &Snapshot,
         pod: &PodInQuestion<'_>,
-        candidates: &[&str],
+        candidates: &Candidates<'_, '_>,
     ) -> Option<Vec<Option<Refusal>>> {
         if self.plan.kept.is_empty() {
             return None;
@@ -263,7 +265,7 @@ impl Placer<'_> {
             .collect();
         let elsewhere =
             |candidate: &&str| (!places.contains(candidate)).then_some(Refusal::PlannedElsewhere);
-        let free = self.free(snapshot, pod, candidates).into_iter().zip(candidates);
+        let free = self.free(snapshot, pod, candidates).into_iter().zip(candidates.names());
         let verdicts: Vec<Option<Refusal>> =
             free.map(|(refused, candidate)| refused.or_else(|| elsewhere(candidate))).collect();
         verdicts.iter().any(Option::is_none).then_some(verdicts)
@@ -334,6 +336,12 @@ impl Placer<'_> {
     fn is_overdue(&self, claim: &NodeClaim) -> bool {
         self.now >= claim.created + self.settings.claim_deadline
     }
+}
+
+/// The verdicts by which one node passes.
+fn only(node: &Name, candidates: &Candidates<'_, '_>) -> Vec<Option<Refusal>> {
+    let refused = |one: &&str| (**one != **node).then_some(Refusal::PlannedElsewhere);
+    candidates.names().iter().map(refused).collect()
 }
 
 /// Since when everything is over that pods have to wait for at a node's start.

@@ -233,19 +233,19 @@ impl<'a> Placer<'a> {
 }
 
 impl Held<'_> {
-    /// The node of that name, and what is to be kept free there.
-    pub(super) fn on<'b>(
-        &self,
-        snapshot: &'b Snapshot,
-        node: &str,
-    ) -> Option<(&'b NodeState, Resources)> {
+    /// Whether anything may have to be kept free on the node of that name.
+    pub(super) fn is_any_on(&self, node: &str) -> bool {
+        self.expected.by_node.contains_key(node)
+            || self.unsettled.contains_key(node)
+            || self.kept.contains_key(node)
+    }
+
+    /// What is to be kept free on a node, if that is anything.
+    pub(super) fn on(&self, state: &NodeState) -> Option<Resources> {
+        let node = &*state.node.name;
         let homes = self.expected.by_node.get(node);
         let unsettled = self.unsettled.get(node);
         let kept = self.kept.get(node);
-        if homes.is_none() && unsettled.is_none() && kept.is_none() {
-            return None;
-        }
-        let state = snapshot.nodes.get(node)?;
         let mut taken = Resources::default();
         for home in homes.into_iter().flatten() {
             let other_machine = |id: &Name| *id != *state.node.provider_id.as_ref().unwrap_or(id);
@@ -268,7 +268,7 @@ impl Held<'_> {
                 taken += &one.shape.requests;
             }
         }
-        (taken != Resources::default()).then_some((&**state, taken))
+        (taken != Resources::default()).then_some(taken)
     }
 }
 

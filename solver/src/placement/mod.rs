@@ -30,6 +30,7 @@
 //! Nothing here looks again at whether the pod fits: kube-scheduler has done that for every
 //! candidate, with the pods that it assumes bound and that no watch has shown yet.
 
+mod candidates;
 mod exchange;
 mod filter;
 mod held;
@@ -45,12 +46,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Name, Owner, Pod, PodKey, PodShape, Snapshot, Target, Timestamp};
 
+pub use candidates::Candidates;
 pub use exchange::{Sent, are_alike, may_exchange};
 pub use filter::{Filtered, Outcome, Refusal};
 pub use held::Expected;
 pub(crate) use leaving::is_leaving;
 pub use preempt::{Preempted, Proposal};
-pub use score::{HIGHEST_SCORE, LOWEST_SCORE, distinct, score_of};
+pub use score::{HIGHEST_SCORE, LOWEST_SCORE, score_of};
 
 /// `spec.priority` from which on a pod is one that the system cannot live without: the lower of
 /// the two built-in classes, `system-cluster-critical`.

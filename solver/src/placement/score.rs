@@ -1,7 +1,4 @@
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
-
+use super::candidates::{Candidates, Known};
 use super::leaving::leaving;
 use super::{Placer, PodInQuestion};
 use crate::model::{Name, NodeFigures, Snapshot};
@@ -19,8 +16,7 @@ const FULLNESS_POINTS: u16 = 4;
 const PRICE_POINTS: u64 = 3;
 
 impl Placer<'_> {
-    /// A score from 0 to 10 for each candidate, in their order; for each once, however often it is
-    /// named: kube-scheduler would count a name that comes back twice as two nodes.
+    /// A score from 0 to 10 for each candidate, in their order.
     ///
     /// * 10: the node that the plan has for the pod.
     /// * 9: a node that is in no NodePool. It stays and costs the same whatever runs on it, and
@@ -32,49 +28,22 @@ impl Placer<'_> {
     ///   is much fuller, and so the dear ones run empty first. Nodes whose price is not known,
     ///   and nodes that are not known at all, get no point for it.
     /// * 0: a node that is leaving. Without a complete picture of the cluster every node has 0.
-    pub fn prioritize<'c>(
-        &self,
-        pod: &PodInQuestion<'_>,
-        candidates: impl IntoIterator<Item = &'c str>,
-    ) -> Vec<(&'c str, i64)> {
-        let candidates = candidates.into_iter();
-        let Some(snapshot) = self.snapshot else {
-            let names = distinct(candidates).into_iter();
-            return names.map(|name| (name, LOWEST_SCORE)).collect();
-        };
+    pub fn prioritize(&self, pod: &PodInQuestion<'_>, candidates: &Candidates<'_, '_>) -> Vec<i64> {
+        let Some(snapshot) = self.snapshot else { return vec![LOWEST_SCORE; candidates.len()] };
         let planned = self.planned_node(snapshot, pod);
         let leaving = leaving(snapshot);
-        let mut strangers: HashSet<&str, RandomState> = HashSet::default();
-        let mut named = vec![false; snapshot.numbers_of_nodes()];
-        let mut known: Vec<(&str, Option<&NodeFigures>)> =
-            Vec::with_capacity(candidates.size_hint().0);
-        for candidate in candidates {
-            let figures = snapshot.figures_of_node(candidate);
-            let is_new = match figures {
-                Some((number, _)) => {
-                    named.get_mut(number).is_none_or(|named| !std::mem::replace(named, true))
-                }
-                None => strangers.insert(candidate),
-            };
-            if is_new {
-                known.push((candidate, figures.map(|(_, figures)| figures)));
-            }
-        }
-        let cheapest = known.iter().filter_map(|(_, figures)| figures.as_ref()?.rate).min();
-        let score = |candidate: &str, figures: Option<&NodeFigures>| {
-            let Some(figures) = figures else { return 1 };
+        let cheapest = candidates.iter().filter_map(|(_, known)| known?.figures.rate).min();
+        let score = |(candidate, known): (&str, Option<Known<'_>>)| {
+            let Some(known) = known else { return 1 };
             if planned.as_ref().is_some_and(|planned| *planned == *candidate) {
                 HIGHEST_SCORE
             } else if leaving.contains(candidate) {
                 LOWEST_SCORE
             } else {
-                score_of(figures, cheapest)
+                score_of(known.figures, cheapest)
             }
         };
-        known
-            .into_iter()
-            .map(|(candidate, figures)| (candidate, score(candidate, figures)))
-            .collect()
+        candidates.iter().map(score).collect()
     }
 
     fn planned_node(&self, snapshot: &Snapshot, pod: &PodInQuestion<'_>) -> Option<Name> {
@@ -83,13 +52,6 @@ impl Placer<'_> {
         }
         self.standing_node(snapshot, self.target(snapshot, pod)?)
     }
-}
-
-/// The names in their order, each once: kube-scheduler would count a name that comes back twice
-/// as two nodes.
-pub fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = HashSet::with_capacity_and_hasher(names.size_hint().0, RandomState::default());
-    names.filter(|name| seen.insert(*name)).collect()
 }
 
 /// The score of a node that is not leaving, for a pod that is planned for no node. `cheapest` is

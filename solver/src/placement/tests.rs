@@ -168,7 +168,17 @@ fn placer<'a>(snapshot: &'a Snapshot, plan: &'a StandingPlan) -> Placer<'a> {
 }
 
 fn answer(snapshot: &Snapshot, plan: &StandingPlan, candidates: &[&str]) -> Filtered {
-    placer(snapshot, plan).filter(&POD, candidates)
+    ask(&placer(snapshot, plan), &POD, candidates)
+}
+
+fn ask(placer: &Placer<'_>, pod: &PodInQuestion<'_>, candidates: &[&str]) -> Filtered {
+    placer.filter(pod, &placer.candidates(candidates.iter().copied()))
+}
+
+fn scores<'c>(placer: &Placer<'_>, candidates: &[&'c str]) -> Vec<(&'c str, i64)> {
+    let candidates = placer.candidates(candidates.iter().copied());
+    let scores = placer.prioritize(&POD, &candidates);
+    candidates.names().iter().copied().zip(scores).collect()
 }
 
 fn filtered(outcome: Outcome, verdicts: &[Option<Refusal>]) -> Filtered {
@@ -185,15 +195,15 @@ fn everything_passes_until_the_picture_is_complete() {
     let plan = to_node("a");
     let picture = Snapshot::default();
     let placer = Placer { snapshot: None, ..placer(&picture, &plan) };
-    assert_eq!(placer.filter(&POD, &["a", "b"]), filtered(Outcome::Unsynced, &[PASS, PASS]));
-    assert_eq!(placer.prioritize(&POD, ["a", "b", "a"]), [("a", 0), ("b", 0)]);
+    assert_eq!(ask(&placer, &POD, &["a", "b"]), filtered(Outcome::Unsynced, &[PASS, PASS]));
+    assert_eq!(scores(&placer, &["a", "b", "a"]), [("a", 0), ("b", 0)]);
 }
 
 #[test]
 fn everything_passes_from_the_moment_the_plan_expires() {
     let picture = snapshot(vec![node("a"), disrupted("b")], vec![], vec![]);
     let plan = to_node("a");
-    let at = |now| Placer { now, ..placer(&picture, &plan) }.filter(&POD, &["a", "b"]);
+    let at = |now| ask(&Placer { now, ..placer(&picture, &plan) }, &POD, &["a", "b"]);
     let stale = filtered(Outcome::Stale, &[PASS, PASS]);
     let last = Timestamp::from_millis(10_059_999);
     assert_eq!(at(last), filtered(Outcome::Planned(name("a")), &[PASS, ELSEWHERE]));
@@ -298,7 +308,7 @@ fn kube_scheduler_gets_thirty_seconds_to_offer_a_node_that_is_up() {
     up.conditions = initialized();
     let picture = snapshot(vec![node("a"), node("default-x")], vec![up], vec![]);
     for plan in [to_claim("default-x"), to_node("default-x")] {
-        let at = |now| Placer { now, ..placer(&picture, &plan) }.filter(&POD, &["a"]);
+        let at = |now| ask(&Placer { now, ..placer(&picture, &plan) }, &POD, &["a"]);
         let waiting = filtered(Outcome::Waiting(name("default-x")), &[WAIT]);
         assert_eq!(at(Timestamp::from_millis(9_999_999)), waiting);
         assert_eq!(at(NOW), filtered(Outcome::FellOpen(name("default-x")), &[PASS]));
@@ -332,7 +342,7 @@ fn a_free_pod_takes_no_room_that_planned_pods_need() {
         let picture = snapshot(nodes(), claims(), pods(free));
         let expected = Expected::of(&plan, &picture);
         let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
-        placer.filter(&POD, &["a", "b", "default-x", "unknown"]).verdicts
+        ask(&placer, &POD, &["a", "b", "default-x", "unknown"]).verdicts
     };
     const HELD: Option<Refusal> = Some(Refusal::Held);
     assert_eq!(verdicts(of("web-1", 1_000)), [PASS, PASS, PASS, PASS]);
@@ -354,7 +364,7 @@ fn nor_does_one_that_no_watch_has_shown_yet() {
         let expected = Expected::of(&plan, &picture);
         let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
         let asked = PodInQuestion { described: Some(described), ..POD };
-        placer.filter(&asked, &["a", "b"]).verdicts
+        ask(&placer, &asked, &["a", "b"]).verdicts
     };
     let of = |cpu| Arc::new(pod("web-1", None, resources(cpu, 1)));
     const HELD: Option<Refusal> = Some(Refusal::Held);
@@ -378,11 +388,11 @@ fn a_pod_that_kube_scheduler_kept_off_its_node_holds_nothing_against_itself() {
     let expected = Expected::of(&plan, &picture);
     let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
     assert_eq!(
-        placer.filter(&POD, &["b"]),
+        ask(&placer, &POD, &["b"]),
         filtered(Outcome::FellOpen(name("a")), &[Some(Refusal::Held)])
     );
     assert_eq!(
-        placer.filter(&POD, &["a", "b"]),
+        ask(&placer, &POD, &["a", "b"]),
         filtered(Outcome::Planned(name("a")), &[PASS, ELSEWHERE])
     );
 }
@@ -404,24 +414,24 @@ fn a_place_that_is_kept_for_an_evicted_pods_successor_goes_to_no_other() {
         owner: owner("web"),
         shape: Arc::clone(&of("", "web").shape),
     };
-    let ask = |kept: Vec<Kept>, pod: &str, candidates: &[&str]| {
+    let with = |kept: Vec<Kept>, pod: &str, candidates: &[&str]| {
         let plan = StandingPlan { kept, ..plan([]) };
         let expected = Expected::of(&plan, &picture);
         let placer = Placer { expected: Some(&expected), ..placer(&picture, &plan) };
         let uid = format!("uid-{pod}");
-        placer.filter(&PodInQuestion { name: pod, uid: &uid, ..POD }, candidates)
+        ask(&placer, &PodInQuestion { name: pod, uid: &uid, ..POD }, candidates)
     };
     // Each has room for one such pod.
     let successor = filtered(Outcome::Successor, &[ELSEWHERE, PASS]);
-    assert_eq!(ask(vec![kept("b")], "web-1", &["a", "b"]), successor);
+    assert_eq!(with(vec![kept("b")], "web-1", &["a", "b"]), successor);
     let other = filtered(Outcome::Unplanned, &[PASS, Some(Refusal::Held)]);
-    assert_eq!(ask(vec![kept("b")], "db-1", &["a", "b"]), other);
+    assert_eq!(with(vec![kept("b")], "db-1", &["a", "b"]), other);
     // Two places, each good for one of them: whichever comes first.
     let either = filtered(Outcome::Successor, &[PASS, ELSEWHERE, PASS]);
-    assert_eq!(ask(vec![kept("a"), kept("c")], "web-1", &["a", "b", "c"]), either);
+    assert_eq!(with(vec![kept("a"), kept("c")], "web-1", &["a", "b", "c"]), either);
     // kube-scheduler does not offer the place: the pod is as free as any other.
     let free = filtered(Outcome::Unplanned, &[PASS]);
-    assert_eq!(ask(vec![kept("b")], "web-1", &["a"]), free);
+    assert_eq!(with(vec![kept("b")], "web-1", &["a"]), free);
 }
 
 #[test]
@@ -479,7 +489,7 @@ fn a_pod_that_tolerates_the_taint_gets_a_leaving_node_if_there_is_nothing_else()
 fn daemons_critical_pods_and_resizes_are_never_held_up() {
     let picture = snapshot(vec![node("a"), disrupted("b")], vec![claim("default-x")], vec![]);
     let plan = to_claim("default-x");
-    let of = |pod: &PodInQuestion<'_>| placer(&picture, &plan).filter(pod, &["a", "b"]);
+    let of = |pod: &PodInQuestion<'_>| ask(&placer(&picture, &plan), pod, &["a", "b"]);
     let exempt = filtered(Outcome::Exempt, &[PASS, PASS]);
     assert_eq!(of(&PodInQuestion { critical: true, ..POD }), exempt);
     assert_eq!(of(&PodInQuestion { of_daemon_set: true, ..POD }), exempt);
@@ -492,7 +502,7 @@ fn the_plan_is_for_a_uid_not_for_a_name() {
     let known = pod("web-1", None, Resources::default());
     let picture = snapshot(vec![node("a"), node("b")], vec![], vec![known]);
     let plan = to_node("b");
-    let of = |uid| placer(&picture, &plan).filter(&PodInQuestion { uid, ..POD }, &["a", "b"]);
+    let of = |uid| ask(&placer(&picture, &plan), &PodInQuestion { uid, ..POD }, &["a", "b"]);
     assert_eq!(of("another"), filtered(Outcome::Unplanned, &[PASS, PASS]));
     // Without a UID the name has to do.
     assert_eq!(of(""), filtered(Outcome::Planned(name("b")), &[ELSEWHERE, PASS]));
@@ -502,7 +512,7 @@ fn the_plan_is_for_a_uid_not_for_a_name() {
 fn no_candidates_no_verdicts() {
     let picture = snapshot(vec![node("a")], vec![], vec![]);
     assert_eq!(answer(&picture, &to_node("a"), &[]), filtered(Outcome::FellOpen(name("a")), &[]));
-    assert!(placer(&picture, &to_node("a")).prioritize(&POD, []).is_empty());
+    assert!(scores(&placer(&picture, &to_node("a")), &[]).is_empty());
 }
 
 #[test]
@@ -511,15 +521,11 @@ fn the_planned_node_scores_ten_a_leaving_one_nothing_an_unmanaged_one_nine() {
     let picture = snapshot(nodes, vec![joined("default-x")], vec![]);
     let candidates = ["a", "b", "infra", "default-x", "unknown"];
     let plan = to_claim("default-x");
-    let scores = |placer: Placer<'_>| {
-        let twice = candidates.into_iter().chain(candidates);
-        let (names, scores): (Vec<_>, Vec<_>) = placer.prioritize(&POD, twice).into_iter().unzip();
-        assert_eq!(names, candidates);
-        scores
-    };
-    assert_eq!(scores(placer(&picture, &plan)), [1, 0, 9, 10, 1]);
+    let each = |scores: [i64; 5]| candidates.into_iter().zip(scores).collect::<Vec<_>>();
+    let twice = [candidates, candidates].concat();
+    assert_eq!(scores(&placer(&picture, &plan), &twice), each([1, 0, 9, 10, 1]));
     let late = Placer { now: Timestamp::from_seconds(20_000), ..placer(&picture, &plan) };
-    assert_eq!(scores(late), [1, 0, 9, 1, 1]);
+    assert_eq!(scores(&late, &twice), each([1, 0, 9, 1, 1]));
 }
 
 #[test]
@@ -544,32 +550,20 @@ fn fuller_nodes_score_more_and_so_do_cheaper_ones() {
         pod("6", Some("over"), resources(9_000, 1)),
     ];
     let picture = snapshot(nodes, claims.collect(), pods);
-    let scores = |candidates: &[&str]| {
-        let scores = placer(&picture, &plan([])).prioritize(&POD, candidates.iter().copied());
-        scores.into_iter().map(|(name, score)| (name.to_owned(), score)).collect::<Vec<_>>()
-    };
-    let expected = |pairs: &[(&str, i64)]| {
-        pairs.iter().map(|(name, score)| (name.to_string(), *score)).collect::<Vec<_>>()
-    };
+    let nothing = plan([]);
+    let scores = |candidates| scores(&placer(&picture, &nothing), candidates);
     assert_eq!(
         scores(&["big", "half", "dear", "dear-fuller", "empty", "dear-empty"]),
-        expected(&[
-            ("big", 6),
-            ("half", 6),
-            ("dear", 4),
-            ("dear-fuller", 6),
-            ("empty", 4),
-            ("dear-empty", 2),
-        ]),
+        [("big", 6), ("half", 6), ("dear", 4), ("dear-fuller", 6), ("empty", 4), ("dear-empty", 2),],
         "big, half and empty cost 25 a core, dear-fuller 37, the others 50"
     );
     assert_eq!(
         scores(&["free", "full", "over"]),
-        expected(&[("free", 1), ("full", 5), ("over", 5)]),
+        [("free", 1), ("full", 5), ("over", 5)],
         "nobody knows their prices"
     );
     // It is the candidates that are compared, and nobody else.
-    assert_eq!(scores(&["dear", "dear-empty"]), expected(&[("dear", 6), ("dear-empty", 4)]));
+    assert_eq!(scores(&["dear", "dear-empty"]), [("dear", 6), ("dear-empty", 4)]);
 }
 
 fn proposed<'a>(node: &'a str, victims: &[&'a str]) -> Proposal<'a> {
@@ -647,7 +641,7 @@ fn nobody_is_evicted_where_the_filter_would_refuse_the_pod_all_the_same() {
     let stands = |proposals: &[Proposal<'_>]| placer.preempt(&POD, proposals).stands;
     let (on_a, on_b) = (proposed("a", &["uid-low-a"]), proposed("b", &["uid-low-b"]));
     assert_eq!(stands(&[on_a, on_b]), [false, true]);
-    assert_eq!(placer.filter(&POD, &["a"]).verdicts, [Some(Refusal::Held)]);
+    assert_eq!(ask(&placer, &POD, &["a"]).verdicts, [Some(Refusal::Held)]);
     // A victim that no watch has shown: kube-scheduler is believed.
     assert_eq!(stands(&[proposed("a", &["uid-low-a", "uid-unknown"])]), [true]);
 }

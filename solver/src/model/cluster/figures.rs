@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use imbl::Vector;
 use string_interner::{DefaultSymbol, StringInterner, Symbol as _, backend::StringBackend};
 
 use super::NodeState;
@@ -17,6 +18,9 @@ pub(super) struct Figures {
     /// while.
     numbers: Arc<StringInterner<StringBackend>>,
     list: Arc<Vec<Option<NodeFigures>>>,
+    /// The nodes themselves, by their numbers: a question looks some hundreds of them up, and by
+    /// their names each takes a dozen comparisons all over the memory.
+    states: Vector<Option<Arc<NodeState>>>,
     /// How many of them are there.
     count: usize,
 }
@@ -35,25 +39,46 @@ impl Figures {
         self.list.len()
     }
 
-    pub(super) fn insert(&mut self, name: &Name, figures: NodeFigures) {
-        let number = match self.numbers.get(&**name) {
+    /// The node of a number.
+    pub(super) fn state(&self, number: usize) -> Option<&Arc<NodeState>> {
+        self.states.get(number)?.as_ref()
+    }
+
+    pub(super) fn insert(&mut self, state: &Arc<NodeState>, figures: NodeFigures) {
+        let name = &*state.node.name;
+        let number = match self.numbers.get(name) {
             Some(number) => number.to_usize(),
-            None => Arc::make_mut(&mut self.numbers).get_or_intern(&**name).to_usize(),
+            None => Arc::make_mut(&mut self.numbers).get_or_intern(name).to_usize(),
         };
         let list = Arc::make_mut(&mut self.list);
         if list.len() <= number {
             list.resize(number + 1, None);
         }
+        while self.states.len() <= number {
+            self.states.push_back(None);
+        }
+        self.states[number] = Some(Arc::clone(state));
         self.count += usize::from(list[number].replace(figures).is_none());
+    }
+
+    /// Lets go of a node that is about to change, which would have to be copied otherwise. It must
+    /// be inserted anew.
+    pub(super) fn let_go(&mut self, name: &str) {
+        if let Some((number, _)) = self.get(name) {
+            self.states[number] = None;
+        }
     }
 
     pub(super) fn remove(&mut self, name: &Name) {
         let Some((number, _)) = self.get(name) else { return };
         Arc::make_mut(&mut self.list)[number] = None;
+        self.states[number] = None;
         self.count -= 1;
         if self.list.len() > 2 * self.count + GONE {
-            *self = self.iter().fold(Self::default(), |mut all, (name, figures)| {
-                all.insert(&Name::from(name), *figures);
+            let known = self.list.iter().zip(&self.states);
+            let known = known.filter_map(|(figures, state)| figures.zip(state.as_ref()));
+            *self = known.fold(Self::default(), |mut all, (figures, state)| {
+                all.insert(state, figures);
                 all
             });
         }
@@ -121,16 +146,23 @@ fn thousandths(used: i64, of: i64) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::testing::node;
 
     #[test]
     fn nodes_that_come_and_go_leave_nothing_behind() {
         let figures = |fullness| NodeFigures { is_managed: true, fullness, rate: None };
         let name = |index: usize| Name::from(format!("node-{index}"));
+        let state = |name: &str| {
+            let node = Arc::new(node(name, 1_000, 1_024));
+            Arc::new(NodeState { node, pods: BTreeMap::new(), used: Resources::default() })
+        };
         let mut all = Figures::default();
         for index in 0..5 * GONE {
-            all.insert(&name(index), figures(1));
-            all.insert(&name(index), figures(2));
+            all.insert(&state(&name(index)), figures(1));
+            all.insert(&state(&name(index)), figures(2));
             if index >= 10 {
                 all.remove(&name(index - 10));
                 all.remove(&name(index - 10));
@@ -139,12 +171,16 @@ mod tests {
         assert!(all.numbers() <= GONE + 20, "{}", all.numbers());
         let left: Vec<Name> = all.iter().map(|(name, _)| name.into()).collect();
         assert_eq!(left, (5 * GONE - 10..5 * GONE).map(name).collect::<Vec<_>>());
+        for name in &left {
+            let (number, _) = all.get(name).unwrap();
+            assert_eq!(all.state(number).unwrap().node.name, *name);
+        }
         let anew = left.iter().rev().fold(Figures::default(), |mut anew, name| {
-            anew.insert(name, figures(2));
+            anew.insert(&state(name), figures(2));
             anew
         });
         assert_eq!(all, anew);
-        all.insert(&left[0], figures(3));
+        all.insert(&state(&left[0]), figures(3));
         assert_ne!(all, anew);
     }
 }

@@ -100,6 +100,11 @@ impl Snapshot {
         self.figures.get(name)
     }
 
+    /// The node of that number.
+    pub fn numbered_node(&self, number: usize) -> Option<&Arc<NodeState>> {
+        self.figures.state(number)
+    }
+
     /// All nodes' numbers are below: a little more than there are nodes.
     pub fn numbers_of_nodes(&self) -> usize {
         self.figures.numbers()

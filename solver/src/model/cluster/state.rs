@@ -128,20 +128,16 @@ impl ClusterState {
             None => {
                 self.picture.unbound.insert(pod.key.clone(), pod);
             }
-            Some(node) => match self.picture.nodes.get_mut(node) {
-                Some(state) => {
-                    let state = Arc::make_mut(state);
+            Some(node) => {
+                let is_there = self.change_node(node, |state| {
                     state.used += &pod.shape.requests;
                     state.pods.insert(pod.key.clone(), Arc::clone(&pod));
-                    self.refresh(node);
+                });
+                if !is_there {
+                    let stray = self.stray.entry(node.clone()).or_default();
+                    stray.insert(pod.key.clone(), Arc::clone(&pod));
                 }
-                None => {
-                    self.stray
-                        .entry(node.clone())
-                        .or_default()
-                        .insert(pod.key.clone(), Arc::clone(&pod));
-                }
-            },
+            }
         }
         true
     }
@@ -152,23 +148,19 @@ impl ClusterState {
             None => {
                 self.picture.unbound.remove(key);
             }
-            Some(node) => match self.picture.nodes.get_mut(node) {
-                Some(state) => {
-                    let state = Arc::make_mut(state);
+            Some(node) => {
+                let is_there = self.change_node(node, |state| {
                     if state.pods.remove(key).is_some() {
                         state.used = without(state, &pod.shape.requests);
-                        self.refresh(node);
+                    }
+                });
+                if !is_there && let Some(pods) = self.stray.get_mut(node) {
+                    pods.remove(key);
+                    if pods.is_empty() {
+                        self.stray.remove(node);
                     }
                 }
-                None => {
-                    if let Some(pods) = self.stray.get_mut(node) {
-                        pods.remove(key);
-                        if pods.is_empty() {
-                            self.stray.remove(node);
-                        }
-                    }
-                }
-            },
+            }
         }
         true
     }
@@ -195,13 +187,23 @@ impl ClusterState {
         }
     }
 
+    /// Changes a node, and what scoring wants to know of it. Returns whether it is there.
+    fn change_node(&mut self, name: &Name, change: impl FnOnce(&mut NodeState)) -> bool {
+        let Snapshot { nodes, figures, .. } = &mut self.picture;
+        let Some(state) = nodes.get_mut(name) else { return false };
+        figures.let_go(name);
+        change(Arc::make_mut(state));
+        self.refresh(name);
+        true
+    }
+
     /// Works out anew what scoring wants to know of a node.
     fn refresh(&mut self, node: &Name) {
         let Snapshot { nodes, claims, figures, .. } = &mut self.picture;
         match nodes.get(node) {
             Some(state) => {
                 let claim = claims.get(node).map(AsRef::as_ref);
-                figures.insert(node, NodeFigures::of(state, claim));
+                figures.insert(state, NodeFigures::of(state, claim));
             }
             None => {
                 figures.remove(node);
@@ -211,29 +213,20 @@ impl ClusterState {
 
     fn set_node(&mut self, node: Arc<Node>) -> bool {
         let name = node.name.clone();
-        let changed = self.put_node(node);
-        if changed {
-            self.refresh(&name);
-        }
-        changed
-    }
-
-    fn put_node(&mut self, node: Arc<Node>) -> bool {
-        match self.picture.nodes.get_mut(&node.name) {
-            Some(state) if same(&state.node, &node) => false,
-            Some(state) => {
-                self.picture.links.remove_node(&state.node);
+        match self.picture.nodes.get(&name).map(|state| Arc::clone(&state.node)) {
+            Some(known) if same(&known, &node) => false,
+            Some(known) => {
+                self.picture.links.remove_node(&known);
                 self.picture.links.add_node(&node);
-                Arc::make_mut(state).node = node;
-                true
+                self.change_node(&name, |state| state.node = node)
             }
             None => {
                 self.picture.links.add_node(&node);
                 let pods = self.stray.remove(&node.name).unwrap_or_default();
                 let used = pods.values().map(|pod| &pod.shape.requests).sum();
-                let name = node.name.clone();
                 let state = NodeState { node, pods, used };
-                self.picture.nodes.insert(name, Arc::new(state));
+                self.picture.nodes.insert(name.clone(), Arc::new(state));
+                self.refresh(&name);
                 true
             }
         }

@@ -327,6 +327,7 @@ fn check_figures(picture: &Snapshot) {
         let (number, known) = picture.figures_of_node(name).unwrap();
         assert_eq!(*known, figures, "{name}");
         assert!(number < picture.numbers_of_nodes() && numbers.insert(number), "{name}");
+        assert!(Arc::ptr_eq(picture.numbered_node(number).unwrap(), state), "{name}");
     }
     let is_leaving = |state: &&Arc<NodeState>| crate::placement::is_leaving(picture, state);
     let by_walk: BTreeSet<&Name> =

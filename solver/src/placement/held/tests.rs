@@ -89,8 +89,8 @@ fn held(
         settings: Settings::default(),
         now: Timestamp::from_seconds(1),
     };
-    let held = placer.held(snapshot, asking).and_then(|held| held.on(snapshot, node));
-    held.map(|(_, taken)| taken).unwrap_or_default()
+    let held = placer.held(snapshot, asking).filter(|held| held.is_any_on(node));
+    held.zip(snapshot.nodes.get(node)).and_then(|(held, state)| held.on(state)).unwrap_or_default()
 }
 
 proptest! {
