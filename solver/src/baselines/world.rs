@@ -17,7 +17,7 @@ use crate::packing::bins::{Bin, Place};
 use crate::packing::dimensions::{Amounts, Dimensions};
 use crate::packing::groups::{Group, Pending};
 use crate::packing::inventory::{self, PoolData};
-use crate::packing::offerings::{self, RawCell};
+use crate::packing::raw_cells::{self, RawCell};
 use crate::packing::topology::Topology;
 
 use super::bits::Bits;
@@ -184,7 +184,7 @@ impl<'a> World<'a> {
         // The packer's own counters stay empty: it only has to know which labels matter.
         let mut matter = Topology::default();
         matter.keys.clone_from(&counters.keys);
-        let raw = offerings::raw_cells(snapshot, &pending.groups, &pools, &matter);
+        let raw = raw_cells::raw_cells(snapshot, &pending.groups, &pools, &matter);
         let mut none = Topology::default();
         let bins = inventory::bins(snapshot, &dimensions, &mut none, &mut Vec::new());
         let mut world = World {
@@ -238,7 +238,7 @@ impl<'a> World<'a> {
                 .map(|shape| shape.requests.larger(&Resources::default()))
                 .fold(Resources::default(), |sum, one| &sum + &one);
             let asked = self.dimensions.demand(&overhead);
-            for offering in &cell.offerings {
+            for offering in &*cell.offerings {
                 let machines = self.pools[cell.pool].catalog.as_ref();
                 let machine =
                     machines.and_then(|catalog| catalog.instance_types.get(offering.instance_type));

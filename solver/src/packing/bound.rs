@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use crate::model::Price;
 
 use super::columns::{Generation, Model};
-use super::dimensions;
+use super::dimensions::{self, Amounts};
 use super::duals;
 use super::knapsack::Knapsack;
 use super::models::{self, Member};
@@ -279,7 +279,7 @@ fn weights(state: &State<'_, '_>, group: usize) -> Vec<i32> {
 }
 
 /// What a bin had free before this plan put anything there, held pods aside.
-fn free_before(state: &State<'_, '_>, bin: usize) -> Vec<i64> {
+fn free_before(state: &State<'_, '_>, bin: usize) -> Amounts {
     let load = &state.loads[bin];
     let mut free = load.free.clone();
     for (group, count) in &load.contents {

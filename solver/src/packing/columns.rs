@@ -300,6 +300,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::super::Never;
     use super::*;
 
@@ -307,7 +309,7 @@ mod tests {
         let items: Vec<Item> = items
             .iter()
             .map(|(cpu, memory, count)| Item {
-                demand: vec![*cpu, *memory],
+                demand: smallvec![*cpu, *memory],
                 count: *count,
                 kind: 0,
             })
@@ -320,7 +322,7 @@ mod tests {
             .map(|(index, (cpu, memory, cost))| Machine {
                 candidate: index,
                 cost: *cost,
-                room: vec![*cpu, *memory],
+                room: smallvec![*cpu, *memory],
                 items: all.clone(),
             })
             .collect();

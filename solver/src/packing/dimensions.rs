@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smallvec::SmallVec;
+
 use crate::constraints::{attachments, gpu_shares, resources};
 use crate::model::{Name, PodShape, Resources};
 
@@ -13,8 +15,9 @@ pub struct Dimensions {
     shares: Option<usize>,
 }
 
-/// An amount of each resource, by its index.
-pub type Amounts = Vec<i64>;
+/// An amount of each resource, by its index. Where nobody asks for more than the four that every
+/// node has, it takes no memory elsewhere: loads are copied and looked through by the thousand.
+pub type Amounts = SmallVec<[i64; 4]>;
 
 impl Dimensions {
     /// The four resources that every node has, and each extended one that some shape asks for.

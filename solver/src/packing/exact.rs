@@ -315,6 +315,8 @@ impl Enumeration<'_> {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::super::columns::{Item, Machine};
     use super::*;
 
@@ -323,11 +325,11 @@ mod tests {
         // Three pods of 3 and two of 2 on machines of 6 for 1 and of 4 for 0.75: a 6 takes two 3s,
         // a 4 the third, a 4 the 2s: 2.5. All on 6s would be 3.
         let items =
-            [(3, 3), (2, 2)].map(|(size, count)| Item { demand: vec![size], count, kind: 0 });
+            [(3, 3), (2, 2)].map(|(size, count)| Item { demand: smallvec![size], count, kind: 0 });
         let machine = |candidate: usize, room: i64, cost: f64| Machine {
             candidate,
             cost,
-            room: vec![room],
+            room: smallvec![room],
             items: vec![(0, (room / 3) as u32), (1, 2)],
         };
         let model = Model {

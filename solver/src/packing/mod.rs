@@ -41,6 +41,7 @@ mod priorities;
 pub(crate) mod problem;
 mod queue;
 mod ranked;
+pub(crate) mod raw_cells;
 mod relaxation;
 pub(crate) mod repack;
 mod repair;

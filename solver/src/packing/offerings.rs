@@ -1,14 +1,14 @@
 //! What can be launched: pool, instance type, zone and capacity type, sorted into cells that no
-//! requirement tells apart, without the offerings that another one of their cell beats.
+//! pod tells apart, without the offerings that another one of their cell beats.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::constraints::pool_requirements::{Choices, TypeLabels};
-use crate::constraints::{daemons, node_affinity, pool_state};
-use crate::model::{
-    DaemonSet, Labels, Name, Price, Requirements, Snapshot, Taint, ValueSet, well_known,
-};
+use smallvec::smallvec;
+
+use crate::constraints::daemons;
+use crate::constraints::pool_requirements::Choices;
+use crate::model::{DaemonSet, Labels, Price, Snapshot};
 
 use super::Settings;
 use super::bins::Load;
@@ -17,43 +17,8 @@ use super::groups::Group;
 use super::inventory::{self, PoolData};
 use super::min_values;
 use super::problem::{Signature, tuple_index};
+use super::raw_cells::{RawCell, RawOffering};
 use super::topology::Topology;
-
-/// More label choices than this of one pool are not tried.
-const MOST_CHOICES: usize = 64;
-
-/// An offering of a pool, with labels.
-#[derive(Clone, Debug)]
-pub struct RawOffering {
-    /// Index of the instance type in the pool's catalog.
-    pub instance_type: usize,
-    /// Index of the offering in the type.
-    pub offering: usize,
-    /// Which choice of labels.
-    pub choices: Arc<Choices>,
-}
-
-/// Offerings of a pool whose nodes have the same labels as far as anybody looks at them.
-#[derive(Clone, Debug)]
-pub struct RawCell {
-    /// The pool.
-    pub pool: usize,
-    /// Labels of one of them.
-    pub labels: Labels,
-    /// The pool's taints.
-    pub taints: Box<[Taint]>,
-    /// The offerings.
-    pub offerings: Vec<RawOffering>,
-    /// What the largest of them have of each resource.
-    largest: crate::model::Resources,
-}
-
-impl RawCell {
-    /// Whether one of them might hold a pod, daemons aside.
-    pub fn could_hold(&self, demand: &[i64], dimensions: &Dimensions) -> bool {
-        dimensions::fits(demand, &dimensions.supply(&self.largest))
-    }
-}
 
 /// New nodes of one pool that no pod can tell apart but by their size and price.
 #[derive(Clone, Debug)]
@@ -99,130 +64,6 @@ pub struct Candidate {
     pub min_values_relaxed: bool,
 }
 
-/// The offerings of all pools that can launch, by the labels that somebody looks at.
-pub fn raw_cells(
-    snapshot: &Snapshot,
-    groups: &[Group],
-    pools: &[PoolData],
-    topology: &Topology,
-) -> Vec<RawCell> {
-    let keys = keys_looked_at(snapshot, groups, topology);
-    let mut cells: BTreeMap<(usize, Vec<Option<Name>>), RawCell> = BTreeMap::new();
-    for (index, data) in pools.iter().enumerate() {
-        let Some(catalog) = &data.catalog else { continue };
-        if !pool_state::check(&data.pool) {
-            continue;
-        }
-        for choices in label_choices(data, groups) {
-            for (type_index, instance_type) in catalog.instance_types.iter().enumerate() {
-                let pool = &data.pool;
-                let Some(of_type) = TypeLabels::of(pool, instance_type, &choices) else {
-                    continue;
-                };
-                let allocatable = instance_type.allocatable();
-                for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
-                    if !offering.available || !of_type.allows(offering) {
-                        continue;
-                    }
-                    let seen = keys.iter().map(|key| of_type.get(key, offering)).collect();
-                    let cell = cells.entry((index, seen)).or_insert_with(|| RawCell {
-                        pool: index,
-                        labels: of_type.labels(offering),
-                        taints: pool.taints.clone(),
-                        offerings: Vec::new(),
-                        largest: crate::model::Resources::default(),
-                    });
-                    if cell.offerings.last().is_none_or(|last| last.instance_type != type_index) {
-                        cell.largest = cell.largest.larger(&allocatable);
-                    }
-                    cell.offerings.push(RawOffering {
-                        instance_type: type_index,
-                        offering: offering_index,
-                        choices: Arc::clone(&choices),
-                    });
-                }
-            }
-        }
-    }
-    cells.into_values().collect()
-}
-
-/// The labels that some pod, daemon or spread looks at.
-fn keys_looked_at(snapshot: &Snapshot, groups: &[Group], topology: &Topology) -> Vec<Name> {
-    let mut keys: BTreeSet<Name> = topology.keys.iter().cloned().collect();
-    let shapes = groups
-        .iter()
-        .map(|group| &group.needs)
-        .chain(snapshot.daemon_sets.values().map(|daemon| &daemon.shape));
-    for shape in shapes {
-        keys.extend(shape.node_selector.iter().map(|(key, _)| key.clone()));
-        let preferred = shape.preferred_node_affinity.iter().map(|weighted| &weighted.term);
-        for term in shape.node_affinity.iter().chain(preferred) {
-            keys.extend(term.iter().map(|(key, _)| key.clone()));
-        }
-    }
-    keys.into_iter().collect()
-}
-
-/// The values that labels get where the pool (or a type) leaves a choice: what nobody asks for
-/// differently, and what each group asks for.
-fn label_choices(data: &PoolData, groups: &[Group]) -> Vec<Arc<Choices>> {
-    let open = open_keys(data);
-    let mut found: BTreeSet<Choices> = BTreeSet::from([Choices::new()]);
-    if !open.is_empty() {
-        for group in groups {
-            let preferred =
-                group.needs.preferred_node_affinity.iter().map(|weighted| weighted.term.clone());
-            for term in node_affinity::alternatives(&group.needs).into_iter().chain(preferred) {
-                if found.len() >= MOST_CHOICES {
-                    break;
-                }
-                found.insert(choices_of(&term, &open));
-            }
-        }
-    }
-    found.into_iter().map(Arc::new).collect()
-}
-
-fn choices_of(term: &Requirements, open: &BTreeMap<Name, ValueSet>) -> Choices {
-    term.iter()
-        .filter_map(|(key, set)| {
-            let allowed = open.get(key)?.intersection(set);
-            Some((key.clone(), allowed.listed()?.first()?.clone()))
-        })
-        .collect()
-}
-
-/// Labels that the pool's template, type and offering leave open, and what they may be.
-fn open_keys(data: &PoolData) -> BTreeMap<Name, ValueSet> {
-    const FIXED: [&str; 4] = [
-        well_known::NODEPOOL_LABEL,
-        well_known::INSTANCE_TYPE_LABEL,
-        well_known::ZONE_LABEL,
-        well_known::CAPACITY_TYPE_LABEL,
-    ];
-    let pool = &data.pool;
-    let is_fixed = |key: &str| FIXED.contains(&key) || pool.labels.get(key).is_some();
-    let mut open = BTreeMap::new();
-    let mut consider = |key: &Name, set: &ValueSet| {
-        if set.single().is_none() && !is_fixed(key) && set.allows_some_value() {
-            open.insert(key.clone(), pool.requirements.get(key).unwrap_or(set).clone());
-        }
-    };
-    let types = data.catalog.iter().flat_map(|catalog| &catalog.instance_types);
-    let mut typed: BTreeSet<&Name> = BTreeSet::new();
-    for instance_type in types {
-        for (key, set) in instance_type.labels.iter() {
-            typed.insert(key);
-            consider(key, set);
-        }
-    }
-    for (key, set) in pool.requirements.iter().filter(|(key, _)| !typed.contains(key)) {
-        consider(key, set);
-    }
-    open
-}
-
 /// What cells are built from.
 pub struct Build<'a> {
     /// The snapshot.
@@ -245,9 +86,12 @@ pub struct Build<'a> {
     pub raw: Vec<RawCell>,
 }
 
+/// What tells cells apart: the pool, the domains, which signatures allow them, which daemons run.
+type Told = (usize, usize, Vec<bool>, Vec<usize>);
+
 /// Merges raw cells that no signature and no daemon tells apart, and prunes their offerings.
 pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
-    let mut merged: BTreeMap<(usize, usize, Vec<bool>, Vec<usize>), RawCell> = BTreeMap::new();
+    let mut merged: BTreeMap<Told, Vec<RawCell>> = BTreeMap::new();
     let daemon_sets: Vec<&Arc<DaemonSet>> = build.snapshot.daemon_sets.values().collect();
     for raw in std::mem::take(&mut build.raw) {
         let allowed: Vec<bool> = build
@@ -262,17 +106,15 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
         if !allowed.contains(&true) {
             continue;
         }
-        merged
-            .entry((raw.pool, tuple, allowed, running))
-            .and_modify(|cell| cell.offerings.extend(raw.offerings.iter().cloned()))
-            .or_insert(raw);
+        merged.entry((raw.pool, tuple, allowed, running)).or_default().push(raw);
     }
     let demands: Vec<Amounts> =
         build.groups.iter().map(|group| build.dimensions.demand(&group.needs.requests)).collect();
     let mut machines = Machines::default();
     let (mut cells, mut candidates) = (Vec::new(), Vec::new());
-    for ((pool, tuple, allowed, running), raw) in merged {
-        let mut load = Load { free: vec![0; build.dimensions.len()], ..Load::default() };
+    for ((pool, tuple, allowed, running), alike) in merged {
+        let Some(first) = alike.first() else { continue };
+        let mut load = Load { free: smallvec![0; build.dimensions.len()], ..Load::default() };
         for daemon in &running {
             let shape = &daemon_sets[*daemon].shape;
             inventory::add_daemon(
@@ -284,7 +126,8 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             );
         }
         let data = &build.pools[pool];
-        let found = raw.offerings.iter().filter_map(|offering| {
+        let offerings = alike.iter().flat_map(|raw| &*raw.offerings);
+        let found = offerings.filter_map(|offering| {
             let machine = machines.get(&build, pool, offering.instance_type)?;
             candidate(&build, data, cells.len(), offering, machine, &load.free)
         });
@@ -300,7 +143,7 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             allowed,
             overhead: running.iter().map(|daemon| &daemon_sets[*daemon].shape.requests).sum(),
             daemons: load,
-            labels: raw.labels,
+            labels: first.labels.clone(),
         });
     }
     (cells, candidates)

@@ -13,7 +13,8 @@ use super::bins::Bin;
 use super::dimensions::{Amounts, Dimensions};
 use super::groups::{Group, Pending};
 use super::inventory::{self, PoolData};
-use super::offerings::{self, Candidate, Cell, RawCell};
+use super::offerings::{self, Candidate, Cell};
+use super::raw_cells::{self, RawCell};
 use super::reserved::{self, Reservation};
 use super::topology::Topology;
 
@@ -98,7 +99,7 @@ impl<'a> Problem<'a> {
         let pools = inventory::pools(snapshot);
         let mut tuples = Vec::new();
         let mut bins = inventory::bins(snapshot, &dimensions, &mut topology, &mut tuples);
-        let raw = offerings::raw_cells(snapshot, groups, &pools, &topology);
+        let raw = raw_cells::raw_cells(snapshot, groups, &pools, &topology);
         let mut signatures = Signatures::default();
         let chosen: Vec<(usize, usize)> = groups
             .iter()

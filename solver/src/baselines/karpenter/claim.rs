@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use smallvec::smallvec;
+
 use crate::constraints::{pod_affinity, pod_anti_affinity};
 use crate::model::{Name, well_known};
 use crate::packing::dimensions::{self, Amounts};
@@ -51,8 +53,8 @@ impl Claim {
         Self {
             pool,
             rows,
-            used: vec![0; world.dimensions.len()],
-            most: vec![i64::MAX; world.dimensions.len()],
+            used: smallvec![0; world.dimensions.len()],
+            most: smallvec![i64::MAX; world.dimensions.len()],
             host: world.empty_host(true),
             members: Vec::new(),
         }
@@ -81,7 +83,7 @@ impl Claim {
         }
         narrow(world, tally, kind, &mut rows)?;
         let mut last = (usize::MAX, false);
-        let mut most = vec![0; used.len()];
+        let mut most: Amounts = smallvec![0; used.len()];
         rows.retain(|row| {
             let size = world.rows[row].size;
             if size != last.0 {

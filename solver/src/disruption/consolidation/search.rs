@@ -10,7 +10,7 @@ use super::bound::{Relaxed, Worth};
 use super::launching::launch;
 use super::order::Turn;
 use super::quota::Quota;
-use super::work::{Ground, Work};
+use super::work::{Ground, Kind, Work};
 use crate::packing::Stop;
 use crate::packing::duals::worth_of;
 
@@ -20,6 +20,8 @@ pub const MOST_TRADES: usize = 200;
 const LEAST_TRIES: usize = 64;
 /// A gain below this is rounding.
 const EPSILON: f64 = 1e-9;
+/// Sums of products differ by no larger share than this.
+const ROUNDINGS: f64 = 1e-9;
 
 /// What the search goes by.
 #[derive(Debug)]
@@ -191,9 +193,15 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         if allowed {
             let (left, journal) = attempt.work.drain(self.ground, set);
             let saved: f64 = set.iter().map(|one| self.gain_of(*one)).sum();
-            let spent = launch(self.ground, &mut attempt.work, &left, over);
+            let least = least.max(EPSILON);
+            // No new nodes cost less than what their pods are worth on the market, roundings aside.
+            let spent_at_least = (1.0 - ROUNDINGS) * self.worth_of(&left);
+            let spent = match saved - spent_at_least > least {
+                true => launch(self.ground, &mut attempt.work, &left, over),
+                false => None,
+            };
             let gain = spent.map_or(f64::NEG_INFINITY, |spent| saved - spent);
-            if gain > least.max(EPSILON) && self.balance.allows(self.candidates, set, gain) {
+            if gain > least && self.balance.allows(self.candidates, set, gain) {
                 attempt.gain += gain;
                 return true;
             }
@@ -274,10 +282,15 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
     }
 
     fn loss(&self, candidate: usize) -> f64 {
+        self.gain_of(candidate) - self.worth_of(&self.ground.contents[candidate])
+    }
+
+    /// What pods are worth on the market.
+    fn worth_of(&self, pods: &[(Kind, u32)]) -> f64 {
         let problem = self.ground.problem;
-        let worth = self.ground.contents[candidate].iter().map(|(kind, count)| {
+        let worth = pods.iter().map(|(kind, count)| {
             worth_of(&problem.groups[kind.0].demand, self.market) * f64::from(*count)
         });
-        self.gain_of(candidate) - worth.sum::<f64>()
+        worth.sum()
     }
 }
