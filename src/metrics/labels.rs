@@ -181,8 +181,8 @@ pub struct VerbCodeLabels {
 /// Which rule answered a filter call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct VerdictLabels {
-    /// `planned`, `waiting`, `fell_open`, `overtaken`, `unplanned`, `exempt`, `bound`, `stale`,
-    /// `unsynced`.
+    /// `planned`, `exchanged`, `waiting`, `fell_open`, `overtaken`, `unplanned`, `successor`,
+    /// `exempt`, `bound`, `stale`, `unsynced`.
     pub verdict: &'static str,
 }
 
@@ -191,7 +191,8 @@ pub struct VerdictLabels {
 pub struct ClaimLabels {
     /// Their kind.
     pub kind: String,
-    /// `waiting`, `creating`, `ready`, `failing`, `paused`, `deleting`.
+    /// `waiting`, `creating`, `ready`, `held` (ready, but not as its manifest has it now: its
+    /// condition `Synced` says why), `failing`, `paused`, `deleting`.
     pub state: String,
 }
 

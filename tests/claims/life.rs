@@ -201,18 +201,9 @@ async fn of_two_that_grow_at_once_one_takes_what_is_left_of_the_budget(world: &W
     for name in ["one", "two"] {
         world.until_ready(DATABASE, name).await;
     }
-    // Claims are counted after they have said that they are ready.
-    for line in [
-        "berth_claims{kind=\"PostgreSQLInstance\",state=\"ready\"} 2",
-        "berth_claims_price_per_month{namespace=\"team-a\",provider=\"gva\"} 104.0",
-    ] {
-        berth_controlplane::until(line, crate::world::LIMIT, || async {
-            let told = world.metrics.encode().unwrap();
-            if told.lines().any(|told| told == line) { Ok(()) } else { Err(told) }
-        })
-        .await
-        .unwrap();
-    }
+    until_told(world, "berth_claims{kind=\"PostgreSQLInstance\",state=\"ready\"} 2").await;
+    let price = "berth_claims_price_per_month{namespace=\"team-a\",provider=\"gva\"} 104.0";
+    until_told(world, price).await;
     let larger = || json!({ "spec": { "parameters": { "size": "medium" } } });
     let before = world.fake.calls("update-dbaas-service-pg").len();
     let grow = ["one", "two"].map(|name| world.patch(DATABASE, name, larger()));
@@ -238,6 +229,8 @@ async fn of_two_that_grow_at_once_one_takes_what_is_left_of_the_budget(world: &W
          gva: 104.00 a month is 52.00 over its budget: 104.00 of 156.00 are used: take the change \
          back, or have the platform team raise monthlyBudget of ClaimProvider gva"
     );
+    until_told(world, "berth_claims{kind=\"PostgreSQLInstance\",state=\"ready\"} 1").await;
+    until_told(world, "berth_claims{kind=\"PostgreSQLInstance\",state=\"held\"} 1").await;
     assert_eq!(plans(world), ["business-8", "startup-4"]);
     assert_eq!(world.fake.calls("update-dbaas-service-pg").len(), before + 1, "one was asked for");
     world.provider("gva", "52.00", &budget("208")).await;
@@ -256,6 +249,16 @@ async fn of_two_that_grow_at_once_one_takes_what_is_left_of_the_budget(world: &W
         world.until_gone(DATABASE, name).await;
     }
     world.provider("gva", "52.00", &json!({})).await;
+}
+
+/// Claims are counted after they have said what they are.
+async fn until_told(world: &World, line: &str) {
+    berth_controlplane::until(line, crate::world::LIMIT, || async {
+        let told = world.metrics.encode().unwrap();
+        if told.lines().any(|told| told == line) { Ok(()) } else { Err(told) }
+    })
+    .await
+    .unwrap();
 }
 
 fn plans(world: &World) -> Vec<String> {

@@ -355,8 +355,9 @@ impl Pass<'_> {
         let state = match (claim.is_deleted, claim.is_paused(), is_ready, is_synced) {
             (true, ..) => "deleting",
             (_, true, ..) => "paused",
-            (_, _, true, _) => "ready",
-            (_, _, _, false) => "failing",
+            (_, _, true, true) => "ready",
+            (_, _, true, false) => "held",
+            (_, _, false, false) => "failing",
             _ if matches!(picture.external, External::NotAsked) => "waiting",
             _ => "creating",
         };
