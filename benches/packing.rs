@@ -11,6 +11,8 @@
 
 #[path = "shared/data.rs"]
 mod data;
+#[path = "shared/number.rs"]
+mod number;
 #[path = "shared/records.rs"]
 mod records;
 
@@ -30,6 +32,7 @@ use berth_solver::planning;
 use berth_solver::testing::{cluster, instance_type, offering, pod, pool, shape};
 use berth_solver::verify::verify;
 use data::data;
+use number::number;
 use records::records;
 use serde_json::{Value, json};
 
@@ -54,11 +57,6 @@ fn main() {
     let all = json!({ "seed": SEED, "rows": rows });
     let text = serde_json::to_string_pretty(&all).expect("JSON");
     std::fs::write(folder.join("packing.json"), text).expect("packing.json");
-}
-
-fn number(name: &str, otherwise: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
 fn planned(snapshot: &Snapshot, budget: Duration) -> Plan {

@@ -22,6 +22,8 @@ mod data;
 mod go;
 #[path = "../shared/machine.rs"]
 mod machine;
+#[path = "../shared/number.rs"]
+mod number;
 mod observer;
 mod picture;
 mod report;
@@ -32,6 +34,7 @@ mod ticks;
 
 use berth_controlplane::Assets;
 use controller::{Controller, Karpenter};
+use number::number;
 use serde_json::json;
 
 fn main() {
@@ -59,7 +62,7 @@ fn main() {
         .expect("a runtime");
     let mut report = report::Report::default();
     for suite in suites::all().into_iter().filter(|suite| suite.name.contains(&wanted)) {
-        for run in 0..number("BERTH_BENCH_RUNS", 1) {
+        for run in 0..number("BERTH_BENCH_RUNS", 1).max(1) {
             for controller in [Controller::Berth, Controller::Karpenter] {
                 println!("{}, run {}, {}", suite.name, run + 1, controller.name());
                 let phases = runtime.block_on(suite.run(controller, &karpenter));
@@ -76,10 +79,4 @@ fn main() {
             }
         }
     }
-}
-
-/// A setting of the environment.
-pub fn number(variable: &str, default: usize) -> usize {
-    let text = std::env::var(variable).ok();
-    text.and_then(|text| text.parse().ok()).filter(|number| *number > 0).unwrap_or(default)
 }

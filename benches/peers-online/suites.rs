@@ -63,7 +63,7 @@ enum Rule {
 }
 
 fn workload(name: &str, replicas: usize, size: Size, rule: Rule) -> Workload {
-    let replicas = (replicas / crate::number("BERTH_BENCH_SHARE", 1)).max(1);
+    let replicas = (replicas / crate::number::number("BERTH_BENCH_SHARE", 1).max(1)).max(1);
     Workload { name: name.to_owned(), replicas, size, rule }
 }
 

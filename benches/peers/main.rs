@@ -18,6 +18,8 @@ mod consolidation;
 mod karpenter;
 #[path = "../shared/machine.rs"]
 mod machine;
+#[path = "../shared/number.rs"]
+mod number;
 mod problems;
 #[path = "../shared/records.rs"]
 mod records;
@@ -25,6 +27,7 @@ mod report;
 mod suites;
 
 use karpenter::Karpenter;
+use number::number;
 
 fn main() {
     // Under `cargo test --benches` there is nothing to measure.
@@ -54,10 +57,4 @@ fn main() {
         consolidation::consolidation(&karpenter, &mut report);
     }
     println!("\n{}", report.text());
-}
-
-/// A setting of the environment.
-fn number(name: &str, otherwise: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
