@@ -8,7 +8,9 @@ SHELL := bash
 # What `make demo` passes to `berth demo`, for example ARGS="--speed 4 --for 2m".
 ARGS ?=
 
-say = @printf '\n\033[1m[%s]\033[0m %s\n' "$(1)" "$(2)"
+# $(call say,step,text): make takes what follows a comma for another argument, up to two of them.
+comma := ,
+say = @printf '\n\033[1m[%s]\033[0m %s\n' "$(1)" "$(2)$(if $(3),$(comma)$(3))$(if $(4),$(comma)$(4))"
 
 .PHONY: help
 help: ## List the targets
@@ -25,19 +27,19 @@ demo: ## Run the whole appliance on an embedded simulated cluster (no Kubernetes
 
 .PHONY: test
 test: ## Install what is missing, then check and test everything: what CI runs
-	$(call say,1/7,looking for what the build needs)
+	$(call say,1/6,looking for what the build needs)
 	@.ci/install-tools --browser
-	$(call say,2/7,the control plane of the tests: etcd, Kubernetes and kwok (10 to 20 minutes the first time))
-	@$(MAKE) --no-print-directory controlplane
-	$(call say,3/7,formatting)
+	$(call say,2/6,formatting)
 	@$(MAKE) --no-print-directory format-check
-	$(call say,4/7,lints, with HiGHS and without)
-	@$(MAKE) --no-print-directory lint
-	$(call say,5/7,tests of everything, with HiGHS)
+	$(call say,3/6,lints; beside them etcd, Kubernetes and kwok are built for the tests (10 to 20 minutes the first time))
+	@$(MAKE) --no-print-directory controlplane & building=$$!; \
+	$(MAKE) --no-print-directory lint; linted=$$?; \
+	wait $$building && exit $$linted
+	$(call say,4/6,tests of everything, with HiGHS)
 	cargo test --locked --workspace
-	$(call say,6/7,tests of what is decided, without HiGHS (pure Rust))
+	$(call say,5/6,tests of what is decided, without HiGHS (pure Rust))
 	cargo test --locked --package berth-solver --package berth-simulations --no-default-features
-	$(call say,7/7,documentation and dependencies)
+	$(call say,6/6,documentation and dependencies)
 	@$(MAKE) --no-print-directory doc deny
 	$(call say,done,everything passed)
 
