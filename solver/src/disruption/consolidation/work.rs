@@ -172,6 +172,8 @@ pub struct Work<'p, 'a> {
     pub relocated: Vec<Relocation>,
     /// Bins in the order in which they are filled.
     order: Vec<usize>,
+    /// For each bin, its place in that order; at the end if it has none.
+    places: Vec<usize>,
     /// For each kind, the bins before this place in the order have no room for it.
     cursors: HashMap<Kind, usize>,
 }
@@ -190,7 +192,7 @@ struct Gone {
 pub struct Journal {
     /// What came to which bin.
     put: Vec<(usize, Kind, u32)>,
-    /// Where cursors stood.
+    /// Where cursors stood; a change puts each kind once.
     cursors: Vec<(Kind, usize)>,
     /// Candidates that went.
     gone: Vec<Gone>,
@@ -204,12 +206,15 @@ pub struct Journal {
 impl<'p, 'a> Work<'p, 'a> {
     /// Nothing moved yet; bins are filled in that order.
     pub fn new(ground: &Ground<'p, 'a>, order: Vec<usize>) -> Self {
+        let mut places = vec![order.len(); ground.problem.bins.len()];
+        order.iter().enumerate().for_each(|(place, bin)| places[*bin] = place);
         Self {
             state: ground.start.clone(),
             removed: vec![false; ground.bin_of.len()],
             received: vec![Vec::new(); ground.problem.bins.len()],
             relocated: Vec::new(),
             order,
+            places,
             cursors: HashMap::new(),
         }
     }
@@ -348,6 +353,10 @@ impl<'p, 'a> Work<'p, 'a> {
 
     /// Takes a change back, nodes launched since it began included.
     pub fn take_back(&mut self, ground: &Ground<'p, 'a>, journal: Journal) {
+        // What cursors have gone past has no room still, before the first bin that gets some back.
+        let filled = journal.put.iter().map(|(bin, ..)| *bin);
+        let back = journal.gone.iter().map(|gone| ground.bin_of[gone.candidate]);
+        let first = filled.chain(back).map(|bin| self.places[bin]).min();
         for (bin, kind, count) in journal.put.into_iter().rev() {
             self.state.loads[bin].remove(ground.problem, kind.0, count);
             if let Some(there) = self.received[bin].iter_mut().find(|there| there.0 == kind) {
@@ -355,8 +364,10 @@ impl<'p, 'a> Work<'p, 'a> {
             }
             self.received[bin].retain(|(_, count)| *count > 0);
         }
-        for (kind, cursor) in journal.cursors.into_iter().rev() {
-            self.cursors.insert(kind, cursor);
+        for (kind, before) in journal.cursors {
+            if let Some(cursor) = self.cursors.get_mut(&kind) {
+                *cursor = first.map_or(*cursor, |first| first.min(*cursor)).max(before);
+            }
         }
         for Gone { candidate, load, received } in journal.gone {
             let bin = ground.bin_of[candidate];
