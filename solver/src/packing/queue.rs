@@ -9,8 +9,10 @@
 //!                                                                       pod bound or gone -+-> forgotten
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
 use crate::placement::{StandingPlan, are_alike, may_exchange};
@@ -105,11 +107,8 @@ impl Queue {
     /// Looks at who is pending, and says when to plan.
     pub fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Due {
         self.forget_and_retry(snapshot, now);
-        let waiting: BTreeSet<Name> = pending(snapshot)
-            .into_iter()
-            .filter(|uid| !self.planned.contains_key(*uid))
-            .cloned()
-            .collect();
+        let waiting: BTreeSet<Name> =
+            pending(snapshot).filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
         if waiting.is_empty() {
             self.waiting = waiting;
             return self.look_at_headroom(snapshot, now);
@@ -206,16 +205,16 @@ impl Queue {
     }
 
     /// Where a pod came to the place of another one like it, that one has its place now.
-    fn exchange(&mut self, snapshot: &Snapshot, unbound: &BTreeMap<&Name, &Pod>) {
+    fn exchange(&mut self, snapshot: &Snapshot, unbound: &Unbound<'_>) {
         if self.planned.keys().all(|uid| unbound.contains_key(uid)) {
             return;
         }
         // Those who wait, by the nodes of their places.
         let mut waiting: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
         for (uid, planned) in &self.planned {
+            let Some(pod) = unbound.get(uid).filter(|pod| may_exchange(pod)) else { continue };
             let node = planned.target.as_ref().and_then(|target| snapshot.node_of_target(target));
-            let pod = unbound.get(uid).filter(|pod| may_exchange(pod));
-            if let (Some(node), Some(pod)) = (node, pod) {
+            if let Some(node) = node {
                 waiting.entry(&node.node.name).or_default().push(pod);
             }
         }
@@ -246,35 +245,50 @@ impl Queue {
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
         let retry_after = self.settings.retry_after;
         let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node());
-        let unbound: BTreeMap<&Name, &Pod> = waiting.map(|pod| (&pod.uid, &**pod)).collect();
+        let unbound: Unbound<'_> = waiting.map(|pod| (&pod.uid, &**pod)).collect();
         self.exchange(snapshot, &unbound);
         let came = self.planned.iter().filter(|(uid, _)| !unbound.contains_key(uid));
         let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
+        // Many pods go to one place.
+        let mut places: HashMap<Target, Place, RandomState> = HashMap::default();
         self.planned.retain(|uid, planned| {
+            if !unbound.contains_key(uid) {
+                return false;
+            }
             let counts_from = match &planned.target {
                 None => planned.at,
-                Some(target) => match place(snapshot, target) {
-                    Place::Gone => planned.at,
-                    Place::Open if !coming.contains(&planned.plan) => planned.since,
-                    Place::Open | Place::Coming => {
-                        planned.since = now;
-                        now
+                Some(target) => {
+                    let place = match places.get(target) {
+                        Some(place) => *place,
+                        None => *places.entry(target.clone()).or_insert(place(snapshot, target)),
+                    };
+                    match place {
+                        Place::Gone => planned.at,
+                        Place::Open if !coming.contains(&planned.plan) => planned.since,
+                        Place::Open | Place::Coming => {
+                            planned.since = now;
+                            now
+                        }
                     }
-                },
+                }
             };
-            unbound.contains_key(uid) && now.since(counts_from) < retry_after
+            now.since(counts_from) < retry_after
         });
     }
 }
 
 /// The UIDs of the pods that kube-scheduler found no node for when it last tried, and for which
 /// one has to be found: not of those that are nominated for one.
-fn pending(snapshot: &Snapshot) -> BTreeSet<&Name> {
+fn pending(snapshot: &Snapshot) -> impl Iterator<Item = &Name> {
     let pods = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.unschedulable);
-    pods.filter(|pod| !snapshot.is_nominated(pod)).map(|pod| &pod.uid).collect()
+    pods.filter(|pod| !snapshot.is_nominated(pod)).map(|pod| &pod.uid)
 }
 
+/// The pods that wait for a node, by UID.
+type Unbound<'s> = HashMap<&'s Name, &'s Pod, RandomState>;
+
 /// What became of the place of a pod that was planned for.
+#[derive(Clone, Copy)]
 enum Place {
     /// Its node is on its way.
     Coming,

@@ -1,7 +1,9 @@
 //! The cluster with every pod that may move taken off its node, as the packer sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::super::candidates::Candidate;
 use super::super::emptiness::Inputs;
@@ -80,26 +82,27 @@ impl Lifted<'_> {
 
 /// Pods that have no node yet and a place in the standing plan.
 fn promised(snapshot: &Snapshot, inputs: &Inputs) -> Vec<(Arc<Pod>, Target)> {
-    let claims: BTreeMap<&Name, &Name> = snapshot
-        .claims
-        .values()
-        .filter(|claim| claim.deleted.is_none())
-        .flat_map(|claim| claim.planned_pods.iter().map(|uid| (uid, &claim.name)))
-        .collect();
     let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node() && pod.defect.is_none());
-    let place = |pod: &Arc<Pod>| {
-        let planned = inputs.targets.get(&pod.uid).cloned();
-        let target =
-            planned.or_else(|| claims.get(&pod.uid).map(|claim| Target::Claim((*claim).clone())));
-        Some((Arc::clone(pod), target?))
+    let waiting: Vec<(&Arc<Pod>, Option<&Target>)> =
+        waiting.map(|pod| (pod, inputs.targets.get(&pod.uid))).collect();
+    // Claims name all pods that they were launched for, and the plan speaks of most that wait.
+    let unplanned = waiting.iter().filter(|(_, target)| target.is_none());
+    let unplanned: HashSet<&Name, RandomState> = unplanned.map(|(pod, _)| &pod.uid).collect();
+    let claims = snapshot.claims.values().filter(|claim| claim.deleted.is_none());
+    let claims: HashMap<&Name, &Name, RandomState> = claims
+        .flat_map(|claim| claim.planned_pods.iter().map(|uid| (uid, &claim.name)))
+        .filter(|(uid, _)| unplanned.contains(uid))
+        .collect();
+    let place = |(pod, planned): (&Arc<Pod>, Option<&Target>)| {
+        let claim = || Some(Target::Claim((*claims.get(&pod.uid)?).clone()));
+        Some((Arc::clone(pod), planned.cloned().or_else(claim)?))
     };
-    waiting.filter_map(place).collect()
+    waiting.into_iter().filter_map(place).collect()
 }
 
 /// A candidate's node without the pods that may move.
 fn without(candidate: &Candidate<'_>) -> NodeState {
-    let moving: std::collections::BTreeSet<&PodKey> =
-        candidate.pods.iter().map(|pod| &pod.key).collect();
+    let moving: HashSet<&PodKey, RandomState> = candidate.pods.iter().map(|pod| &pod.key).collect();
     let all = candidate.state.pods.iter();
     let pods: BTreeMap<PodKey, Arc<Pod>> = all
         .filter(|(key, _)| !moving.contains(key))
