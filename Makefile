@@ -23,7 +23,7 @@ demo: ## Run the whole appliance on an embedded simulated cluster (no Kubernetes
 	$(call say,2/3,building berth (some minutes the first time))
 	cargo build --release --locked
 	$(call say,3/3,berth demo $(ARGS))
-	@target/release/berth demo $(ARGS)
+	@cargo run --release --locked --quiet -- demo $(ARGS)
 
 .PHONY: test
 test: ## Install what is missing, then check and test everything: what CI runs
