@@ -15,15 +15,14 @@ mod bind;
 mod preemption;
 mod wire;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use berth_solver::model::{Pod, Snapshot};
 use berth_solver::placement::{
-    CRITICAL_PRIORITY, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Sent, Settings,
-    StandingPlan,
+    CRITICAL_PRIORITY, Candidates, Expected, Filtered, LOWEST_SCORE, Placer, PodInQuestion, Sent,
+    Settings, StandingPlan,
 };
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_ENCODING, HeaderValue};
@@ -191,10 +190,9 @@ impl Extender {
                 Ok(HostPriorities(scores))
             }
             (None, Some(nodes)) => {
-                // Each once: kube-scheduler counts a name that comes back twice as two nodes.
-                let mut seen = HashSet::new();
-                let names = wire::node_names(nodes).filter(|name| seen.insert(*name));
-                Ok(HostPriorities(names.map(|name| (name, LOWEST_SCORE)).collect()))
+                let candidates = Candidates::of(None, wire::node_names(nodes));
+                let scores = candidates.names().iter().map(|name| (*name, LOWEST_SCORE));
+                Ok(HostPriorities(scores.collect()))
             }
             (None, None) => Err(NO_NAMES),
         }

@@ -1,13 +1,12 @@
 //! A pod's requests must fit into what is free.
 
-use crate::model::{Name, NodeState, Resources};
+use crate::model::{NodeState, Resources};
 
 use super::gpu_shares;
 
 /// Whether a request fits into what is free; what is not asked for is not looked at.
 pub fn check(requests: &Resources, free: &Resources) -> bool {
-    let plain = requests.extended_amount(gpu_shares::RESOURCE) == 0;
-    if plain { requests.fits(free) } else { first_short(requests, free).is_none() }
+    first_short(requests, free).is_none()
 }
 
 /// Whether a request fits beside what is on a node, shares of its GPUs each on one device.
@@ -22,26 +21,23 @@ pub fn fits_on(requests: &Resources, state: &NodeState) -> bool {
 }
 
 /// The first resource of which more is asked for than there is; of GPUs thousandths are counted.
-pub fn first_short(requests: &Resources, free: &Resources) -> Option<Name> {
-    if requests.extended_amount(gpu_shares::RESOURCE) == 0 {
-        return requests.first_exceeding(free).map(Name::from);
-    }
-    let mut rest = requests.clone();
-    rest.set_extended(Name::from(gpu_shares::RESOURCE), 0);
-    let short = rest.first_exceeding(free).map(Name::from);
-    short.or_else(|| {
-        // On which devices others are is not known here.
-        let fits = gpu_shares::total(requests) <= gpu_shares::total(free);
-        (!fits).then(|| Name::from(gpu_shares::RESOURCE))
-    })
+pub fn first_short<'a>(requests: &'a Resources, free: &Resources) -> Option<&'a str> {
+    const SHARES: &str = gpu_shares::RESOURCE;
+    let short = requests.exceeding(free).find(|name| *name != SHARES);
+    // On which devices others are is not known here.
+    let has_shares = || {
+        requests.extended_amount(SHARES) == 0
+            || gpu_shares::total(requests) <= gpu_shares::total(free)
+    };
+    short.or_else(|| (!has_shares()).then_some(SHARES))
 }
 
 /// Which resource is short, how much is asked for and how much there is.
 pub fn explain(requests: &Resources, free: &Resources) -> Option<String> {
     let name = first_short(requests, free)?;
-    let has = available(free, &name);
-    let wanted = amount(requests, &name);
-    Some(format!("{} free, the pod asks for {}", quantity(&name, has), quantity(&name, wanted)))
+    let has = available(free, name);
+    let wanted = amount(requests, name);
+    Some(format!("{} free, the pod asks for {}", quantity(name, has), quantity(name, wanted)))
 }
 
 /// The amount of a resource, by its Kubernetes name, in the model's unit.

@@ -88,22 +88,25 @@ impl Resources {
 
     /// The first resource of which `self` asks for more than `free` has, by its Kubernetes name.
     pub fn first_exceeding<'a>(&'a self, free: &Self) -> Option<&'a str> {
+        self.exceeding(free).next()
+    }
+
+    /// The resources of which `self` asks for more than `free` has, by their Kubernetes names.
+    pub fn exceeding<'a, 'f>(
+        &'a self,
+        free: &'f Self,
+    ) -> impl Iterator<Item = &'a str> + use<'a, 'f> {
         let plain = [
             ("cpu", self.cpu.0, free.cpu.0),
             ("memory", self.memory.0, free.memory.0),
             ("ephemeral-storage", self.ephemeral_storage.0, free.ephemeral_storage.0),
             ("pods", self.pods, free.pods),
         ];
-        plain
-            .into_iter()
-            .find(|(_, wanted, has)| *wanted > 0 && wanted > has)
-            .map(|(name, _, _)| name)
-            .or_else(|| {
-                self.extended
-                    .iter()
-                    .find(|(name, wanted)| *wanted > 0 && *wanted > free.extended_amount(name))
-                    .map(|(name, _)| name.as_str())
-            })
+        let extended = self.extended.iter();
+        let extended = extended.map(|(name, wanted)| (name.as_str(), *wanted));
+        let extended = extended.map(|(name, wanted)| (name, wanted, free.extended_amount(name)));
+        let all = plain.into_iter().chain(extended);
+        all.filter(|(_, wanted, has)| *wanted > 0 && wanted > has).map(|(name, ..)| name)
     }
 
     /// The larger amount of each resource.

@@ -193,7 +193,7 @@ impl<'a> Failing<'a> {
         }
         let free = instance_type.allocatable();
         if let Some(resource) = resources::first_short(&shape.requests, &free) {
-            let has = |resources: &Resources| resources::available(resources, &resource);
+            let has = |resources: &Resources| resources::available(resources, resource);
             if self.largest.as_ref().is_none_or(|(_, largest)| has(&free) > has(largest)) {
                 self.largest = Some((instance_type, free));
             }
@@ -219,8 +219,8 @@ impl<'a> Failing<'a> {
             return format!(
                 "largest type {} has {}, the pod asks for {}",
                 machine.name,
-                resources::quantity(&name, resources::available(&free, &name)),
-                resources::quantity(&name, resources::amount(requests, &name))
+                resources::quantity(name, resources::available(&free, name)),
+                resources::quantity(name, resources::amount(requests, name))
             );
         }
         self.labels.or(self.requirements).unwrap_or_else(|| "its cloud sells nothing".to_owned())

@@ -251,26 +251,23 @@ impl Queue {
         let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
         // Many pods go to one place.
         let mut places: HashMap<Target, Place, RandomState> = HashMap::default();
+        let mut place_of = |target: &Target| {
+            *places.entry(target.clone()).or_insert_with(|| place(snapshot, target))
+        };
         self.planned.retain(|uid, planned| {
             if !unbound.contains_key(uid) {
                 return false;
             }
             let counts_from = match &planned.target {
                 None => planned.at,
-                Some(target) => {
-                    let place = match places.get(target) {
-                        Some(place) => *place,
-                        None => *places.entry(target.clone()).or_insert(place(snapshot, target)),
-                    };
-                    match place {
-                        Place::Gone => planned.at,
-                        Place::Open if !coming.contains(&planned.plan) => planned.since,
-                        Place::Open | Place::Coming => {
-                            planned.since = now;
-                            now
-                        }
+                Some(target) => match place_of(target) {
+                    Place::Gone => planned.at,
+                    Place::Open if !coming.contains(&planned.plan) => planned.since,
+                    Place::Open | Place::Coming => {
+                        planned.since = now;
+                        now
                     }
-                }
+                },
             };
             now.since(counts_from) < retry_after
         });

@@ -101,14 +101,25 @@ impl Known {
                 && Arc::ptr_eq(&assortment.pool, pool)
                 && Arc::ptr_eq(&assortment.catalog, catalog)
         };
-        let assortment = match self.0.iter().position(is_it) {
-            Some(place) => self.0.remove(place),
-            None => Assortment::new(index, pool, catalog),
-        };
-        self.0.truncate(MOST_KNOWN - 1);
-        self.0.insert(0, assortment);
-        &mut self.0[0]
+        latest(&mut self.0, MOST_KNOWN, is_it, || Assortment::new(index, pool, catalog))
     }
+}
+
+/// The entry that is meant, made where there is none. It comes first now, and those go that are one
+/// too many: what nobody has meant for longest.
+fn latest<T>(
+    list: &mut Vec<T>,
+    most: usize,
+    is_it: impl Fn(&T) -> bool,
+    make: impl FnOnce() -> T,
+) -> &mut T {
+    let entry = match list.iter().position(is_it) {
+        Some(place) => list.remove(place),
+        None => make(),
+    };
+    list.truncate(most - 1);
+    list.insert(0, entry);
+    &mut list[0]
 }
 
 /// What a pool allows of a catalog.
@@ -140,56 +151,57 @@ impl Assortment {
     /// The pool's offerings by these labels.
     fn cells(&mut self, keys: &[Name], choices: &[Arc<Choices>]) -> &[RawCell] {
         let is_it = |asked: &Asked| asked.keys == keys && asked.choices == choices;
-        let asked = match self.asked.iter().position(is_it) {
-            Some(place) => self.asked.remove(place),
-            None => Asked {
-                keys: keys.to_vec(),
-                choices: choices.to_vec(),
-                cells: self.work_out(keys, choices),
-            },
-        };
-        self.asked.truncate(MOST_ASKED - 1);
-        self.asked.insert(0, asked);
-        &self.asked[0].cells
+        let Self { index, pool, catalog, asked, .. } = self;
+        let asked = latest(asked, MOST_ASKED, is_it, || Asked {
+            keys: keys.to_vec(),
+            choices: choices.to_vec(),
+            cells: work_out(*index, pool, catalog, keys, choices),
+        });
+        &asked.cells
     }
+}
 
-    fn work_out(&self, keys: &[Name], choices: &[Arc<Choices>]) -> Vec<RawCell> {
-        let (pool, catalog) = (&*self.pool, &*self.catalog);
-        let mut cells: BTreeMap<Vec<Option<Name>>, Gathered> = BTreeMap::new();
-        for choices in choices {
-            for (type_index, instance_type) in catalog.instance_types.iter().enumerate() {
-                let Some(of_type) = TypeLabels::of(pool, instance_type, choices) else { continue };
-                let allocatable = instance_type.allocatable();
-                for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
-                    if !offering.available || !of_type.allows(offering) {
-                        continue;
-                    }
-                    let seen = keys.iter().map(|key| of_type.get(key, offering)).collect();
-                    let cell = cells.entry(seen).or_insert_with(|| Gathered {
-                        labels: of_type.labels(offering),
-                        offerings: Vec::new(),
-                        largest: Resources::default(),
-                    });
-                    if cell.offerings.last().is_none_or(|last| last.instance_type != type_index) {
-                        cell.largest = cell.largest.larger(&allocatable);
-                    }
-                    cell.offerings.push(RawOffering {
-                        instance_type: type_index,
-                        offering: offering_index,
-                        choices: Arc::clone(choices),
-                    });
+fn work_out(
+    index: usize,
+    pool: &NodePool,
+    catalog: &Catalog,
+    keys: &[Name],
+    choices: &[Arc<Choices>],
+) -> Vec<RawCell> {
+    let mut cells: BTreeMap<Vec<Option<Name>>, Gathered> = BTreeMap::new();
+    for choices in choices {
+        for (type_index, instance_type) in catalog.instance_types.iter().enumerate() {
+            let Some(of_type) = TypeLabels::of(pool, instance_type, choices) else { continue };
+            let allocatable = instance_type.allocatable();
+            for (offering_index, offering) in instance_type.offerings.iter().enumerate() {
+                if !offering.available || !of_type.allows(offering) {
+                    continue;
                 }
+                let seen = keys.iter().map(|key| of_type.get(key, offering)).collect();
+                let cell = cells.entry(seen).or_insert_with(|| Gathered {
+                    labels: of_type.labels(offering),
+                    offerings: Vec::new(),
+                    largest: Resources::default(),
+                });
+                if cell.offerings.last().is_none_or(|last| last.instance_type != type_index) {
+                    cell.largest = cell.largest.larger(&allocatable);
+                }
+                cell.offerings.push(RawOffering {
+                    instance_type: type_index,
+                    offering: offering_index,
+                    choices: Arc::clone(choices),
+                });
             }
         }
-        let cells = cells.into_values().map(|cell| RawCell {
-            pool: self.index,
-            labels: cell.labels,
-            taints: pool.taints.clone(),
-            offerings: cell.offerings.into(),
-            largest: cell.largest,
-        });
-        cells.collect()
     }
+    let cells = cells.into_values().map(|cell| RawCell {
+        pool: index,
+        labels: cell.labels,
+        taints: pool.taints.clone(),
+        offerings: cell.offerings.into(),
+        largest: cell.largest,
+    });
+    cells.collect()
 }
 
 /// A cell whose offerings are still to come.

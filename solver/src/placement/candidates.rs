@@ -27,7 +27,8 @@ pub(super) struct Known<'s> {
 }
 
 impl<'c, 's> Candidates<'c, 's> {
-    fn of(snapshot: Option<&'s Snapshot>, names: impl Iterator<Item = &'c str>) -> Self {
+    /// These, as far as the snapshot knows them.
+    pub fn of(snapshot: Option<&'s Snapshot>, names: impl Iterator<Item = &'c str>) -> Self {
         let expected = names.size_hint().0;
         let mut all = Self {
             names: Vec::with_capacity(expected),
@@ -56,13 +57,8 @@ impl<'c, 's> Candidates<'c, 's> {
     }
 
     /// How many they are.
-    pub const fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.names.len()
-    }
-
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.names.is_empty()
     }
 
     /// Each of them, and what is known of it.

@@ -64,9 +64,8 @@ impl Placer<'_> {
             if leaving.contains(proposal.node) {
                 return false;
             }
-            let held = held.as_ref().filter(|held| held.is_any_on(proposal.node));
-            let state = held.and_then(|_| snapshot.nodes.get(proposal.node));
-            let taken = held.zip(state).and_then(|(held, state)| held.on(state));
+            let state = snapshot.nodes.get(proposal.node);
+            let taken = held.as_ref().zip(state).and_then(|(held, state)| held.on(state));
             match (known, state, taken) {
                 (Some(pod), Some(state), Some(taken)) => has_room(pod, state, proposal, &taken),
                 _ => true,

@@ -356,7 +356,7 @@ impl<'p, 'a> Work<'p, 'a> {
         // What cursors have gone past has no room still, before the first bin that gets some back.
         let filled = journal.put.iter().map(|(bin, ..)| *bin);
         let back = journal.gone.iter().map(|gone| ground.bin_of[gone.candidate]);
-        let first = filled.chain(back).map(|bin| self.places[bin]).min();
+        let first = filled.chain(back).map(|bin| self.places[bin]).min().unwrap_or(usize::MAX);
         for (bin, kind, count) in journal.put.into_iter().rev() {
             self.state.loads[bin].remove(ground.problem, kind.0, count);
             if let Some(there) = self.received[bin].iter_mut().find(|there| there.0 == kind) {
@@ -366,7 +366,7 @@ impl<'p, 'a> Work<'p, 'a> {
         }
         for (kind, before) in journal.cursors {
             if let Some(cursor) = self.cursors.get_mut(&kind) {
-                *cursor = first.map_or(*cursor, |first| first.min(*cursor)).max(before);
+                *cursor = first.min(*cursor).max(before);
             }
         }
         for Gone { candidate, load, received } in journal.gone {
