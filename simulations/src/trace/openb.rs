@@ -1,10 +1,9 @@
 //! Pod lists of Alibaba's GPU cluster (`openb_pod_list_*.csv`, ATC 2023).
 //!
-//! Times are the list's own seconds, from 0 on. A pod comes at `creation_time` and leaves at
-//! `deletion_time`, whether it was ever scheduled or not. Rows are not sorted by time. The list
-//! names no workloads: each pod is one of its own. `gpu_spec` names the models of cards that will
-//! do, separated by `|`. What `qos`, `pod_phase` and `scheduled_time` say is checked and left
-//! out.
+//! Times are the list's own seconds, from 0 on. A pod comes at `creation_time`, finds a node at
+//! `scheduled_time` and leaves at `deletion_time`, whether it was ever scheduled or not. Rows are not
+//! sorted by time. The list names no workloads: each pod is one of its own. `gpu_spec` names the
+//! models of cards that will do, separated by `|`. What `qos` and `pod_phase` say is left out.
 
 use std::collections::HashSet;
 use std::io::BufRead;
@@ -98,17 +97,18 @@ impl Iterator for Reader {
 
 fn record(row: &Row<'_>) -> Result<TraceRecord, Problem> {
     let created = time(row, "creation_time")?;
-    let deleted = not_before(row, "deletion_time", created)?;
-    if !row.text("scheduled_time").is_empty() {
-        not_before(row, "scheduled_time", created)?;
-    }
+    let scheduled = match row.text("scheduled_time") {
+        "" => None,
+        _ => Some(not_before(row, "scheduled_time", created)?),
+    };
+    let deleted = not_before(row, "deletion_time", scheduled.unwrap_or(created))?;
     let name = Name::from(row.name("name")?);
     Ok(TraceRecord {
         namespace: Name::from("default"),
         workload: name.clone(),
         name,
         submit: Timestamp::from_millis(created),
-        start: None,
+        start: scheduled.map(Timestamp::from_millis),
         end: Some(Timestamp::from_millis(deleted)),
         shape: shape(row)?,
     })
