@@ -12,12 +12,15 @@ pub struct Seed(pub u64);
 impl Seed {
     /// The stream of one entity: what is drawn for others does not change it.
     pub fn stream(self, entity: &str) -> Stream {
-        // FNV-1a: the same on every machine and in every release, which `std`'s hasher is not.
-        let hash = entity.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
-        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0.rotate_left(32) ^ hash))
+        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0.rotate_left(32) ^ hash(entity)))
     }
+}
+
+/// FNV-1a: the same on every machine and in every release, which `std`'s hasher is not.
+pub(crate) fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// A stream of random draws.

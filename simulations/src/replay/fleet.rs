@@ -1,9 +1,9 @@
 //! The nodes that are alive, a row each, and what the scheduler looks at in one block of memory.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_solver::model::{CapacityType, Launch, Name, NodeFigures, Price, Resources, Timestamp};
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashSet};
 
 use super::kinds::{GroupId, KindId, plain};
 use super::pods::PodId;
@@ -53,7 +53,7 @@ pub(super) struct NodeRow {
     /// Nothing new is to land on it.
     pub leaving: bool,
     /// Workloads whose images it has.
-    pub images: HashSet<u64, RandomState>,
+    pub images: HashSet<u64>,
     /// Its place in the block, once it is up.
     slot: Option<u32>,
     pub shown: bool,
@@ -105,14 +105,14 @@ pub(super) struct Fleet {
     unused: Vec<NodeId>,
     serials: u64,
     slots: Vec<Slot>,
-    zones: HashMap<Name, u32, RandomState>,
-    by_name: HashMap<Name, NodeId, RandomState>,
+    zones: HashMap<Name, u32>,
+    by_name: HashMap<Name, NodeId>,
     /// Nodes that are on their way.
     pub coming: BTreeSet<NodeId>,
     /// Nodes that are up and empty and stay.
     pub empty: BTreeSet<NodeId>,
     /// Workloads with rules.
-    pub spreads: HashMap<GroupId, Spread, RandomState>,
+    pub spreads: HashMap<GroupId, Spread>,
     alive: usize,
     /// How many of them are told to go, and paid for still.
     going: usize,

@@ -1,11 +1,10 @@
 //! What pods ask for and what nodes are, each told apart once: whether one suits the other is
 //! worked out once for each pair.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use berth_solver::model::{Labels, Name, PodShape, Resources, Taint, well_known};
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 use crate::trace::{Shapes, TraceRecord};
 
@@ -46,10 +45,10 @@ pub(super) struct Rules {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kinds {
     made: Shapes,
-    by_address: HashMap<usize, ShapeId, RandomState>,
+    by_address: HashMap<usize, ShapeId>,
     shapes: Vec<Kind>,
-    groups: HashMap<(Name, Name), GroupId, RandomState>,
-    nodes: HashMap<(Labels, Box<[Taint]>), KindId, RandomState>,
+    groups: HashMap<(Name, Name), GroupId>,
+    nodes: HashMap<(Labels, Box<[Taint]>), KindId>,
     node_kinds: Vec<(Labels, Box<[Taint]>)>,
     /// For each shape and kind of node: 0 unknown, 1 no, 2 yes.
     suits: Vec<Vec<u8>>,

@@ -6,10 +6,9 @@
 //! [`super::place::scan`] would find among all of them is found, the same node, on a few paths down.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::ops::Range;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 use super::fleet::{Fleet, Slot};
 use super::kinds::ShapeId;
@@ -26,7 +25,7 @@ const NO_RATE: u64 = u64::MAX;
 /// The trees of the shapes that are asked for often.
 #[derive(Debug, Default)]
 pub(super) struct Ranks {
-    trees: HashMap<ShapeId, Tree, RandomState>,
+    trees: HashMap<ShapeId, Tree>,
     /// When each shape was last asked for, in changes of the fleet.
     asked: Vec<Option<u64>>,
 }

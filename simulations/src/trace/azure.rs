@@ -114,7 +114,9 @@ impl Reader {
         lifetimes: &[String],
     ) -> Result<(), TraceError> {
         let start = *self.start.get_or_insert(time);
-        let mut machines = 0_u64;
+        let namespace = Name::from("default");
+        let batch = |number: u64| Name::from(format!("batch-{number}"));
+        let (mut workload, mut machines) = (batch(self.batches), 0_u64);
         for (index, (word, lifetime)) in words.iter().zip(lifetimes).enumerate() {
             // The time is the first word of the line.
             let position = index + 2;
@@ -125,21 +127,20 @@ impl Reader {
             }
             if closes {
                 self.batches += 1;
-                machines = 0;
+                (workload, machines) = (batch(self.batches), 0);
                 continue;
             }
             let Some(shape) = self.flavours.get(word) else {
                 let problem = format!("{word:?} is no flavour: expected one of flav_map.txt");
                 return Err(self.refuse(position, problem));
             };
-            let workload = format!("batch-{}", self.batches);
             let name = format!("{workload}-{machines}");
             let lives = self.lifetime(&name, time, lifetime, position)?;
             let at = |second: i64| Timestamp::from_seconds(second - start);
             self.waiting.push_back(TraceRecord {
-                namespace: Name::from("default"),
+                namespace: namespace.clone(),
                 name: Name::from(name),
-                workload: Name::from(workload),
+                workload: workload.clone(),
                 submit: at(time),
                 start: None,
                 end: lives.map(|lives| at(time + lives)),

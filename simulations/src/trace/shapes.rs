@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use berth_solver::model::{
@@ -6,6 +5,7 @@ use berth_solver::model::{
     PodAffinityTerm, PodKey, PodShape, Requirements, Resources, TopologySpread, ValueSet,
     WhenUnsatisfiable, well_known,
 };
+use foldhash::HashMap;
 
 use super::{TraceRecord, TraceShape};
 

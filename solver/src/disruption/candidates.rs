@@ -27,7 +27,7 @@ pub struct Candidate<'a> {
     /// What it costs in an hour.
     pub price: Price,
     /// The pods that need another place if it goes.
-    pub pods: Vec<Arc<Pod>>,
+    pub pods: Vec<&'a Arc<Pod>>,
     /// How many of them each PodDisruptionBudget protects.
     pub protected: Vec<(PodKey, u32)>,
     /// How much it disturbs, as Karpenter counts it: 1, and for each pod between 0 and 10.
@@ -166,7 +166,7 @@ impl<'a> Looking<'a, '_> {
     }
 
     /// The pods that need another place, and the budgets that protect them.
-    fn pods_of(&self, claim: &NodeClaim, state: &'a NodeState) -> Result<Evictable, Obstacle> {
+    fn pods_of(&self, claim: &NodeClaim, state: &'a NodeState) -> Result<Evictable<'a>, Obstacle> {
         // What must end within a grace period may be drained whatever its pods say.
         let forced = self.purpose.is_drift() && claim.termination_grace_period.is_some();
         let mut pods = Vec::new();
@@ -196,14 +196,14 @@ impl<'a> Looking<'a, '_> {
                     _ => {}
                 }
             }
-            pods.push(Arc::clone(pod));
+            pods.push(pod);
         }
         let protected = protected.into_iter().map(|(key, count)| (key.clone(), count)).collect();
         Ok((pods, protected))
     }
 }
 
-type Evictable = (Vec<Arc<Pod>>, Vec<(PodKey, u32)>);
+type Evictable<'a> = (Vec<&'a Arc<Pod>>, Vec<(PodKey, u32)>);
 
 /// What a claim's node costs: as the catalog says now, or as it was when it was chosen.
 pub fn price_of(snapshot: &Snapshot, claim: &NodeClaim) -> Option<Price> {

@@ -67,10 +67,9 @@ pub fn drift(
     if let Some(said) = said.filter(|said| said.status == ConditionStatus::True) {
         return Some(Drift::NodeClassDrifted(said.reason.clone()));
     }
-    let labels = claim.node_labels();
     let unmet = pool.requirements.iter().find(|(key, set)| {
         // A label that is not determined (yet) says nothing.
-        labels.get(key).is_some_and(|value| !set.allows(Some(value)))
+        claim.determined(key).is_some_and(|value| !set.allows(Some(value)))
     });
     if let Some((key, _)) = unmet {
         return Some(Drift::RequirementsDrifted(key.clone()));

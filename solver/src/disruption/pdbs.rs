@@ -1,7 +1,9 @@
 //! Which PodDisruptionBudget protects which pod, and what it lets go.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use super::obstacle::Obstacle;
 use crate::model::{Name, Pod, PodDisruptionBudget, PodKey, PodShape, Snapshot};

@@ -1,7 +1,9 @@
 //! Which pods to place, and which of them no constraint can tell apart.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::constraints::{attachments, volumes};
 use crate::model::{Name, Pod, PodShape, Snapshot, Unschedulable};
@@ -151,9 +153,9 @@ impl<'a> Grouping<'a> {
     fn new(snapshot: &'a Snapshot) -> Self {
         Self {
             snapshot,
-            by_address: HashMap::new(),
-            by_shape: HashMap::new(),
-            by_volumes: HashMap::new(),
+            by_address: HashMap::default(),
+            by_shape: HashMap::default(),
+            by_volumes: HashMap::default(),
             holders: None,
         }
     }

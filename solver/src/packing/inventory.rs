@@ -1,7 +1,9 @@
 //! What is there: nodes, claims on their way, what pools hold, and which pods count where.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
@@ -288,7 +290,7 @@ pub fn count_pods(
     if topology.counters.is_empty() {
         return;
     }
-    let mut by_shape: HashMap<*const PodShape, Vec<usize>> = HashMap::new();
+    let mut by_shape: HashMap<*const PodShape, Vec<usize>> = HashMap::default();
     let claim_node =
         |claim: &Name| snapshot.claims.get(claim).and_then(|claim| snapshot.node_of_claim(claim));
     for bin in bins {

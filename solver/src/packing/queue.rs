@@ -9,10 +9,10 @@
 //!                                                                       pod bound or gone -+-> forgotten
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use foldhash::HashMap;
 
 use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
 use crate::placement::{StandingPlan, are_alike, may_exchange};
@@ -250,7 +250,7 @@ impl Queue {
         let came = self.planned.iter().filter(|(uid, _)| !unbound.contains_key(uid));
         let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
         // Many pods go to one place.
-        let mut places: HashMap<Target, Place, RandomState> = HashMap::default();
+        let mut places: HashMap<Target, Place> = HashMap::default();
         let mut place_of = |target: &Target| {
             *places.entry(target.clone()).or_insert_with(|| place(snapshot, target))
         };
@@ -282,7 +282,7 @@ fn pending(snapshot: &Snapshot) -> impl Iterator<Item = &Name> {
 }
 
 /// The pods that wait for a node, by UID.
-type Unbound<'s> = HashMap<&'s Name, &'s Pod, RandomState>;
+type Unbound<'s> = HashMap<&'s Name, &'s Pod>;
 
 /// What became of the place of a pod that was planned for.
 #[derive(Clone, Copy)]

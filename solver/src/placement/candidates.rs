@@ -1,6 +1,4 @@
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
+use foldhash::HashSet;
 
 use super::Placer;
 use crate::model::{NodeFigures, Snapshot};
@@ -15,7 +13,7 @@ pub struct Candidates<'c, 's> {
     /// Which nodes of the snapshot they are, by number.
     numbers: Vec<bool>,
     /// Those that the snapshot does not have.
-    strangers: HashSet<&'c str, RandomState>,
+    strangers: HashSet<&'c str>,
 }
 
 /// What is known of a candidate that the snapshot has.

@@ -1,6 +1,7 @@
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use imbl::ordmap::DiffItem;
 use imbl::shared_ptr::DefaultSharedPtr;
@@ -198,9 +199,9 @@ fn node_name<'a>(target: &'a Target, claim: Option<&'a NodeClaim>) -> Option<&'a
 pub(super) struct Held<'a> {
     expected: &'a Expected,
     /// Places of claims that do not say which node is theirs, by the node that has their machine.
-    unsettled: HashMap<&'a str, Vec<(&'a Name, &'a Place)>, RandomState>,
+    unsettled: HashMap<&'a str, Vec<(&'a Name, &'a Place)>>,
     /// Places of pods that do not exist yet, by node.
-    kept: HashMap<&'a str, Vec<&'a Kept>, RandomState>,
+    kept: HashMap<&'a str, Vec<&'a Kept>>,
     /// Where the plan wants the pod itself. If nowhere, one of the kept places may be its own.
     own: Option<&'a Target>,
     pod: &'a Pod,
@@ -214,7 +215,7 @@ impl<'a> Placer<'a> {
     /// node: never twice, never not at all.
     pub(super) fn held(&self, snapshot: &'a Snapshot, pod: &'a Pod) -> Option<Held<'a>> {
         let expected = self.expected?;
-        let mut unsettled: HashMap<_, Vec<_>, RandomState> = HashMap::default();
+        let mut unsettled: HashMap<_, Vec<_>> = HashMap::default();
         for name in &expected.unsettled {
             let claim = snapshot.claims.get(name);
             let node = claim.and_then(|claim| snapshot.node_of_claim(claim));
@@ -223,7 +224,7 @@ impl<'a> Placer<'a> {
                 unsettled.entry(&*node.node.name).or_default().push((name, &**place));
             }
         }
-        let mut kept: HashMap<_, Vec<_>, RandomState> = HashMap::default();
+        let mut kept: HashMap<_, Vec<_>> = HashMap::default();
         for one in &self.plan.kept {
             kept.entry(one.node.as_str()).or_default().push(one);
         }

@@ -1,6 +1,4 @@
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
+use foldhash::HashSet;
 
 use crate::model::{NodeState, Snapshot, well_known};
 
@@ -25,7 +23,7 @@ pub(crate) fn is_leaving(snapshot: &Snapshot, state: &NodeState) -> bool {
 }
 
 /// The names of all nodes that are leaving.
-pub(super) fn leaving(snapshot: &Snapshot) -> HashSet<&str, RandomState> {
+pub(super) fn leaving(snapshot: &Snapshot) -> HashSet<&str> {
     let said = snapshot.nodes_said_to_leave();
     said.filter(|state| is_leaving(snapshot, state)).map(|state| state.node.name.as_str()).collect()
 }

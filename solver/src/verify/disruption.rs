@@ -1,7 +1,9 @@
 //! What a round of disruption may take: the pools' budgets, PodDisruptionBudgets, and no pod
 //! without another place.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
+
+use foldhash::HashSet;
 
 use crate::model::{
     DisruptionReason, Name, NodeClaim, NodePool, Plan, Pod, PodKey, Removal, RemovalReason,

@@ -1,6 +1,8 @@
 //! Each pod that needs a node is listed exactly once, and no other pod is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+
+use foldhash::HashSet;
 
 use crate::model::{Name, Plan, Pod, PodKey, Snapshot};
 

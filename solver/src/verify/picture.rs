@@ -1,7 +1,9 @@
 //! The cluster as it will be once the plan has been carried out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
 
 use crate::model::{
     DaemonSet, LabelSelector, Labels, Launch, Name, NodeClaim, NodeState, Owner, Plan, Pod,
@@ -90,7 +92,7 @@ impl<'a> Picture<'a> {
             shapes: Vec::new(),
             placed: Vec::new(),
             namespaces: &snapshot.namespaces,
-            shape_ids: HashMap::new(),
+            shape_ids: HashMap::default(),
             by_node: BTreeMap::new(),
             by_claim: BTreeMap::new(),
         };

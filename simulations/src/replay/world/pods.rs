@@ -3,6 +3,7 @@
 use berth_solver::model::{CapacityType, Labels, Name, PodShape, Timestamp, well_known};
 
 use super::{Event, World};
+use crate::random::hash;
 use crate::replay::chance::draw;
 use crate::replay::fleet::{NodeId, Phase, Spread};
 use crate::replay::kinds::ShapeId;
@@ -139,7 +140,7 @@ impl World<'_> {
     /// How long a node pulls images for a pod: nothing if its workload was there before.
     fn pull(&mut self, id: PodId, node: NodeId) -> i64 {
         let Some(row) = self.pods.get(id) else { return 0 };
-        let workload = row.workload.bytes().fold(0_u64, |hash, byte| mix(hash ^ u64::from(byte)));
+        let workload = hash(&row.workload);
         if self.fleet.get_mut(node).is_none_or(|at| !at.images.insert(workload)) {
             return 0;
         }

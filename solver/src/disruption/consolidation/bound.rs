@@ -13,8 +13,6 @@
 //! to take: those whose price exceeds what their room is worth most. Where evictions are limited,
 //! they are one more resource: each node's pods take of it, and no new node brings any.
 
-use std::collections::BTreeMap;
-
 use super::work::Ground;
 use crate::packing::duals;
 
@@ -196,17 +194,17 @@ impl Relaxed {
 
     /// What these worths prove.
     fn most_saved(&self, worth: &Worth) -> f64 {
-        let mut gains: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        let mut gains: Vec<Vec<f64>> = vec![Vec::new(); self.budgets.len()];
         for item in &self.items {
             let gain = item.price - worth.of(item);
             if gain > 0.0 {
-                gains.entry(item.pool).or_default().push(gain);
+                gains[item.pool].push(gain);
             }
         }
         let mut sum = dot(&worth.room, &self.spare);
         sum += self.evictions.map_or(0.0, |most| most * worth.eviction);
-        for (pool, mut gains) in gains {
-            let most = self.budgets[pool].min(gains.len());
+        for (budget, gains) in self.budgets.iter().zip(&mut gains) {
+            let most = gains.len().min(*budget);
             if most < gains.len() && most > 0 {
                 gains.select_nth_unstable_by(most - 1, |left, right| right.total_cmp(left));
             }

@@ -1,9 +1,9 @@
 //! The cluster with every pod that may move taken off its node, as the packer sees it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::{HashMap, HashSet};
 
 use super::super::candidates::Candidate;
 use super::super::emptiness::Inputs;
@@ -35,7 +35,7 @@ pub fn lift<'a>(
     inputs: &Inputs,
 ) -> Lifted<'a> {
     let waiting: Vec<(Arc<Pod>, Target)> = promised(snapshot, inputs);
-    let moving = candidates.iter().flat_map(|candidate| &candidate.pods);
+    let moving = candidates.iter().flat_map(|candidate| candidate.pods.iter().copied());
     let all = moving.chain(waiting.iter().map(|(pod, _)| pod)).cloned();
     let (mut groups, found) = groups::group(snapshot, all);
     let mut found = found.into_iter();
@@ -87,9 +87,9 @@ fn promised(snapshot: &Snapshot, inputs: &Inputs) -> Vec<(Arc<Pod>, Target)> {
         waiting.map(|pod| (pod, inputs.targets.get(&pod.uid))).collect();
     // Claims name all pods that they were launched for, and the plan speaks of most that wait.
     let unplanned = waiting.iter().filter(|(_, target)| target.is_none());
-    let unplanned: HashSet<&Name, RandomState> = unplanned.map(|(pod, _)| &pod.uid).collect();
+    let unplanned: HashSet<&Name> = unplanned.map(|(pod, _)| &pod.uid).collect();
     let claims = snapshot.claims.values().filter(|claim| claim.deleted.is_none());
-    let claims: HashMap<&Name, &Name, RandomState> = claims
+    let claims: HashMap<&Name, &Name> = claims
         .flat_map(|claim| claim.planned_pods.iter().map(|uid| (uid, &claim.name)))
         .filter(|(uid, _)| unplanned.contains(uid))
         .collect();
@@ -102,10 +102,11 @@ fn promised(snapshot: &Snapshot, inputs: &Inputs) -> Vec<(Arc<Pod>, Target)> {
 
 /// A candidate's node without the pods that may move.
 fn without(candidate: &Candidate<'_>) -> NodeState {
-    let moving: HashSet<&PodKey, RandomState> = candidate.pods.iter().map(|pod| &pod.key).collect();
+    // They are in the order in which the node lists them.
+    let mut moving = candidate.pods.iter().peekable();
     let all = candidate.state.pods.iter();
     let pods: BTreeMap<PodKey, Arc<Pod>> = all
-        .filter(|(key, _)| !moving.contains(key))
+        .filter(|(_, pod)| moving.next_if(|other| Arc::ptr_eq(other, pod)).is_none())
         .map(|(key, pod)| (key.clone(), Arc::clone(pod)))
         .collect();
     let used = pods.values().map(|pod| &pod.shape.requests).sum();

@@ -159,10 +159,8 @@ pub fn explain(setting: &Setting<'_>, lifted: &Lifted<'_>, moves: &[f64], round:
     let is_drift = round.reason == RemovalReason::Drifted;
     let too_little = !is_drift && !round.is_empty() && saved < least;
     let mut quota = setting.quota.clone();
-    for removal in &round.plan.removals {
-        let candidate = lifted.candidates.iter().find(|one| one.claim.name == removal.claim);
-        candidate.iter().for_each(|one| quota.take(one));
-    }
+    let going = lifted.candidates.iter().filter(|one| goes.contains(&one.claim.name));
+    going.for_each(|one| quota.take(one));
     let mut known: BTreeSet<Name> = round.kept.iter().map(|kept| kept.claim.clone()).collect();
     known.extend(round.plan.removals.iter().map(|removal| removal.claim.clone()));
     for candidate in lifted.candidates.iter().filter(|one| !known.contains(&one.claim.name)) {

@@ -4,7 +4,9 @@
 //! zone, say) stays in its domain, so that whatever held between domains still holds; where its
 //! spread does not hold any more, it goes to another ([`relocation`]).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
 
 use super::lift::Lifted;
 use super::relocation::{self, Relocation};
@@ -48,7 +50,7 @@ pub struct Ground<'p, 'a> {
 impl<'p, 'a> Ground<'p, 'a> {
     /// Puts all lifted pods back to where they are, and promised ones to where they will be.
     pub fn new(problem: &'p Problem<'a>, lifted: &Lifted<'_>) -> Self {
-        let (mut by_node, mut by_claim) = (HashMap::new(), HashMap::new());
+        let (mut by_node, mut by_claim) = (HashMap::default(), HashMap::default());
         for (index, bin) in problem.bins.iter().enumerate() {
             match &bin.place {
                 Place::Node(name) => by_node.insert(name, index),
@@ -215,7 +217,7 @@ impl<'p, 'a> Work<'p, 'a> {
             relocated: Vec::new(),
             order,
             places,
-            cursors: HashMap::new(),
+            cursors: HashMap::default(),
         }
     }
 
