@@ -12,13 +12,18 @@ pub struct Seed(pub u64);
 impl Seed {
     /// The stream of one entity: what is drawn for others does not change it.
     pub fn stream(self, entity: &str) -> Stream {
-        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0.rotate_left(32) ^ hash(entity)))
+        self.stream_of(&[entity])
+    }
+
+    /// The stream of an entity whose name is in parts.
+    pub fn stream_of(self, parts: &[&str]) -> Stream {
+        Stream(Xoshiro256PlusPlus::seed_from_u64(self.0.rotate_left(32) ^ hash(parts)))
     }
 }
 
 /// FNV-1a: the same on every machine and in every release, which `std`'s hasher is not.
-pub(crate) fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+pub(crate) fn hash(parts: &[&str]) -> u64 {
+    parts.iter().flat_map(|part| part.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
@@ -86,6 +91,7 @@ mod tests {
         assert_eq!(first, draw("pod/a"));
         assert_ne!(first, draw("pod/b"));
         assert_ne!(first, Seed(8).stream("pod/a").suffix(8));
+        assert_eq!(first, Seed(7).stream_of(&["pod", "/", "a"]).suffix(8));
     }
 
     #[test]

@@ -8,13 +8,14 @@ use berth_solver::model::{
     Bytes, CapacityType, Catalog, Condition, ConditionStatus, ConsolidateAfter,
     ConsolidationPolicy, DaemonSet, DisruptionBudget, ExpireAfter, Labels, Launch, Limits,
     MilliCpu, Name, Node, NodeClaim, NodeClassReference, NodePool, NodesLimit, Offering, Operator,
-    Owner, Pod, PodKey, PodPhase, PodShape, Requirements, Resources, Taint, TaintEffect,
-    Toleration, TolerationOperator, ValueSet, well_known, well_known::condition,
+    Pod, PodKey, PodPhase, PodShape, Requirements, Resources, Taint, TaintEffect, Toleration,
+    TolerationOperator, ValueSet, well_known, well_known::condition,
 };
 
 use super::fleet::{NodeRow, Phase};
 use super::pods::{PodId, PodRow};
 use super::settings::PoolSettings;
+use crate::trace::owner;
 
 /// The name of the pool.
 const POOL: &str = "default";
@@ -98,7 +99,7 @@ pub(super) fn pod(id: PodId, row: &PodRow, shape: &Arc<PodShape>, node: Option<&
         phase: if node.is_some() { PodPhase::Running } else { PodPhase::Pending },
         unschedulable: node.is_none(),
         started: node.is_some().then_some(row.started),
-        owner: Owner::Controller("ReplicaSet".into(), row.workload.clone()),
+        owner: owner(&row.workload),
         ..Pod::waiting(row.key(id), row.uid(id), Arc::clone(shape), row.since)
     }
 }

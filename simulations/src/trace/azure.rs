@@ -184,7 +184,7 @@ impl Reader {
             return Err(refuse("is no lifetime: expected U (ended while observed) or C (did not)"));
         }
         let choices = usize::try_from(longest - shortest + 1).unwrap_or(1);
-        let drawn = self.seed.stream(&format!("azure-v1/{name}")).below(choices);
+        let drawn = self.seed.stream_of(&["azure-v1/", name]).below(choices);
         Ok(Some(shortest + i64::try_from(drawn).unwrap_or(0)))
     }
 

@@ -33,6 +33,7 @@ use std::str::FromStr;
 pub use describe::{Description, Distribution, Point, Size, describe};
 pub use error::TraceError;
 pub use record::{TraceRecord, TraceShape};
+pub(crate) use shapes::owner;
 pub use shapes::{GPU_PRODUCT_LABEL, GPU_RESOURCE, Shapes, WORKLOAD_LABEL};
 pub use snapshots::{Moment, snapshots};
 

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use berth_solver::model::{
     Bytes, LabelSelector, Labels, MilliCpu, Name, NodeInclusion, Operator, Owner, Pod,
@@ -41,7 +41,7 @@ impl Shapes {
     pub fn pod(&mut self, record: &TraceRecord) -> Pod {
         let key = PodKey { namespace: record.namespace.clone(), name: record.name.clone() };
         let uid = Name::from(format!("{}/{}", record.namespace, record.name));
-        let owner = Owner::Controller("ReplicaSet".into(), record.workload.clone());
+        let owner = owner(&record.workload);
         Pod { owner, ..Pod::waiting(key, uid, self.shape(record), record.submit) }
     }
 
@@ -64,6 +64,13 @@ impl Shapes {
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
+}
+
+/// The controller of a workload's pods.
+pub(crate) fn owner(workload: &Name) -> Owner {
+    /// One text for all of them.
+    static KIND: LazyLock<Name> = LazyLock::new(|| Name::from("ReplicaSet"));
+    Owner::Controller(KIND.clone(), workload.clone())
 }
 
 const fn looks_at_workload(shape: &TraceShape) -> bool {

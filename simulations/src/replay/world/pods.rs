@@ -140,11 +140,11 @@ impl World<'_> {
     /// How long a node pulls images for a pod: nothing if its workload was there before.
     fn pull(&mut self, id: PodId, node: NodeId) -> i64 {
         let Some(row) = self.pods.get(id) else { return 0 };
-        let workload = hash(&row.workload);
+        let workload = hash(&[&row.workload]);
         if self.fleet.get_mut(node).is_none_or(|at| !at.images.insert(workload)) {
             return 0;
         }
-        let stream = &mut self.seed.stream(&format!("image/{}/{}", row.workload, row.name));
+        let stream = &mut self.seed.stream_of(&["image/", &row.workload, "/", &row.name]);
         draw(self.settings.image_pull_seconds, stream)
     }
 
