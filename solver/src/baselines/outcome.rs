@@ -273,16 +273,8 @@ fn launch(
         .fold(world.cells[row.cell].overhead.clone(), |sum, requests| &sum + &requests);
     let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
     let name = names.give(&pool.name, first_pod, index);
-    Some(Launch {
-        requests,
-        requirements: assemble::requirements(&labels, &pool.requirements, &pods),
-        reason: assemble::reason(
-            world.snapshot,
-            &pods,
-            &machine.name,
-            offering.price.as_f64(),
-            &pool.name,
-        ),
-        ..Launch::new(name, pool, machine, offering, labels)
-    })
+    let mut launch = Launch { requests, ..Launch::new(name, pool, machine, offering, labels) };
+    assemble::require_for(&mut launch.requirements, &launch.labels, &pods);
+    launch.reason = assemble::reason(world.snapshot, &pods, &launch);
+    Some(launch)
 }

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -215,10 +216,11 @@ impl fmt::Display for ValueSet {
     }
 }
 
-/// Requirements on a node's labels: for each key named, the values allowed. All must hold.
+/// Requirements on a node's labels: for each key named, the values allowed. All must hold. Cloning
+/// copies a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Requirements(BTreeMap<Name, ValueSet>);
+pub struct Requirements(Arc<BTreeMap<Name, ValueSet>>);
 
 impl Requirements {
     /// Requires that exactly these labels be there.
@@ -228,7 +230,7 @@ impl Requirements {
 
     /// Adds a requirement; one of the same key is narrowed.
     pub fn require(&mut self, key: Name, set: &ValueSet) {
-        self.0
+        Arc::make_mut(&mut self.0)
             .entry(key)
             .and_modify(|existing| *existing = existing.intersection(set))
             .or_insert_with(|| set.clone());
@@ -253,7 +255,7 @@ impl Requirements {
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         let mut both = self.clone();
-        for (key, set) in &other.0 {
+        for (key, set) in other.iter() {
             both.require(key.clone(), set);
         }
         both

@@ -1,7 +1,10 @@
 //! Turns a state into a plan: pods for counts, names for nodes, reasons for what is left.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::constraints::{node_affinity, pool_requirements};
 use crate::model::{
@@ -43,12 +46,10 @@ pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover],
             plan.placements.push(placement(&pod, target.clone()));
         }
     }
-    let mut names = Names::new(problem.snapshot, plan.made_at, plan.seed);
+    let mut launcher = Launcher::new(Names::new(problem.snapshot, plan.made_at, plan.seed));
     for (index, node) in state.nodes.iter().enumerate() {
         let pods = pods_of(&node.load, &mut queues);
-        let Some(launch) = launch(state, node.candidate, &pods, index, &mut names) else {
-            continue;
-        };
+        let Some(launch) = launcher.launch(state, node.candidate, &pods, index) else { continue };
         for pod in &pods {
             plan.placements.push(placement(pod, Target::Claim(launch.name.clone())));
         }
@@ -135,14 +136,45 @@ fn pods_of(load: &Load, queues: &mut [std::vec::IntoIter<Arc<Pod>>]) -> Vec<Arc<
         .collect()
 }
 
-/// What the state's node number `index` asks a cloud for, with these pods on it.
-pub fn launch(
-    state: &State<'_, '_>,
-    candidate: usize,
-    pods: &[Arc<Pod>],
-    index: usize,
-    names: &mut Names<'_>,
-) -> Option<Launch> {
+/// Says what clouds are asked for. Launches of one candidate share what they have in common.
+#[derive(Debug)]
+pub struct Launcher<'s> {
+    names: Names<'s>,
+    /// By candidate: a launch without name and pods.
+    blueprints: HashMap<usize, Launch>,
+}
+
+impl<'s> Launcher<'s> {
+    /// One that takes its names from there.
+    pub fn new(names: Names<'s>) -> Self {
+        Self { names, blueprints: HashMap::default() }
+    }
+
+    /// What the state's node number `index` asks a cloud for, with these pods on it.
+    pub fn launch(
+        &mut self,
+        state: &State<'_, '_>,
+        candidate: usize,
+        pods: &[Arc<Pod>],
+        index: usize,
+    ) -> Option<Launch> {
+        let blueprint = match self.blueprints.entry(candidate) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(blueprint(state, candidate)?),
+        };
+        let mut launch = blueprint.clone();
+        let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
+        launch.name = self.names.give(&launch.pool, first_pod, index);
+        let asked: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
+        launch.requests += &asked;
+        require_for(&mut launch.requirements, &launch.labels, pods);
+        launch.reason = reason(state.problem.snapshot, pods, &launch);
+        Some(launch)
+    }
+}
+
+/// A launch of a candidate without name and pods.
+fn blueprint(state: &State<'_, '_>, candidate: usize) -> Option<Launch> {
     let problem = state.problem;
     let data = &problem.candidates[candidate];
     let cell = &problem.cells[data.cell];
@@ -150,28 +182,18 @@ pub fn launch(
     let machine = state.instance_type(data)?;
     let offering = machine.offerings.get(data.offering)?;
     let labels = pool_requirements::labels(pool, machine, offering, &data.choices)?;
-    let requests: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
-    let first_pod = pods.first().map_or("", |pod| pod.uid.as_str());
-    let name = names.give(&pool.name, first_pod, index);
     Some(Launch {
-        requests: &requests + &cell.overhead,
-        requirements: requirements(&labels, &pool.requirements, pods),
+        requests: cell.overhead.clone(),
         min_values_relaxed: data.min_values_relaxed,
-        reason: reason(problem.snapshot, pods, &machine.name, offering.price.as_f64(), &pool.name),
-        ..Launch::new(name, pool, machine, offering, labels)
+        ..Launch::new(Name::default(), pool, machine, offering, labels)
     })
 }
 
-/// Why a node is launched, for people.
-pub fn reason(
-    snapshot: &Snapshot,
-    pods: &[Arc<Pod>],
-    machine: &str,
-    price: f64,
-    pool: &str,
-) -> String {
+/// Why a node is launched for these pods, for people.
+pub fn reason(snapshot: &Snapshot, pods: &[Arc<Pod>], launch: &Launch) -> String {
     let what = what_for(snapshot, pods);
-    format!("{what}: {machine} of pool {pool} at {price:.5} per hour")
+    let Launch { instance_type, pool, price, .. } = launch;
+    format!("{what}: {instance_type} of pool {pool} at {:.5} per hour", price.as_f64())
 }
 
 fn what_for(snapshot: &Snapshot, pods: &[Arc<Pod>]) -> String {
@@ -187,10 +209,9 @@ fn what_for(snapshot: &Snapshot, pods: &[Arc<Pod>]) -> String {
     }
 }
 
-/// The labels as requirements, and what the pool and the pods require beyond them.
-pub fn requirements(labels: &Labels, pool: &Requirements, pods: &[Arc<Pod>]) -> Requirements {
+/// Adds what pods require beyond a node's labels.
+pub fn require_for(required: &mut Requirements, labels: &Labels, pods: &[Arc<Pod>]) {
     let hostname = Name::from(well_known::HOSTNAME_LABEL);
-    let mut required = Requirements::from_labels(labels).intersection(pool);
     for pod in pods {
         let met = node_affinity::alternatives(&pod.shape)
             .into_iter()
@@ -201,5 +222,4 @@ pub fn requirements(labels: &Labels, pool: &Requirements, pods: &[Arc<Pod>]) -> 
             }
         }
     }
-    required
 }

@@ -14,7 +14,7 @@ use super::{Move, Round};
 use crate::model::{
     Name, Placement, Plan, Pod, PodKey, Price, Removal, RemovalReason, Snapshot, Target,
 };
-use crate::packing::assemble;
+use crate::packing::assemble::Launcher;
 use crate::packing::bins::Place;
 use crate::packing::names::Names;
 use crate::verify::Violation;
@@ -104,7 +104,8 @@ fn launches(
     plan: &mut Plan,
     moves: &mut Vec<Move>,
 ) {
-    let mut names = Names::new(setting.snapshot, setting.now, setting.seed);
+    let names = Names::new(setting.snapshot, setting.now, setting.seed);
+    let mut launcher = Launcher::new(names);
     let state = &attempt.work.state;
     for (index, node) in state.nodes.iter().enumerate() {
         let tuple = state.tuple_of(node.candidate);
@@ -116,7 +117,7 @@ fn launches(
             pods.extend(take(queues, (group, stays, true), count));
         }
         let mine: Vec<Arc<Pod>> = pods.iter().map(|(pod, _)| Arc::clone(pod)).collect();
-        let launch = assemble::launch(state, node.candidate, &mine, index, &mut names);
+        let launch = launcher.launch(state, node.candidate, &mine, index);
         let Some(mut launch) = launch else { continue };
         launch.reason = format!(
             "{} pods move to it: {} of pool {} at {:.5} per hour",
