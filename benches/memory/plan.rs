@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::data::data;
 use super::{memory, mib};
 
-/// Tells a child of this bench how many pods to plan.
+/// Tells a child of this bench the list of pods to plan.
 const PODS: &str = "BERTH_BENCH_PLAN_PODS";
 const SEED: u64 = 1;
 
@@ -24,38 +24,38 @@ struct Arguments {
 
 /// Plans if this process is a child that was started for that; whether it was.
 pub fn done_as_child() -> bool {
-    let pods = std::env::var(PODS).ok().and_then(|text| text.parse().ok());
-    if let Some(pods) = pods {
-        println!("{}", planned(pods));
+    let list = std::env::var(PODS).ok();
+    if let Some(list) = &list {
+        println!("{}", planned(list));
     }
-    pods.is_some()
+    list.is_some()
 }
 
-/// Plans so many pods in another process.
+/// Plans so many pods of 25 shapes in another process, which knows nothing but their list.
 pub fn in_child(pods: usize) -> Value {
-    let program = std::env::current_exe().expect("this program");
-    let output = std::process::Command::new(program).env(PODS, pods.to_string()).output();
-    serde_json::from_slice(&output.expect("a child").stdout).expect("JSON")
-}
-
-/// The first plan for so many pods of 25 shapes on the AWS catalog, or on Exoscale's where that is
-/// not there: how long it took without reading, and the most memory that all of it took.
-fn planned(pods: usize) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let list = folder.path().join("pods.csv");
     std::fs::write(&list, csv(pods)).expect("a list of pods");
+    let program = std::env::current_exe().expect("this program");
+    let output = std::process::Command::new(program).env(PODS, &list).output();
+    let mut row: Value = serde_json::from_slice(&output.expect("a child").stdout).expect("JSON");
+    row["pods"] = json!(pods);
+    row
+}
+
+/// The first plan for a list of pods on the AWS catalog, or on Exoscale's where that is not there:
+/// how long it took without reading, and the most memory that all of it took.
+fn planned(list: &str) -> Value {
     let shared = data().join("catalogs/aws-us-east-1.csv");
     let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/catalog/exoscale.csv");
     let catalog = if shared.exists() { shared } else { built_in };
-    let (list, catalog) = (list.display().to_string(), catalog.display().to_string());
-    let words = ["plan", "--catalog", &catalog, "--pods", &list, "--budget", "1ms"];
+    let catalog = catalog.display().to_string();
+    let words = ["plan", "--catalog", &catalog, "--pods", list, "--budget", "1ms"];
     let arguments = Arguments::parse_from(words.iter().chain(&["--output", "json"]));
     let mut printed = Vec::new();
-    super::forget_peak();
     plan::run(&arguments.plan, &mut printed).expect("a plan");
     let plan: Value = serde_json::from_slice(&printed).expect("JSON");
     json!({
-        "pods": pods,
         "planPeakMib": mib(memory("VmHWM")),
         "firstPlanMs": plan["elapsedMs"],
         "nodes": plan["nodes"].as_array().map(Vec::len),
