@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_solver::model::{Change, ClusterEvent, Name, Owner, Pod, PodKey, PodShape, Timestamp};
+use berth_solver::model::{Change, ClusterEvent, Name, Pod, PodKey, PodShape, Timestamp};
 use berth_solver::packing::{self, Never};
 use berth_solver::planning;
 
@@ -10,6 +10,7 @@ use super::{Decision, Policy, decision};
 use crate::replay::demand::Demand;
 use crate::replay::mirror::market_alone;
 use crate::replay::world::World;
+use crate::trace::owner;
 
 /// Launches once.
 #[derive(Debug)]
@@ -66,6 +67,6 @@ impl Policy for Fixed {
 
 fn pod(name: &str, shape: &Arc<PodShape>, at: Timestamp) -> Pod {
     let key = PodKey { namespace: shape.namespace.clone(), name: Name::from(name) };
-    let owner = Owner::Controller("ReplicaSet".into(), "peak".into());
+    let owner = owner(&"peak".into());
     Pod { owner, ..Pod::waiting(key, Name::from(name), Arc::clone(shape), at) }
 }
