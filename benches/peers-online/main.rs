@@ -32,36 +32,46 @@ mod suites;
 #[path = "../shared/ticks.rs"]
 mod ticks;
 
+use std::process::ExitCode;
+
 use berth_controlplane::Assets;
 use controller::{Controller, Karpenter};
 use number::number;
 use serde_json::json;
+use suites::Suite;
 
-fn main() {
+fn main() -> ExitCode {
     // Under `cargo test --benches` there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
-        return;
+        return ExitCode::SUCCESS;
+    }
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
+    let (chosen, others): (Vec<Suite>, Vec<Suite>) =
+        suites::all().into_iter().partition(|suite| suite.name.contains(&wanted));
+    if chosen.is_empty() {
+        let names: Vec<&str> = others.iter().map(|suite| suite.name).collect();
+        println!("there is no suite {wanted:?}: expected one of {}", names.join(", "));
+        return ExitCode::from(2);
     }
     if let Err(error) = Assets::find() {
         println!("SKIPPED: {error:#}");
-        return;
+        return ExitCode::SUCCESS;
     }
     let karpenter = match Karpenter::build() {
         Ok(karpenter) => karpenter,
         Err(missing) => {
             println!("SKIPPED: {missing}");
-            return;
+            return ExitCode::SUCCESS;
         }
     };
-    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let wanted = wanted.unwrap_or_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime");
     let mut report = report::Report::default();
-    for suite in suites::all().into_iter().filter(|suite| suite.name.contains(&wanted)) {
+    for suite in chosen {
         for run in 0..number("BERTH_BENCH_RUNS", 1).max(1) {
             for controller in [Controller::Berth, Controller::Karpenter] {
                 println!("{}, run {}, {}", suite.name, run + 1, controller.name());
@@ -79,4 +89,5 @@ fn main() {
             }
         }
     }
+    ExitCode::SUCCESS
 }

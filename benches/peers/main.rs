@@ -26,35 +26,46 @@ mod records;
 mod report;
 mod suites;
 
+use std::process::ExitCode;
+
 use karpenter::Karpenter;
 use number::number;
+use report::Report;
 
-fn main() {
+/// A suite's name, and what runs it.
+type Suite = (&'static str, fn(&Karpenter, &mut Report));
+
+const SUITES: [Suite; 4] = [
+    ("benchmark", suites::benchmark),
+    ("policy", suites::policy),
+    ("traces", suites::traces),
+    ("consolidation", consolidation::consolidation),
+];
+
+fn main() -> ExitCode {
     // Under `cargo test --benches` there is nothing to measure.
     if !std::env::args().any(|argument| argument == "--bench") {
-        return;
+        return ExitCode::SUCCESS;
+    }
+    let only = std::env::var("BERTH_BENCH_SUITE").unwrap_or_default();
+    let (chosen, others): (Vec<Suite>, Vec<Suite>) =
+        SUITES.into_iter().partition(|(name, _)| only.is_empty() || *name == only);
+    if chosen.is_empty() {
+        let names: Vec<&str> = others.iter().map(|(name, _)| *name).collect();
+        println!("there is no suite {only:?}: expected one of {}", names.join(", "));
+        return ExitCode::from(2);
     }
     let karpenter = match Karpenter::build() {
         Ok(karpenter) => karpenter,
         Err(missing) => {
             println!("SKIPPED: {missing}");
-            return;
+            return ExitCode::SUCCESS;
         }
     };
-    let only = std::env::var("BERTH_BENCH_SUITE").unwrap_or_default();
-    let wanted = |suite: &str| only.is_empty() || only == suite;
-    let mut report = report::Report::default();
-    if wanted("benchmark") {
-        suites::benchmark(&karpenter, &mut report);
-    }
-    if wanted("policy") {
-        suites::policy(&karpenter, &mut report);
-    }
-    if wanted("traces") {
-        suites::traces(&karpenter, &mut report);
-    }
-    if wanted("consolidation") {
-        consolidation::consolidation(&karpenter, &mut report);
+    let mut report = Report::default();
+    for (_, run) in chosen {
+        run(&karpenter, &mut report);
     }
     println!("\n{}", report.text());
+    ExitCode::SUCCESS
 }
