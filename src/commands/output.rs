@@ -1,5 +1,7 @@
 //! What commands print: tables for people, JSON for machines.
 
+use std::io::{BufWriter, Write};
+
 use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -24,6 +26,18 @@ pub enum Output {
 pub fn json(document: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(document).context("cannot be written as JSON")?;
     Ok(text + "\n")
+}
+
+/// Prints such a document piece by piece: one that names every pod of a cluster is long.
+///
+/// # Errors
+/// When it cannot be printed.
+pub fn print_json(document: &impl Serialize, output: &mut dyn Write) -> Result<(), Failure> {
+    let cannot = "cannot write to standard output";
+    let mut pieces = BufWriter::new(output);
+    serde_json::to_writer_pretty(&mut pieces, document).context(cannot)?;
+    pieces.write_all(b"\n").and_then(|()| pieces.flush()).context(cannot)?;
+    Ok(())
 }
 
 /// A table whose columns from `numbers` on are numbers.

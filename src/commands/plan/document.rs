@@ -1,9 +1,10 @@
 //! A plan as JSON.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
-use berth_solver::model::{Name, Price, Snapshot, Target};
-use serde::Serialize;
+use berth_solver::model::{Name, PodKey, Price, Snapshot, Target};
+use serde::{Serialize, Serializer};
 
 use super::Made;
 use super::input::Input;
@@ -38,14 +39,16 @@ struct Node<'a> {
     /// The pool's `minValues` had to be given up for it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     min_values_relaxed: bool,
-    pods: Vec<String>,
+    #[serde(serialize_with = "as_texts")]
+    pods: Vec<&'a PodKey>,
 }
 
 /// A node that is there, and the pods that the plan brings to it.
 #[derive(Serialize)]
 struct Existing<'a> {
     name: &'a str,
-    pods: Vec<String>,
+    #[serde(serialize_with = "as_texts")]
+    pods: Vec<&'a PodKey>,
 }
 
 #[derive(Serialize)]
@@ -69,8 +72,13 @@ struct Room<'a> {
 /// Why a pod that the plan does not speak of has no place.
 pub(super) const GATED: &str = "its schedulingGates hold it back";
 
-/// The document, with a line end.
-pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
+/// Pods as people write them, one after the other: there are more of them than of all else.
+fn as_texts<S: Serializer>(pods: &[&PodKey], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(pods.iter().map(ToString::to_string))
+}
+
+/// Prints the document.
+pub(super) fn print(input: &Input, made: &Made, output: &mut dyn Write) -> Result<(), Failure> {
     let plan = &made.plan;
     let mut pods = pods_by_target(&input.snapshot, made);
     let nodes = plan.launches.iter().map(|launch| Node {
@@ -84,7 +92,7 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
     });
     let nodes = nodes.collect();
     let joined = input.snapshot.nodes.keys().map(|name| (name, Vec::new()));
-    let mut existing: BTreeMap<&Name, Vec<String>> = joined.collect();
+    let mut existing: BTreeMap<&Name, Vec<&PodKey>> = joined.collect();
     existing.extend(pods);
     let planned = plan.unschedulable.iter().map(|one| (&one.pod, one.reason.as_str()));
     let mut without: Vec<_> = planned.chain(input.gated().map(|pod| (&pod.key, GATED))).collect();
@@ -116,7 +124,7 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
         method: plan.method.to_string(),
         seed: plan.seed,
     };
-    output::json(&document)
+    output::print_json(&document, output)
 }
 
 /// The pods that the plan brings to each node, by the node's name: a launch's, a node's, or, for
@@ -124,11 +132,11 @@ pub(super) fn json(input: &Input, made: &Made) -> Result<String, Failure> {
 pub(super) fn pods_by_target<'a>(
     snapshot: &'a Snapshot,
     made: &'a Made,
-) -> BTreeMap<&'a Name, Vec<String>> {
-    let mut pods: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
+) -> BTreeMap<&'a Name, Vec<&'a PodKey>> {
+    let mut pods: BTreeMap<&Name, Vec<&PodKey>> = BTreeMap::new();
     for placement in &made.plan.placements {
         let name = host(snapshot, &placement.target);
-        pods.entry(name).or_default().push(placement.pod.to_string());
+        pods.entry(name).or_default().push(&placement.pod);
     }
     pods
 }

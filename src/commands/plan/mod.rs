@@ -88,8 +88,7 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
         let text = consolidate::text(&input, arguments)?;
         progress.end();
         input.tell_notes();
-        output.write_all(text.as_bytes()).context("cannot write to standard output")?;
-        return Ok(());
+        return print(&text, output);
     }
     progress.say(&format!("planning {} pods", input.pending()));
     let mut made = make(arguments.policy, &input, arguments)?;
@@ -99,15 +98,19 @@ pub fn run(arguments: &Arguments, output: &mut dyn Write) -> Result<(), Failure>
         let over = budget(arguments);
         policy::bound(&mut made.plan, &input, &settings, arguments.seed, &over);
     }
-    let text = match arguments.output {
-        Output::Json => document::json(&input, &made)?,
-        Output::Table => {
-            let others = compare(arguments, &input, &progress);
-            table::text(&input, &made, &others)
-        }
+    let others = match arguments.output {
+        Output::Json => Vec::new(),
+        Output::Table => compare(arguments, &input, &progress),
     };
     progress.end();
     input.tell_notes();
+    match arguments.output {
+        Output::Json => document::print(&input, &made, output),
+        Output::Table => print(&table::text(&input, &made, &others), output),
+    }
+}
+
+fn print(text: &str, output: &mut dyn Write) -> Result<(), Failure> {
     output.write_all(text.as_bytes()).context("cannot write to standard output")?;
     Ok(())
 }
