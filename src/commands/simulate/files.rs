@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use anyhow::Context;
 use berth_simulations::replay::{Moment, PolicyName, Recorded, Summary};
@@ -11,12 +13,15 @@ use super::{Document, json};
 use crate::commands::Failure;
 use crate::decisions::LineWriter;
 
+/// So many decisions wait to be written before the replay does: each holds a picture of the cluster.
+const MOST_WAITING: usize = 16;
+
 /// The files, while they are written.
 pub(super) struct Folder {
     path: PathBuf,
     timeline: BufWriter<File>,
     rounds: BufWriter<File>,
-    decisions: LineWriter<BufWriter<File>>,
+    decisions: Recorder,
     /// The first thing that went wrong.
     broken: Option<io::Error>,
 }
@@ -32,7 +37,7 @@ impl Folder {
         let mut timeline = file("timeline.csv")?;
         writeln!(timeline, "policy,{}", Moment::HEADER).with_context(cannot)?;
         let rounds = file("rounds.jsonl")?;
-        let decisions = LineWriter::new(file("decisions.jsonl")?);
+        let decisions = Recorder::start(file("decisions.jsonl")?).with_context(cannot)?;
         Ok(Self { path: path.to_owned(), timeline, rounds, decisions, broken: None })
     }
 
@@ -42,8 +47,8 @@ impl Folder {
     }
 
     /// A line for `berth replay`.
-    pub(super) fn recorded(&mut self, Recorded { series, snapshot, decision }: Recorded) {
-        let written = self.decisions.add(series, snapshot, &decision);
+    pub(super) fn recorded(&mut self, recorded: Recorded) {
+        let written = self.decisions.add(recorded);
         self.note(written);
     }
 
@@ -76,7 +81,7 @@ impl Folder {
         let cannot = || format!("{} cannot be written to", self.path.display());
         self.timeline.flush().with_context(cannot)?;
         self.rounds.flush().with_context(cannot)?;
-        self.decisions.flush().with_context(cannot)?;
+        self.decisions.finish().with_context(cannot)?;
         let policies = document.policies.iter().cloned();
         let same = Document {
             trace: document.trace.clone(),
@@ -88,4 +93,43 @@ impl Folder {
         std::fs::write(self.path.join("summary.json"), json(&same)?).with_context(cannot)?;
         self.check()
     }
+}
+
+/// Writes decisions on a thread of its own, so that the replay goes on meanwhile.
+struct Recorder {
+    /// Nothing once the thread has been waited for.
+    running: Option<(SyncSender<Recorded>, JoinHandle<io::Result<()>>)>,
+}
+
+impl Recorder {
+    fn start(file: BufWriter<File>) -> io::Result<Self> {
+        let (outbox, inbox) = sync_channel(MOST_WAITING);
+        let writer = std::thread::Builder::new()
+            .name("decisions".to_owned())
+            .spawn(move || write_all(file, &inbox))?;
+        Ok(Self { running: Some((outbox, writer)) })
+    }
+
+    /// Has a decision written; an error is that of an earlier one.
+    fn add(&mut self, recorded: Recorded) -> io::Result<()> {
+        match &self.running {
+            Some((outbox, _)) if outbox.send(recorded).is_err() => self.finish(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until all is written.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some((outbox, writer)) = self.running.take() else { return Ok(()) };
+        drop(outbox);
+        writer.join().unwrap_or_else(|_| Err(io::Error::other("the thread that writes is gone")))
+    }
+}
+
+fn write_all(file: BufWriter<File>, inbox: &Receiver<Recorded>) -> io::Result<()> {
+    let mut lines = LineWriter::new(file);
+    for Recorded { series, snapshot, decision } in inbox {
+        lines.add(series, snapshot, &decision)?;
+    }
+    lines.flush()
 }
