@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::model::{Name, Plan, Pod, Snapshot, Target, Timestamp};
 use crate::placement::{StandingPlan, are_alike, may_exchange};
@@ -76,7 +76,7 @@ pub struct Queue {
     /// By UID.
     planned: BTreeMap<Name, Planned>,
     /// UIDs.
-    waiting: BTreeSet<Name>,
+    waiting: HashSet<Name>,
     /// When the first of those that wait came.
     first: Timestamp,
     /// When the last of them came.
@@ -107,7 +107,7 @@ impl Queue {
     /// Looks at who is pending, and says when to plan.
     pub fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Due {
         self.forget_and_retry(snapshot, now);
-        let waiting: BTreeSet<Name> =
+        let waiting: HashSet<Name> =
             pending(snapshot).filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
         if waiting.is_empty() {
             self.waiting = waiting;

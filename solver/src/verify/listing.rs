@@ -80,10 +80,12 @@ pub(super) fn removed_nodes(plan: &Plan) -> HashSet<&Name> {
 
 /// Whether the pod needs another node because the one that it is bound to is removed.
 pub(super) fn moves(removed: &HashSet<&Name>, pod: &Pod) -> bool {
-    pod.is_alive()
-        && pod.deleted.is_none()
-        && !pod.belongs_to_node()
-        && pod.node.as_ref().is_some_and(|node| removed.contains(node))
+    leaves(pod) && pod.node.as_ref().is_some_and(|node| removed.contains(node))
+}
+
+/// Whether the pod needs another node if its own is removed.
+pub(super) fn leaves(pod: &Pod) -> bool {
+    pod.is_alive() && pod.deleted.is_none() && !pod.belongs_to_node()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The cluster as it will be once the plan has been carried out.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
@@ -35,11 +36,29 @@ impl Count {
     }
 }
 
+/// What a host is and its name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Title<'a> {
+    Node(&'a Name),
+    NodeClaim(&'a Name),
+    Launch(&'a Name),
+}
+
+impl fmt::Display for Title<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(name) => write!(formatter, "node {name}"),
+            Self::NodeClaim(name) => write!(formatter, "NodeClaim {name}"),
+            Self::Launch(name) => write!(formatter, "launch {name}"),
+        }
+    }
+}
+
 /// A node, or what becomes one.
 #[derive(Debug)]
 pub(super) struct Host<'a> {
-    /// Its name, for people.
-    pub title: String,
+    /// What people call it.
+    pub title: Title<'a>,
     /// The launch, if it is one.
     pub launch: Option<&'a Launch>,
     /// The node, if it is there.
@@ -99,9 +118,10 @@ impl<'a> Picture<'a> {
         // Pods that the plan moves off nodes that it removes count where they go.
         let removed = listing::removed_nodes(plan);
         let placed: HashSet<&Name> = plan.placements.iter().map(|one| &one.uid).collect();
-        let moved = |pod: &Pod| listing::moves(&removed, pod) && placed.contains(&pod.uid);
+        let moved = |pod: &Pod| listing::leaves(pod) && placed.contains(&pod.uid);
         for state in snapshot.nodes.values() {
-            picture.add_node(snapshot, state, &moved);
+            let goes = removed.contains(&state.node.name);
+            picture.add_node(snapshot, state, &|pod| goes && moved(pod));
         }
         for claim in snapshot.claims.values() {
             if !picture.by_claim.contains_key(claim.name.as_str()) {
@@ -212,7 +232,7 @@ impl<'a> Picture<'a> {
             None => node.allocatable.clone(),
         };
         let host = Host {
-            title: format!("node {}", node.name),
+            title: Title::Node(&node.name),
             launch: None,
             node: Some(state),
             labels: node.labels.clone(),
@@ -253,7 +273,7 @@ impl<'a> Picture<'a> {
             Some(catalog.get(claim.instance_type()?)?.allocatable())
         });
         let id = self.add(Host {
-            title: format!("NodeClaim {}", claim.name),
+            title: Title::NodeClaim(&claim.name),
             launch: None,
             node: None,
             labels: with_host_name(&claim.node_labels(), &claim.name),
@@ -272,7 +292,7 @@ impl<'a> Picture<'a> {
 
     fn add_launch(&mut self, snapshot: &'a Snapshot, launch: &'a Launch) {
         let id = self.add(Host {
-            title: format!("launch {}", launch.name),
+            title: Title::Launch(&launch.name),
             launch: Some(launch),
             node: None,
             labels: with_host_name(&launch.labels, &launch.name),

@@ -13,6 +13,8 @@
 //! to take: those whose price exceeds what their room is worth most. Where evictions are limited,
 //! they are one more resource: each node's pods take of it, and no new node brings any.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::work::Ground;
 use crate::packing::duals;
 
@@ -22,6 +24,9 @@ const SAFETY: f64 = 1.0 + 1e-9;
 /// How many worths of an eviction are tried where evictions are limited.
 const TOLLS: u32 = 12;
 
+/// An amount of each resource. All nodes' are looked through again and again.
+pub type Room = SmallVec<[f64; 4]>;
+
 /// A node in the relaxed problem.
 #[derive(Clone, Debug)]
 pub struct Item {
@@ -30,7 +35,7 @@ pub struct Item {
     /// How many pods are evicted if it goes.
     pub pods: f64,
     /// What room it has for pods that may move, those on it included.
-    pub room: Vec<f64>,
+    pub room: Room,
     /// Its pool, by index among the budgets.
     pub pool: usize,
 }
@@ -85,7 +90,7 @@ impl Relaxed {
         let mut demand = vec![0.0; dimensions];
         let mut items = Vec::with_capacity(prices.len());
         for (candidate, bin) in ground.bin_of.iter().enumerate() {
-            let mut room: Vec<f64> = vec![0.0; dimensions];
+            let mut room: Room = smallvec![0.0; dimensions];
             let pods = ground.contents[candidate].iter().map(|(_, count)| f64::from(*count)).sum();
             for (kind, count) in &ground.contents[candidate] {
                 let one = &problem.groups[kind.0].demand;
@@ -129,7 +134,8 @@ impl Relaxed {
     pub fn solve(&self, over: &dyn Fn() -> bool) -> (f64, Worth) {
         let dimensions = self.spare.len();
         let nothing = Worth { room: vec![0.0; dimensions], eviction: 0.0 };
-        let mut best = (self.most_saved(&nothing), nothing);
+        let gains = &mut vec![Vec::with_capacity(self.items.len()); self.budgets.len()];
+        let mut best = (self.most_saved(&nothing, gains), nothing);
         let machines = self.as_slices();
         let market = if machines.is_empty() {
             self.per_room()
@@ -143,7 +149,7 @@ impl Relaxed {
                 }
                 let room = market.iter().map(|value| value * f64::from(share) / 20.0).collect();
                 let worth = Worth { room: self.feasible(room), eviction };
-                let saved = self.most_saved(&worth);
+                let saved = self.most_saved(&worth, gains);
                 if saved < best.0 {
                     best = (saved, worth);
                 }
@@ -161,7 +167,7 @@ impl Relaxed {
                         room[index] *= factor;
                     }
                     let worth = Worth { room: self.feasible(room), ..best.1 };
-                    let saved = self.most_saved(&worth);
+                    let saved = self.most_saved(&worth, gains);
                     if saved < best.0 - 1e-12 {
                         best = (saved, worth);
                         moved = true;
@@ -170,7 +176,7 @@ impl Relaxed {
             }
             for factor in [1.0 + step, 1.0 / (1.0 + step)] {
                 let worth = Worth { eviction: best.1.eviction * factor, ..best.1.clone() };
-                let saved = self.most_saved(&worth);
+                let saved = self.most_saved(&worth, gains);
                 if saved < best.0 - 1e-12 {
                     best = (saved, worth);
                     moved = true;
@@ -192,9 +198,9 @@ impl Relaxed {
         steps.map(move |step| most / f64::from(1 << step))
     }
 
-    /// What these worths prove.
-    fn most_saved(&self, worth: &Worth) -> f64 {
-        let mut gains: Vec<Vec<f64>> = vec![Vec::new(); self.budgets.len()];
+    /// What these worths prove. `gains` is space for those of each pool.
+    fn most_saved(&self, worth: &Worth, gains: &mut [Vec<f64>]) -> f64 {
+        gains.iter_mut().for_each(Vec::clear);
         for item in &self.items {
             let gain = item.price - worth.of(item);
             if gain > 0.0 {
@@ -203,7 +209,7 @@ impl Relaxed {
         }
         let mut sum = dot(&worth.room, &self.spare);
         sum += self.evictions.map_or(0.0, |most| most * worth.eviction);
-        for (budget, gains) in self.budgets.iter().zip(&mut gains) {
+        for (budget, gains) in self.budgets.iter().zip(gains) {
             let most = gains.len().min(*budget);
             if most < gains.len() && most > 0 {
                 gains.select_nth_unstable_by(most - 1, |left, right| right.total_cmp(left));
@@ -254,7 +260,7 @@ mod tests {
         let item = |(price, room): &(f64, f64)| Item {
             price: *price,
             pods: 1.0,
-            room: vec![*room],
+            room: smallvec![*room],
             pool: 0,
         };
         Relaxed {

@@ -157,9 +157,10 @@ impl Round {
     }
 
     /// A round that does nothing.
-    fn nothing(reason: RemovalReason, snapshot: &Snapshot, now: Timestamp, seed: u64) -> Self {
-        let price = result::price_of_all(snapshot);
-        let plan = Plan { generation: snapshot.generation, made_at: now, seed, ..Plan::default() };
+    fn nothing(reason: RemovalReason, look: &Look<'_>) -> Self {
+        let (price, seed) = (look.price, look.seed);
+        let generation = look.snapshot.generation;
+        let plan = Plan { generation, made_at: look.now, seed, ..Plan::default() };
         Self {
             reason,
             plan,
@@ -183,8 +184,7 @@ pub fn consolidate(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    let purpose = Purpose::Consolidation { least_age: settings.least_age };
-    round_of(snapshot, inputs, settings, purpose, now, seed, stop)
+    Look::new(snapshot, inputs, settings, now, seed, stop).consolidate()
 }
 
 /// Works out one round of replacing what has drifted: as many nodes as budgets allow, those that
@@ -200,12 +200,7 @@ pub fn replace_drifted(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    let round = round_of(snapshot, inputs, settings, Purpose::Drift, now, seed, stop);
-    if !round.is_empty() || !snapshot.pools.values().any(|pool| pool.replicas.is_some()) {
-        return round;
-    }
-    let fixed = round_of(snapshot, inputs, settings, Purpose::StaticDrift, now, seed, stop);
-    if fixed.is_empty() { round } else { fixed.with_reasons_of(round) }
+    Look::new(snapshot, inputs, settings, now, seed, stop).replace_drifted()
 }
 
 /// The snapshot in which static pools sell nodes for pods as others do.
@@ -228,77 +223,113 @@ pub fn next_round(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    let drifted = replace_drifted(snapshot, inputs, settings, now, seed, stop);
-    if drifted.is_empty() {
-        consolidate(snapshot, inputs, settings, now, seed, stop)
-    } else {
-        drifted
-    }
+    let look = Look::new(snapshot, inputs, settings, now, seed, stop);
+    let drifted = look.replace_drifted();
+    if drifted.is_empty() { look.consolidate() } else { drifted }
 }
 
-fn round_of(
-    snapshot: &Snapshot,
-    inputs: &Inputs,
-    settings: &Settings,
-    purpose: Purpose,
+/// One look at a cluster, for whatever there may be to do.
+struct Look<'l> {
+    snapshot: &'l Snapshot,
+    inputs: &'l Inputs,
+    settings: &'l Settings,
     now: Timestamp,
     seed: u64,
-    stop: &dyn Stop,
-) -> Round {
-    let (reason, budget) = match purpose {
-        Purpose::Consolidation { .. } => {
-            (RemovalReason::Underutilized, DisruptionReason::Underutilized)
-        }
-        Purpose::Drift | Purpose::StaticDrift => {
-            (RemovalReason::Drifted, DisruptionReason::Drifted)
-        }
-    };
-    let nothing = Round::nothing(reason, snapshot, now, seed);
-    let (mut found, mut kept) = candidates(snapshot, inputs, purpose, now);
-    let quota = quota::Quota::of(snapshot, inputs, budget, settings.most_evictions);
-    let on = match purpose {
-        Purpose::StaticDrift => Cow::Owned(opened(snapshot)),
-        _ => Cow::Borrowed(snapshot),
-    };
-    let mut faults: Vec<Violation> = Vec::new();
-    for _ in 0..=MOST_FAULTS {
-        if found.is_empty() {
-            break;
-        }
-        let setting =
-            round::Setting { snapshot: &on, inputs, settings, purpose, now, seed, quota: &quota };
-        let mut round = round::work_out(&setting, found.clone(), nothing.clone(), stop);
-        let mut wrong = Vec::new();
-        // What does nothing breaks nothing.
-        if !round.is_empty() {
-            wrong = verify::verify(snapshot, &[], &round.plan);
-            wrong.extend(verify::verify_disruption(snapshot, inputs.limits(), &round.plan));
-        }
-        if wrong.is_empty() {
-            round.kept.extend(kept);
-            round.kept.sort_by(|left, right| left.claim.cmp(&right.claim));
-            round.faults = faults;
+    stop: &'l dyn Stop,
+    /// What all nodes cost.
+    price: Price,
+}
+
+impl<'l> Look<'l> {
+    fn new(
+        snapshot: &'l Snapshot,
+        inputs: &'l Inputs,
+        settings: &'l Settings,
+        now: Timestamp,
+        seed: u64,
+        stop: &'l dyn Stop,
+    ) -> Self {
+        let price = result::price_of_all(snapshot);
+        Self { snapshot, inputs, settings, now, seed, stop, price }
+    }
+
+    fn consolidate(&self) -> Round {
+        self.round(Purpose::Consolidation { least_age: self.settings.least_age })
+    }
+
+    fn replace_drifted(&self) -> Round {
+        let round = self.round(Purpose::Drift);
+        if !round.is_empty() || !self.snapshot.pools.values().any(|pool| pool.replicas.is_some()) {
             return round;
         }
-        let blamed = result::blamed(&round, &wrong);
-        faults.append(&mut wrong);
-        if blamed.is_empty() {
-            break;
-        }
-        found.retain(|candidate| {
-            let why = blamed.get(&candidate.state.node.name);
-            if let Some((pod, why)) = why {
-                let obstacle = Obstacle::Unclear(pod.clone(), why.clone());
-                kept.push(Kept { claim: candidate.claim.name.clone(), obstacle });
-            }
-            why.is_none()
-        });
+        let fixed = self.round(Purpose::StaticDrift);
+        if fixed.is_empty() { round } else { fixed.with_reasons_of(round) }
     }
-    let stay = |candidate: &super::candidates::Candidate<'_>| Kept {
-        claim: candidate.claim.name.clone(),
-        obstacle: Obstacle::NothingCheaper,
-    };
-    kept.extend(found.iter().map(stay));
-    kept.sort_by(|left, right| left.claim.cmp(&right.claim));
-    Round { kept, faults, ..nothing }
+
+    fn round(&self, purpose: Purpose) -> Round {
+        let Self { snapshot, inputs, settings, now, seed, stop, .. } = *self;
+        let (reason, budget) = match purpose {
+            Purpose::Consolidation { .. } => {
+                (RemovalReason::Underutilized, DisruptionReason::Underutilized)
+            }
+            Purpose::Drift | Purpose::StaticDrift => {
+                (RemovalReason::Drifted, DisruptionReason::Drifted)
+            }
+        };
+        let nothing = Round::nothing(reason, self);
+        let (mut found, mut kept) = candidates(snapshot, inputs, purpose, now);
+        let quota = quota::Quota::of(snapshot, inputs, budget, settings.most_evictions);
+        let on = match purpose {
+            Purpose::StaticDrift => Cow::Owned(opened(snapshot)),
+            _ => Cow::Borrowed(snapshot),
+        };
+        let mut faults: Vec<Violation> = Vec::new();
+        for _ in 0..=MOST_FAULTS {
+            if found.is_empty() {
+                break;
+            }
+            let setting = round::Setting {
+                snapshot: &on,
+                inputs,
+                settings,
+                purpose,
+                now,
+                seed,
+                quota: &quota,
+            };
+            let mut round = round::work_out(&setting, found.clone(), nothing.clone(), stop);
+            let mut wrong = Vec::new();
+            // What does nothing breaks nothing.
+            if !round.is_empty() {
+                wrong = verify::verify(snapshot, &[], &round.plan);
+                wrong.extend(verify::verify_disruption(snapshot, inputs.limits(), &round.plan));
+            }
+            if wrong.is_empty() {
+                round.kept.extend(kept);
+                round.kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+                round.faults = faults;
+                return round;
+            }
+            let blamed = result::blamed(&round, &wrong);
+            faults.append(&mut wrong);
+            if blamed.is_empty() {
+                break;
+            }
+            found.retain(|candidate| {
+                let why = blamed.get(&candidate.state.node.name);
+                if let Some((pod, why)) = why {
+                    let obstacle = Obstacle::Unclear(pod.clone(), why.clone());
+                    kept.push(Kept { claim: candidate.claim.name.clone(), obstacle });
+                }
+                why.is_none()
+            });
+        }
+        let stay = |candidate: &super::candidates::Candidate<'_>| Kept {
+            claim: candidate.claim.name.clone(),
+            obstacle: Obstacle::NothingCheaper,
+        };
+        kept.extend(found.iter().map(stay));
+        kept.sort_by(|left, right| left.claim.cmp(&right.claim));
+        Round { kept, faults, ..nothing }
+    }
 }
