@@ -7,7 +7,9 @@
 //! no more than a known plan does beyond the bound can be part of a better one. Where those are
 //! too many, what was found until then is at least a higher bound.
 
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
+
+use foldhash::HashMap;
 
 use super::columns::Model;
 use super::dimensions;
@@ -68,7 +70,7 @@ pub fn solve(
     let gap = known - bound;
     let Some(packing) = Packing::of(model, values) else { return outcome };
     let Some(contents) = contents(model, values, gap, &packing, stop) else { return outcome };
-    let mut known_losses: HashMap<u128, Reached> = HashMap::new();
+    let mut known_losses: HashMap<u128, Reached> = HashMap::default();
     let mut open: BinaryHeap<Ranked<u128>> = BinaryHeap::new();
     known_losses.insert(packing.all, (0.0, None));
     open.push(Ranked { rank: 0.0, of: packing.all });
@@ -122,12 +124,17 @@ fn path(losses: &HashMap<u128, Reached>, contents: &[Vec<Content>]) -> Vec<Node>
     nodes
 }
 
-/// Counts of all items side by side in one number, the most valuable item lowest.
+/// Counts of all items side by side in one number, the most valuable item lowest. Above each is one
+/// bit more, by which one subtraction tells whether any count would fall below zero.
 struct Packing {
     /// For each rank the item, where its count begins, and the mask of it.
     fields: Vec<(usize, u32, u128)>,
     /// For each item its rank.
     ranks: Vec<usize>,
+    /// For each bit the rank whose count it is part of.
+    rank_at: Vec<usize>,
+    /// The bits above the counts.
+    guards: u128,
     all: u128,
 }
 
@@ -136,18 +143,27 @@ impl Packing {
     fn of(model: &Model, values: &[f64]) -> Option<Self> {
         let mut order: Vec<usize> = (0..model.items.len()).collect();
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
-        let mut packing = Self { fields: Vec::new(), ranks: vec![0; order.len()], all: 0 };
+        let mut packing = Self {
+            fields: Vec::new(),
+            ranks: vec![0; order.len()],
+            rank_at: Vec::new(),
+            guards: 0,
+            all: 0,
+        };
         let mut shift = 0;
         for (rank, item) in order.into_iter().enumerate() {
             let count = model.items[item].count;
             let bits = u32::BITS - count.leading_zeros();
-            if shift + bits > u128::BITS {
+            if shift + bits + 1 > u128::BITS {
                 return None;
             }
             packing.all |= u128::from(count) << shift;
             packing.fields.push((item, shift, (1 << bits) - 1));
             packing.ranks[item] = rank;
             shift += bits;
+            packing.guards |= 1 << shift;
+            shift += 1;
+            packing.rank_at.resize(shift as usize, rank);
         }
         Some(packing)
     }
@@ -180,16 +196,13 @@ impl Packing {
 
     /// The rank of the first item that waits.
     fn first(&self, state: u128) -> usize {
-        let waits = |(_, shift, mask): &(usize, u32, u128)| (state >> shift) & mask > 0;
-        self.fields.iter().position(waits).unwrap_or(0)
+        self.rank_at.get(state.trailing_zeros() as usize).copied().unwrap_or(0)
     }
 
     /// What waits when that was taken.
     fn take(&self, state: u128, content: u128) -> Option<u128> {
-        let enough = |(_, shift, mask): &(usize, u32, u128)| {
-            (state >> shift) & mask >= (content >> shift) & mask
-        };
-        self.fields.iter().all(enough).then(|| state - content)
+        let left = (state | self.guards) - content;
+        (left & self.guards == self.guards).then_some(left & !self.guards)
     }
 }
 
