@@ -24,6 +24,9 @@ use super::topology::Key;
 /// Fills in launches, placements and unschedulable pods.
 pub fn assemble(state: &State<'_, '_>, pending: Pending, leftovers: &[Leftover], plan: &mut Plan) {
     let problem = state.problem;
+    // There may be a hundred thousand of them: what a list that grows has to spare is much then.
+    plan.launches.reserve_exact(state.nodes.len());
+    plan.placements.reserve_exact(pending.groups.iter().map(|group| group.pods.len()).sum());
     let mut queues: Vec<std::vec::IntoIter<Arc<Pod>>> = pending
         .groups
         .into_iter()

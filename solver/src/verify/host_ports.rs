@@ -9,8 +9,8 @@ pub(super) fn check(picture: &Picture<'_>, findings: &mut Findings) {
     for host in &picture.hosts {
         let users: Vec<ShapeId> = host
             .pods
-            .keys()
-            .copied()
+            .iter()
+            .map(|(shape, _)| *shape)
             .filter(|shape| !picture.shapes[*shape].host_ports.is_empty())
             .collect();
         for (index, left) in users.iter().enumerate() {
@@ -33,7 +33,7 @@ fn conflict<'a>(
     left: ShapeId,
     right: ShapeId,
 ) -> Option<&'a HostPort> {
-    let (left_count, right_count) = (host.pods[&left], host.pods[&right]);
+    let (left_count, right_count) = (host.count(left), host.count(right));
     if left_count.placed + right_count.placed == 0 || (left == right && left_count.all() < 2) {
         return None;
     }

@@ -55,7 +55,7 @@ fn possible(
                     |own| !own.intersection(set).is_empty(),
                 )
             });
-            let welcome = || host.pods.keys().all(|id| selects(picture.shapes[*id], &labels));
+            let welcome = || host.pods.iter().all(|(id, _)| selects(picture.shapes[*id], &labels));
             if allowed && welcome() {
                 possible.extend(values(key, kind, offering));
             }

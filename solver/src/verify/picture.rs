@@ -79,8 +79,25 @@ pub(super) struct Host<'a> {
     pub daemons: Resources,
     /// What the plan's pods take on top.
     pub planned: Resources,
-    /// Pods by shape.
-    pub pods: BTreeMap<ShapeId, Count>,
+    /// Pods by shape: most hosts have few.
+    pub pods: Vec<(ShapeId, Count)>,
+}
+
+impl Host<'_> {
+    /// How many pods of a shape are on it.
+    pub fn count(&self, shape: ShapeId) -> Count {
+        let at = self.pods.binary_search_by_key(&shape, |(other, _)| *other);
+        at.map_or_else(|_| Count::default(), |at| self.pods[at].1)
+    }
+
+    fn count_mut(&mut self, shape: ShapeId) -> &mut Count {
+        let at = self.pods.binary_search_by_key(&shape, |(other, _)| *other);
+        let at = at.unwrap_or_else(|at| {
+            self.pods.insert(at, (shape, Count::default()));
+            at
+        });
+        &mut self.pods[at].1
+    }
 }
 
 /// A pod and where the plan puts it.
@@ -106,10 +123,11 @@ pub(super) struct Picture<'a> {
 impl<'a> Picture<'a> {
     /// The picture after `plan`. Pods, nodes and claims that are not there are left out.
     pub fn after(snapshot: &'a Snapshot, plan: &'a Plan) -> Self {
+        let most_hosts = snapshot.nodes.len() + snapshot.claims.len() + plan.launches.len();
         let mut picture = Self {
-            hosts: Vec::new(),
+            hosts: Vec::with_capacity(most_hosts),
             shapes: Vec::new(),
-            placed: Vec::new(),
+            placed: Vec::with_capacity(plan.placements.len()),
             namespaces: &snapshot.namespaces,
             shape_ids: HashMap::default(),
             by_node: BTreeMap::new(),
@@ -201,7 +219,7 @@ impl<'a> Picture<'a> {
     fn place(&mut self, pod: &'a Pod, host: HostId) {
         let shape = self.shape_id(&pod.shape);
         let at = &mut self.hosts[host];
-        at.pods.entry(shape).or_default().placed += 1;
+        at.count_mut(shape).placed += 1;
         at.planned += &asked_for(&pod.shape);
         self.placed.push(Placed { pod, shape, host });
     }
@@ -243,7 +261,7 @@ impl<'a> Picture<'a> {
             taken: Resources::default(),
             daemons: Resources::default(),
             planned: Resources::default(),
-            pods: BTreeMap::new(),
+            pods: Vec::new(),
         };
         let id = self.add(host);
         self.by_node.insert(node.name.as_str(), id);
@@ -252,7 +270,7 @@ impl<'a> Picture<'a> {
         }
         for pod in state.pods.values().filter(|pod| pod.is_alive() && !moved(pod)) {
             let shape = self.shape_id(&pod.shape);
-            let count = self.hosts[id].pods.entry(shape).or_default();
+            let count = self.hosts[id].count_mut(shape);
             if pod.deleted.is_some() {
                 count.terminating += 1;
             } else {
@@ -284,7 +302,7 @@ impl<'a> Picture<'a> {
             taken: Resources::default(),
             daemons: Resources::default(),
             planned: Resources::default(),
-            pods: BTreeMap::new(),
+            pods: Vec::new(),
         });
         self.by_claim.insert(claim.name.as_str(), id);
         self.add_daemons(snapshot, id, |_| true);
@@ -303,7 +321,7 @@ impl<'a> Picture<'a> {
             taken: Resources::default(),
             daemons: Resources::default(),
             planned: Resources::default(),
-            pods: BTreeMap::new(),
+            pods: Vec::new(),
         });
         // A name that is taken is reported elsewhere; the first one keeps it here.
         self.by_claim.entry(launch.name.as_str()).or_insert(id);
@@ -329,7 +347,7 @@ impl<'a> Picture<'a> {
             if runs && is_missing(daemon) {
                 let shape = self.shape_id(&daemon.shape);
                 let at = &mut self.hosts[host];
-                at.pods.entry(shape).or_default().there += 1;
+                at.count_mut(shape).there += 1;
                 let requests = asked_for(&daemon.shape);
                 at.taken += &requests;
                 at.daemons += &requests;

@@ -138,7 +138,7 @@ fn count<'a>(
         let matching: u32 = host
             .pods
             .iter()
-            .filter(|(id, _)| selected[**id])
+            .filter(|(id, _)| selected[*id])
             .map(|(_, count)| count.there + count.placed)
             .sum();
         *by_domain.entry(domain).or_default() += matching;
