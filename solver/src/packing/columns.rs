@@ -22,6 +22,8 @@ use super::work;
 const SEARCH_WORK: u32 = 24;
 /// ...and once nothing is found with less.
 const MOST_WORK: u32 = 2_400;
+/// How much it may be in a proof.
+const PROOF_WORK: u32 = 240;
 /// The weight of the values of the best bound, when a round's values are chosen.
 const SMOOTHING: f64 = 0.5;
 /// A master problem this close to the bound is solved.
@@ -125,6 +127,8 @@ pub struct Generation<'m> {
     pub bound: f64,
     /// Rounds of pricing done.
     pub rounds: u32,
+    /// The master's values when it was as good as solved, for each number of rows.
+    settled: Vec<Vec<f64>>,
 }
 
 impl<'m> Generation<'m> {
@@ -148,6 +152,7 @@ impl<'m> Generation<'m> {
             values,
             bound: 0.0,
             rounds: 0,
+            settled: Vec::new(),
         };
         for column in singles.into_iter().chain(known) {
             let covers = generation.rows.of(&column);
@@ -204,9 +209,25 @@ impl<'m> Generation<'m> {
             let begun = stop.spent();
             self.run_with_these_rows(most_rounds, &mut || stop.spent() >= until);
             let now = stop.spent();
+            if now < until || self.settled.is_empty() {
+                self.settled.push(self.mixed(0.0));
+            }
             let enough_time = now + NEXT_STAGE * (now - begun) < until;
             if self.rounds >= most_rounds || !enough_time || !self.refine() {
                 return;
+            }
+        }
+    }
+
+    /// Proves as good a bound as the values of the solved masters give, as far as there is time: as
+    /// long as there are columns that pay, most machines are but glanced at.
+    pub fn prove(&mut self, stop: &mut dyn FnMut() -> bool) {
+        while let Some(values) = self.settled.pop() {
+            if stop() || self.model.total(&values) <= self.bound * (1.0 + CLOSE_FOR_NOW) {
+                return;
+            }
+            if let Some(priced) = self.pricing.price(&values, PROOF_WORK, Look::Close, stop) {
+                self.learn(&values, priced.worth);
             }
         }
     }

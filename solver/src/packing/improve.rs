@@ -23,9 +23,11 @@ use super::sequential;
 use super::state::{Class, NewNode, State};
 use super::{Settings, Stop, work};
 
-/// The share of the time after which the bound is as good as it gets...
-const PROVE_UNTIL: f64 = 0.45;
-/// ...after which no more columns are generated...
+/// The share of the time after which no more columns are generated for the bound...
+const LEARN_UNTIL: f64 = 0.45;
+/// ...after which it is as good as it gets...
+const PROVE_UNTIL: f64 = 0.6;
+/// ...after which none are generated for the plan...
 const GENERATE_UNTIL: f64 = 0.8;
 /// ...after which whole nodes have been packed...
 const PACK_UNTIL: f64 = 0.9;
@@ -73,7 +75,8 @@ pub fn improve(
     let Some(mut proof) = Generation::begin(&relaxed.model, begun, &mut stopped) else {
         return improved;
     };
-    proof.run(settings.column_rounds, PROVE_UNTIL, stop);
+    proof.run(settings.column_rounds, LEARN_UNTIL, stop);
+    proof.prove(&mut || stop.spent() >= PROVE_UNTIL);
     let Some(bound) = relaxed.bound(state, &proof, &mut stopped) else { return improved };
     improved.bound = Some(bound);
     let mut values = member_values(&repack, &relaxed, &proof.values);

@@ -10,6 +10,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::layers::{Choices, Layers};
 use super::relaxation::Relaxation;
 
 /// Numbers below this are rounding.
@@ -25,10 +26,21 @@ pub struct Best {
     /// Contents, the best first, each the best that had been seen when it was found: the caller's
     /// items and how many of each.
     pub contents: Vec<Vec<(usize, u32)>>,
+    /// What the best of them is worth, or what was of no interest if there is none.
+    pub value: f64,
     /// What any content is worth at most.
     pub bound: f64,
     /// Whether nothing is left that could be better.
     pub complete: bool,
+}
+
+impl Best {
+    /// What two searches of the same contents found together.
+    pub fn and(self, other: Self) -> Self {
+        let bound = self.bound.min(other.bound);
+        let better = if other.value > self.value { other } else { self };
+        Self { bound, ..better }
+    }
 }
 
 /// Space for one search after the other.
@@ -41,7 +53,11 @@ pub struct Knapsack {
     most: Vec<u32>,
     /// Demand of each choice as a share of the capacity, one row of `dimensions` a choice.
     shares: Vec<f64>,
+    /// The same in whole amounts, and the capacity.
+    amounts: Vec<i64>,
+    room_of: Vec<i64>,
     relaxation: Relaxation,
+    layers: Layers,
     /// The last contents that were the best so far: the caller's items and how many of each.
     found: Vec<Vec<(usize, u32)>>,
     best_value: f64,
@@ -93,6 +109,9 @@ impl Knapsack {
         self.values.clear();
         self.most.clear();
         self.shares.clear();
+        self.amounts.clear();
+        self.room_of.clear();
+        self.room_of.extend(capacity);
     }
 
     /// Adds a kind of pod. What does not fit even once, or is worth nothing, is left out.
@@ -111,6 +130,7 @@ impl Knapsack {
             if *wanted > 0 { *wanted as f64 / has } else { 0.0 }
         };
         self.shares.extend(demand.iter().zip(&self.capacity).map(share));
+        self.amounts.extend(demand);
     }
 
     /// An upper bound on what any content is worth.
@@ -235,9 +255,34 @@ impl Knapsack {
         let left = open.peek().map_or(0.0, |part| part.bound).max(relaxed);
         Best {
             contents: self.found.drain(..).rev().collect(),
+            value: self.best_value,
             bound: self.best_value.max(left),
             complete: left <= self.best_value + EPSILON,
         }
+    }
+
+    /// The same as [`Self::search`], kind by kind: where many contents leave the same room, that goes
+    /// further. `prices` say what a unit of each dimension is worth. `None` where room can be left in
+    /// more than so many ways.
+    pub fn search_in_layers(
+        &mut self,
+        floor: f64,
+        prices: &[f64],
+        most_cells: f64,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Best> {
+        let choices = Choices {
+            values: &self.values,
+            amounts: &self.amounts,
+            most: &self.most,
+            room: &self.room_of,
+            prices,
+        };
+        let mut best = self.layers.search(choices, floor, most_cells, stop)?;
+        for (index, _) in best.contents.iter_mut().flatten() {
+            *index = self.items[*index];
+        }
+        Some(best)
     }
 
     /// Leaves out what cannot be in a content that is better than the best: whoever changes a

@@ -31,6 +31,7 @@ pub(crate) mod improve;
 pub(crate) mod inventory;
 mod join;
 pub(crate) mod knapsack;
+mod layers;
 mod master;
 mod min_values;
 mod models;

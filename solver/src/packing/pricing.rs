@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::columns::Model;
-use super::knapsack::Knapsack;
+use super::knapsack::{Best, Knapsack};
 use super::master::{self, Column};
 use super::work;
 
@@ -18,6 +18,10 @@ use super::work;
 const RELAXED: usize = 96;
 /// How many machines' contents are searched in a round.
 const SEARCHED: usize = 16;
+/// In how many ways the room of a machine can be left at most that is searched in layers...
+const FEW_CELLS: f64 = 2e4;
+/// ...and that of one which gets a closer look.
+const MANY_CELLS: f64 = 4e5;
 /// How many items are looked at where nodes are packed one after the other.
 const SMALL_CORE: usize = 24;
 /// How much more work a closer look is.
@@ -32,6 +36,15 @@ pub enum Look {
     Quick,
     /// Until it is known how good the bound is.
     Close,
+}
+
+/// How much the search for one machine's best content may be.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    /// So many parts of the tree that branch and bound divides.
+    parts: u32,
+    /// In layers only where room can be left in no more ways.
+    cells: f64,
 }
 
 /// What pricing came to.
@@ -128,6 +141,8 @@ impl<'m> Pricing<'m> {
         let mut priced = Priced::default();
         let (mut best_found, mut successes) = (1.0_f64, 0);
         let mut open: Vec<usize> = Vec::new();
+        let effort = Effort { parts: work, cells: FEW_CELLS };
+        let closer = Effort { parts: CLOSER_LOOK * work, cells: MANY_CELLS };
         for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
             let hangs_on_it = worth[machine] > best_found;
             if (successes >= SEARCHED || rank >= 3 * SEARCHED) && !hangs_on_it {
@@ -135,10 +150,14 @@ impl<'m> Pricing<'m> {
             }
             let before = priced.columns.len();
             if stop() {
+                // What is known of the others is looser, but it is a bound.
+                if look == Look::Close {
+                    break;
+                }
                 return None;
             }
             let complete =
-                self.search(machine, values, work, &mut worth, &mut priced.columns, stop);
+                self.search(machine, values, effort, &mut worth, &mut priced.columns, stop);
             if let Some(column) = priced.columns.last() {
                 best_found = best_found.max(master::worth(values, &column.counts) / column.cost);
             }
@@ -157,8 +176,7 @@ impl<'m> Pricing<'m> {
                 break;
             }
             let machine = open.swap_remove(at);
-            let work = CLOSER_LOOK * work;
-            self.search(machine, values, work, &mut worth, &mut priced.columns, stop);
+            self.search(machine, values, closer, &mut worth, &mut priced.columns, stop);
         }
         priced.worth = worth.into_iter().fold(0.0, f64::max);
         Some(priced)
@@ -281,14 +299,22 @@ impl<'m> Pricing<'m> {
         &mut self,
         machine: usize,
         values: &[f64],
-        work: u32,
+        effort: Effort,
         worth: &mut [f64],
         columns: &mut Vec<Column>,
         stop: &mut dyn FnMut() -> bool,
     ) -> bool {
         let data = &self.model.machines[machine];
         self.fill(machine, values, data.cost, Waiting::All);
-        let best = self.knapsack.search(data.cost, work, usize::MAX, stop);
+        let prices = &self.prices[self.row(machine)];
+        let in_layers = self.knapsack.search_in_layers(data.cost, prices, effort.cells, stop);
+        let best = match in_layers {
+            Some(best) if best.complete => best,
+            other => {
+                let best = self.knapsack.search(data.cost, effort.parts, usize::MAX, stop);
+                other.into_iter().fold(best, Best::and)
+            }
+        };
         worth[machine] = worth[machine].min(best.bound / data.cost);
         for mut counts in best.contents.into_iter().rev() {
             counts.sort_unstable();
