@@ -7,7 +7,8 @@
 //! divided by `worth` are a lower bound (Farley's), for then no way to fill nodes beats its price.
 //! Values are taken between the master's and those of the best bound so far (Wentges' smoothing),
 //! which keeps the bound from jumping about. Where there are many kinds of pod, they share
-//! [`Rows`] at first.
+//! [`Rows`] at first. At last the values of solved masters are proven, machine by machine: what a round
+//! proves on the way is loose, for it looks for columns.
 
 use std::collections::VecDeque;
 

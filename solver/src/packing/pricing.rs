@@ -5,7 +5,7 @@
 //! is worth no more than its machine's room at these prices and what pods are worth beyond the
 //! room they take. The same bound says which pods cannot be in any content worth having; among
 //! the others the linear relaxation is solved. Only where that promises something, contents are
-//! searched for.
+//! searched for: kind by kind where their room can be left in few ways, or else by branch and bound.
 
 use std::ops::Range;
 
