@@ -184,7 +184,8 @@ pub fn consolidate(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    Look::new(snapshot, inputs, settings, now, seed, stop).consolidate()
+    let price = result::price_of_all(snapshot);
+    Look { snapshot, inputs, settings, now, seed, stop, price }.consolidate()
 }
 
 /// Works out one round of replacing what has drifted: as many nodes as budgets allow, those that
@@ -200,7 +201,8 @@ pub fn replace_drifted(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    Look::new(snapshot, inputs, settings, now, seed, stop).replace_drifted()
+    let price = result::price_of_all(snapshot);
+    Look { snapshot, inputs, settings, now, seed, stop, price }.replace_drifted()
 }
 
 /// The snapshot in which static pools sell nodes for pods as others do.
@@ -223,7 +225,8 @@ pub fn next_round(
     seed: u64,
     stop: &dyn Stop,
 ) -> Round {
-    let look = Look::new(snapshot, inputs, settings, now, seed, stop);
+    let price = result::price_of_all(snapshot);
+    let look = Look { snapshot, inputs, settings, now, seed, stop, price };
     let drifted = look.replace_drifted();
     if drifted.is_empty() { look.consolidate() } else { drifted }
 }
@@ -240,19 +243,7 @@ struct Look<'l> {
     price: Price,
 }
 
-impl<'l> Look<'l> {
-    fn new(
-        snapshot: &'l Snapshot,
-        inputs: &'l Inputs,
-        settings: &'l Settings,
-        now: Timestamp,
-        seed: u64,
-        stop: &'l dyn Stop,
-    ) -> Self {
-        let price = result::price_of_all(snapshot);
-        Self { snapshot, inputs, settings, now, seed, stop, price }
-    }
-
+impl Look<'_> {
     fn consolidate(&self) -> Round {
         self.round(Purpose::Consolidation { least_age: self.settings.least_age })
     }
