@@ -84,9 +84,9 @@ struct Packing {
 }
 
 impl Packing {
-    /// `None` if that takes too many bits.
+    /// `None` if that takes too many bits, or there are no dimensions at all.
     fn of(choices: &Choices<'_>) -> Option<Self> {
-        let dimensions = choices.room.len();
+        let dimensions = Some(choices.room.len()).filter(|dimensions| *dimensions > 0)?;
         let rows = || choices.amounts.chunks_exact(dimensions);
         let mut packing = Self { fields: Vec::new(), guards: 0, all: 0 };
         let mut shift = 0;
