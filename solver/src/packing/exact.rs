@@ -15,6 +15,7 @@ use super::columns::Model;
 use super::dimensions;
 use super::master::worth;
 use super::ranked::Ranked;
+use super::side_by_side::{Field, SideBySide};
 
 /// More contents than this are too many.
 const MOST_CONTENTS: usize = 200_000;
@@ -124,17 +125,15 @@ fn path(losses: &HashMap<u128, Reached>, contents: &[Vec<Content>]) -> Vec<Node>
     nodes
 }
 
-/// Counts of all items side by side in one number, the most valuable item lowest. Above each is one
-/// bit more, by which one subtraction tells whether any count would fall below zero.
+/// Counts of all items side by side in one number, the most valuable item lowest.
 struct Packing {
-    /// For each rank the item, where its count begins, and the mask of it.
-    fields: Vec<(usize, u32, u128)>,
+    counts: SideBySide,
+    /// For each rank the item, and where its count is.
+    fields: Vec<(usize, Field)>,
     /// For each item its rank.
     ranks: Vec<usize>,
     /// For each bit the rank whose count it is part of.
     rank_at: Vec<usize>,
-    /// The bits above the counts.
-    guards: u128,
     all: u128,
 }
 
@@ -144,26 +143,19 @@ impl Packing {
         let mut order: Vec<usize> = (0..model.items.len()).collect();
         order.sort_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
         let mut packing = Self {
+            counts: SideBySide::default(),
             fields: Vec::new(),
             ranks: vec![0; order.len()],
             rank_at: Vec::new(),
-            guards: 0,
             all: 0,
         };
-        let mut shift = 0;
         for (rank, item) in order.into_iter().enumerate() {
-            let count = model.items[item].count;
-            let bits = u32::BITS - count.leading_zeros();
-            if shift + bits + 1 > u128::BITS {
-                return None;
-            }
-            packing.all |= u128::from(count) << shift;
-            packing.fields.push((item, shift, (1 << bits) - 1));
+            let count = u128::from(model.items[item].count);
+            let field = packing.counts.add(count)?;
+            packing.all |= field.put(count);
+            packing.fields.push((item, field));
             packing.ranks[item] = rank;
-            shift += bits;
-            packing.guards |= 1 << shift;
-            shift += 1;
-            packing.rank_at.resize(shift as usize, rank);
+            packing.rank_at.resize(packing.counts.len() as usize, rank);
         }
         Some(packing)
     }
@@ -171,7 +163,7 @@ impl Packing {
     fn packed(&self, counts: &[(usize, u32)]) -> u128 {
         counts
             .iter()
-            .map(|(item, count)| u128::from(*count) << self.fields[self.ranks[*item]].1)
+            .map(|(item, count)| self.fields[self.ranks[*item]].1.put(u128::from(*count)))
             .sum()
     }
 
@@ -187,10 +179,7 @@ impl Packing {
                 counts.iter().find(|(other, _)| other == item).map_or(0, |(_, count)| *count);
             there < *most && dimensions::fits(&model.items[*item].demand, &room)
         };
-        let field = |(item, _): &(usize, u32)| {
-            let (_, shift, mask) = self.fields[self.ranks[*item]];
-            mask << shift
-        };
+        let field = |(item, _): &(usize, u32)| self.fields[self.ranks[*item]].1.bits();
         data.items.iter().filter(fits).map(field).fold(0, |all, field| all | field)
     }
 
@@ -201,8 +190,7 @@ impl Packing {
 
     /// What waits when that was taken.
     fn take(&self, state: u128, content: u128) -> Option<u128> {
-        let left = (state | self.guards) - content;
-        (left & self.guards == self.guards).then_some(left & !self.guards)
+        self.counts.less(state, content)
     }
 }
 

@@ -10,6 +10,7 @@
 use std::cmp::Reverse;
 
 use super::knapsack::Best;
+use super::side_by_side::{Field, SideBySide};
 use super::work;
 
 /// How many contents are returned at most.
@@ -74,12 +75,11 @@ struct Lot {
     takes: u128,
 }
 
-/// Room as one number: each dimension in units that all amounts are multiples of, and above each one
-/// bit more, by which one subtraction tells whether anything is short.
+/// Room as one number: the dimensions side by side, each in units that all amounts are multiples of.
 struct Packing {
-    /// Dimension, unit, and where it begins.
-    fields: Vec<(usize, i64, u32)>,
-    guards: u128,
+    rooms: SideBySide,
+    /// Dimension, unit, and where its room is.
+    fields: Vec<(usize, i64, Field)>,
     all: u128,
 }
 
@@ -88,8 +88,7 @@ impl Packing {
     fn of(choices: &Choices<'_>) -> Option<Self> {
         let dimensions = Some(choices.room.len()).filter(|dimensions| *dimensions > 0)?;
         let rows = || choices.amounts.chunks_exact(dimensions);
-        let mut packing = Self { fields: Vec::new(), guards: 0, all: 0 };
-        let mut shift = 0;
+        let mut packing = Self { rooms: SideBySide::default(), fields: Vec::new(), all: 0 };
         let priced = (0..dimensions).filter(|dimension| choices.prices[*dimension] > 0.0);
         let mut units: Vec<(i64, usize, i64)> = priced
             .filter_map(|dimension| {
@@ -101,15 +100,9 @@ impl Packing {
         units.sort_unstable();
         for (room, dimension, unit) in units {
             let room = u128::try_from(room).ok()?;
-            let bits = u128::BITS - room.leading_zeros();
-            if shift + bits + 1 > u128::BITS {
-                return None;
-            }
-            packing.fields.push((dimension, unit, shift));
-            packing.all |= room << shift;
-            shift += bits;
-            packing.guards |= 1 << shift;
-            shift += 1;
+            let field = packing.rooms.add(room)?;
+            packing.fields.push((dimension, unit, field));
+            packing.all |= field.put(room);
         }
         Some(packing)
     }
@@ -117,32 +110,20 @@ impl Packing {
     /// What so many of a row take; `None` if there is no room for them.
     fn takes(&self, row: &[i64], count: u32) -> Option<u128> {
         let mut takes = 0_u128;
-        for (dimension, unit, shift) in &self.fields {
+        for (dimension, unit, field) in &self.fields {
             let units = u128::try_from(row[*dimension].max(0) / unit).ok()? * u128::from(count);
             // More than the room is more than the field has bits for.
-            if units > (self.all >> shift) & self.mask(*shift) {
+            if units > field.get(self.all) {
                 return None;
             }
-            takes |= units << shift;
+            takes |= field.put(units);
         }
         Some(takes)
     }
 
     /// In how many ways room can be left.
     fn cells(&self) -> f64 {
-        let units = |(_, _, shift): &(usize, i64, u32)| (self.all >> shift) & self.mask(*shift);
-        self.fields.iter().map(|field| units(field) as f64 + 1.0).product()
-    }
-
-    /// The bits of the field that begins there, moved down.
-    fn mask(&self, shift: u32) -> u128 {
-        let bits = (self.guards >> shift).trailing_zeros();
-        (1 << bits) - 1
-    }
-
-    fn left(&self, free: u128, takes: u128) -> Option<u128> {
-        let left = (free | self.guards) - takes;
-        (left & self.guards == self.guards).then_some(left & !self.guards)
+        self.fields.iter().map(|(_, _, field)| field.get(self.all) as f64 + 1.0).product()
     }
 }
 
@@ -209,13 +190,10 @@ impl Layers {
     ) -> (f64, f64) {
         let mut best = floor;
         let mut dropped = 0.0_f64;
-        let all = packing.fields.iter();
-        let all: f64 = all
-            .map(|(dimension, unit, shift)| {
-                let units = (packing.all >> shift) & packing.mask(*shift);
-                units as f64 * *unit as f64 * choices.prices[*dimension]
-            })
-            .sum();
+        let worth = |(dimension, unit, field): &(usize, i64, Field)| {
+            field.get(packing.all) as f64 * *unit as f64 * choices.prices[*dimension]
+        };
+        let all: f64 = packing.fields.iter().map(worth).sum();
         self.states.clear();
         self.states.push(State { free: packing.all, value: 0.0, promise: all, last: START });
         for at in 0..self.lots.len() {
@@ -327,7 +305,7 @@ impl Layers {
             .states
             .iter()
             .filter_map(|state| {
-                let free = packing.left(state.free, lot.takes)?;
+                let free = packing.rooms.less(state.free, lot.takes)?;
                 let (value, promise) = (state.value + lot.value, state.promise + lot.beyond);
                 Some(State { free, value, promise, last: state.last })
             })

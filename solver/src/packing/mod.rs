@@ -52,6 +52,7 @@ mod rows;
 mod search;
 mod sequential;
 mod settings;
+mod side_by_side;
 mod stages;
 pub(crate) mod state;
 mod static_pools;
