@@ -19,10 +19,9 @@ impl Default for Labels {
 impl Labels {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&Name> {
-        self.0
-            .binary_search_by(|(other, _)| other.as_str().cmp(key))
-            .ok()
-            .map(|index| &self.0[index].1)
+        // They are few, and most keys are of other lengths, which tells them apart without a look
+        // at their text. A search by halves would look at the text of several.
+        self.0.iter().find(|(other, _)| *other == *key).map(|(_, value)| value)
     }
 
     /// Keys and values, sorted by key.
