@@ -137,7 +137,7 @@ pub fn leftovers(snapshot: &Snapshot, removing: &BTreeSet<Name>) -> Vec<Write> {
 pub(super) fn in_pool_under_way(snapshot: &Snapshot, pool: &NodePool, inputs: &Inputs) -> usize {
     let of_pool = |claim: &NodeClaim| claim.pool() == Some(&pool.name) && claim.deleted.is_none();
     let claims = snapshot.claims.values();
-    claims.filter(|claim| of_pool(claim) && inputs.under_way.contains(&claim.uid)).count()
+    claims.filter(|claim| inputs.under_way.contains(&claim.uid) && of_pool(claim)).count()
 }
 
 fn candidate<'a>(

@@ -31,6 +31,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::candidates::{Purpose, candidates};
+use super::drift::drift;
 use super::emptiness::Inputs;
 use super::obstacle::{Kept, Obstacle};
 use crate::model::{
@@ -227,8 +228,9 @@ pub fn next_round(
 ) -> Round {
     let price = result::price_of_all(snapshot);
     let look = Look { snapshot, inputs, settings, now, seed, stop, price };
-    let drifted = look.replace_drifted();
-    if drifted.is_empty() { look.consolidate() } else { drifted }
+    // Most of the time nothing has drifted, and no node has to be looked at more closely for that.
+    let drifted = look.has_drifted().then(|| look.replace_drifted());
+    drifted.filter(|round| !round.is_empty()).unwrap_or_else(|| look.consolidate())
 }
 
 /// One look at a cluster, for whatever there may be to do.
@@ -244,6 +246,15 @@ struct Look<'l> {
 }
 
 impl Look<'_> {
+    /// Whether any node has drifted, whether it may be replaced or not.
+    fn has_drifted(&self) -> bool {
+        let Self { snapshot, inputs, .. } = self;
+        snapshot.claims.values().any(|claim| {
+            let pool = claim.pool().and_then(|pool| snapshot.pools.get(pool));
+            pool.is_some_and(|pool| drift(snapshot, claim, pool, &inputs.hash_version).is_some())
+        })
+    }
+
     fn consolidate(&self) -> Round {
         self.round(Purpose::Consolidation { least_age: self.settings.least_age })
     }
