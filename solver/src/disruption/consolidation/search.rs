@@ -222,16 +222,17 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
         until: f64,
     ) -> Attempt<'p, 'a> {
         let over = || stop.spent() >= until;
+        let all = self.all_losing();
         let mut size = usize::MAX;
         while size > 0 && !over() {
-            let losing = self.losing(&attempt);
+            let losing = self.losing(&attempt, &all);
             size = size.min(losing.len());
             if !self.trade(&mut attempt, &losing[..size], 0.0, &over) {
                 size /= 2;
             }
         }
         let random = &mut SmallRng::seed_from_u64(seed ^ 0x7472_6164);
-        let mut losing = self.losing(&attempt);
+        let mut losing = self.losing(&attempt, &all);
         for _ in 0..rounds {
             if over() || losing.is_empty() {
                 break;
@@ -249,31 +250,36 @@ impl<'p, 'a> Search<'_, 'p, 'a> {
                 set.extend(losing.get(at).filter(|one| !set.contains(one)).copied());
             }
             if self.trade(&mut attempt, &set, 0.0, &over) {
-                losing = self.losing(&attempt);
+                losing = self.losing(&attempt, &all);
             }
         }
         attempt
     }
 
-    /// Nodes that stay and cost more than their pods are worth, those that lose most first, as
-    /// far as budgets go.
-    fn losing(&self, attempt: &Attempt<'p, 'a>) -> Vec<usize> {
+    /// Nodes that cost more than their pods are worth, those that lose most first.
+    fn all_losing(&self) -> Vec<usize> {
         let mut losing: Vec<(f64, usize)> = (0..self.candidates.len())
-            .filter(|candidate| !attempt.work.removed[*candidate])
             .map(|candidate| (self.loss(candidate) - self.toll(candidate), candidate))
             .filter(|(loss, _)| *loss > EPSILON)
             .collect();
         losing.sort_by(|left, right| right.0.total_cmp(&left.0).then(left.1.cmp(&right.1)));
+        losing.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// Those of them that stay, as far as budgets go.
+    fn losing(&self, attempt: &Attempt<'p, 'a>, all: &[usize]) -> Vec<usize> {
         let mut quota = attempt.quota.clone();
-        losing.retain(|(_, candidate)| {
+        let mut losing = all.to_vec();
+        losing.retain(|candidate| {
             let one = &self.candidates[*candidate];
-            let fits = quota.allows(one) && !self.ground.pinned[*candidate];
+            let stays = !attempt.work.removed[*candidate] && !self.ground.pinned[*candidate];
+            let fits = stays && quota.allows(one);
             if fits {
                 quota.take(one);
             }
             fits
         });
-        losing.into_iter().map(|(_, candidate)| candidate).collect()
+        losing
     }
 
     /// What the evictions of a candidate's pods are worth, where evictions are limited.
