@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::sync::Arc;
 
 use super::*;
 use crate::model::{Catalog, Change, Name, NodePool, NodeState};
@@ -116,7 +117,8 @@ fn a_node_that_only_got_a_pod_is_not_written_down_again() {
     let mut after = before.clone();
     after.pods.insert(one.key.clone(), one.clone().into());
     let state = NodeState::clone(&after.nodes[&node]);
-    let pods = state.pods.into_iter().chain([(one.key.clone(), one.clone().into())]).collect();
+    let pods =
+        state.pods.into_iter().chain([(one.key.clone(), Arc::new(one.clone()).into())]).collect();
     after.nodes.insert(node, NodeState { pods, ..state }.into());
     assert_eq!(difference(&before, &after), [ClusterEvent::Pod(Change::Applied(one))]);
 }

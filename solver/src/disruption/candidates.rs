@@ -11,8 +11,8 @@ use super::headroom;
 use super::obstacle::{Kept, Obstacle};
 use super::pdbs::PodBudgets;
 use crate::model::{
-    ConsolidationPolicy, Name, NodeClaim, NodePool, NodeState, Owner, Pod, PodKey, Price, Snapshot,
-    Timestamp, well_known::condition,
+    ConsolidationPolicy, Name, NodeClaim, NodePool, NodeState, Owner, Pod, PodKey, Price, Resident,
+    Snapshot, Timestamp, well_known::condition,
 };
 
 /// A node that may be disrupted.
@@ -27,7 +27,7 @@ pub struct Candidate<'a> {
     /// What it costs in an hour.
     pub price: Price,
     /// The pods that need another place if it goes.
-    pub pods: Vec<&'a Arc<Pod>>,
+    pub pods: Vec<&'a Resident>,
     /// How many of them each PodDisruptionBudget protects.
     pub protected: Vec<(PodKey, u32)>,
     /// How much it disturbs, as Karpenter counts it: 1, and for each pod between 0 and 10.
@@ -171,25 +171,19 @@ impl<'a> Looking<'a, '_> {
         let forced = self.purpose.is_drift() && claim.termination_grace_period.is_some();
         let mut pods = Vec::new();
         let mut protected: BTreeMap<&PodKey, u32> = BTreeMap::new();
-        for pod in state.pods.values().filter(|pod| pod.is_alive() && pod.deleted.is_none()) {
-            let key = || pod.key.clone();
-            if !forced && pod.owner != Owner::Node && pod.forbids_disruption(self.now) {
-                return Err(Obstacle::PodForbids(key()));
-            }
-            if pod.belongs_to_node() {
+        for pod in state.pods.values() {
+            let is_common = pod.common().is_some();
+            if !is_common && !self.moves(pod, forced)? {
                 continue;
             }
-            if let Some(defect) = &pod.defect {
-                return Err(Obstacle::Unclear(key(), defect.clone()));
-            }
             if !forced && self.inputs.quarantined.contains(&pod.uid) {
-                return Err(Obstacle::Quarantined(key()));
+                return Err(Obstacle::Quarantined(pod.key.clone()));
             }
             let saves = matches!(self.purpose, Purpose::Consolidation { .. });
-            if saves && pod.owner == Owner::None {
-                return Err(Obstacle::Bare(key()));
+            if saves && !is_common && pod.owner == Owner::None {
+                return Err(Obstacle::Bare(pod.key.clone()));
             }
-            if !pod.is_replaced_first(&self.inputs.irreplaceable) {
+            if is_common || !pod.is_replaced_first(&self.inputs.irreplaceable) {
                 match self.budgets.budget_of(pod) {
                     Ok(Some(budget)) => *protected.entry(budget).or_default() += 1,
                     Err(obstacle) if !forced => return Err(obstacle),
@@ -201,9 +195,25 @@ impl<'a> Looking<'a, '_> {
         let protected = protected.into_iter().map(|(key, count)| (key.clone(), count)).collect();
         Ok((pods, protected))
     }
+
+    /// Whether a pod needs another place, by what it says itself.
+    fn moves(&self, pod: &Pod, forced: bool) -> Result<bool, Obstacle> {
+        if !pod.is_alive() || pod.deleted.is_some() {
+            return Ok(false);
+        }
+        if !forced && pod.owner != Owner::Node && pod.forbids_disruption(self.now) {
+            return Err(Obstacle::PodForbids(pod.key.clone()));
+        }
+        match &pod.defect {
+            Some(defect) if !pod.belongs_to_node() => {
+                Err(Obstacle::Unclear(pod.key.clone(), defect.clone()))
+            }
+            _ => Ok(!pod.belongs_to_node()),
+        }
+    }
 }
 
-type Evictable<'a> = (Vec<&'a Arc<Pod>>, Vec<(PodKey, u32)>);
+type Evictable<'a> = (Vec<&'a Resident>, Vec<(PodKey, u32)>);
 
 /// What a claim's node costs: as the catalog says now, or as it was when it was chosen.
 pub fn price_of(snapshot: &Snapshot, claim: &NodeClaim) -> Option<Price> {
@@ -216,8 +226,9 @@ pub fn price_of(snapshot: &Snapshot, claim: &NodeClaim) -> Option<Price> {
 
 /// How much it disturbs to evict a pod, as Karpenter counts it: from -10 to 10, 1 for a pod that
 /// says nothing about it.
-pub fn eviction_cost(pod: &Pod) -> f64 {
-    let deletion_cost = f64::from(pod.deletion_cost) / f64::from(1 << 27);
-    let priority = f64::from(pod.shape.priority) / f64::from(1 << 25);
+pub fn eviction_cost(pod: &Resident) -> f64 {
+    let deletion_cost = pod.common().map_or_else(|| pod.deletion_cost, |_| 0);
+    let deletion_cost = f64::from(deletion_cost) / f64::from(1 << 27);
+    let priority = f64::from(pod.shape().priority) / f64::from(1 << 25);
     (1.0 + deletion_cost + priority).clamp(-10.0, 10.0)
 }

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
 use super::obstacle::Obstacle;
-use crate::model::{Name, Pod, PodDisruptionBudget, PodKey, PodShape, Snapshot};
+use crate::model::{Name, PodDisruptionBudget, PodKey, PodShape, Resident, Snapshot};
 
 /// The PodDisruptionBudgets of a cluster, ready to be asked about many pods.
 #[derive(Debug)]
@@ -49,10 +50,10 @@ impl<'a> PodBudgets<'a> {
     /// # Errors
     /// Why it cannot be evicted now: its budget has none to spare, or nobody knows whether it has
     /// (its status is behind its spec), or several budgets protect it.
-    pub fn budget_of(&self, pod: &'a Pod) -> Result<Option<&'a PodKey>, Obstacle> {
-        let address = std::sync::Arc::as_ptr(&pod.shape);
+    pub fn budget_of(&self, pod: &'a Resident) -> Result<Option<&'a PodKey>, Obstacle> {
+        let shape = pod.shape();
         let mut known = self.known.borrow_mut();
-        match *known.entry(address).or_insert_with(|| self.protection(&pod.shape)) {
+        match *known.entry(Arc::as_ptr(shape)).or_insert_with(|| self.protection(shape)) {
             Protection::Nothing => Ok(None),
             Protection::Several => Err(Obstacle::SeveralBudgets(pod.key.clone())),
             Protection::One(budget) => match budget.disruptions_allowed {

@@ -27,7 +27,7 @@ pub use buffer::{
     TemplateRef,
 };
 pub use claim::{Condition, ConditionStatus, NodeClaim};
-pub use cluster::{Change, ClusterEvent, ClusterState, NodeFigures, NodeState, Snapshot};
+pub use cluster::{Change, ClusterEvent, ClusterState, NodeFigures, NodeState, Resident, Snapshot};
 pub use labels::{LabelSelector, Labels, SelectorOperator, SelectorRequirement};
 pub use name::Name;
 pub use node::{Node, Taint, TaintEffect};

@@ -122,17 +122,17 @@ impl Pending {
     }
 }
 
-/// The groups of these pods, and the group of each of them, or why it can have no place.
-pub fn group(
+/// The groups of these pods, without the pods, and the group of each of them, or why it can have no
+/// place. With a pod comes its shape if it has no volumes: then nothing else of it is looked at.
+pub fn group<'p>(
     snapshot: &Snapshot,
-    pods: impl IntoIterator<Item = Arc<Pod>>,
+    pods: impl IntoIterator<Item = (&'p Arc<Pod>, Option<&'p Arc<PodShape>>)>,
 ) -> (Vec<Group>, Vec<Result<usize, String>>) {
     let mut groups: Vec<Group> = Vec::new();
     let mut grouping = Grouping::new(snapshot);
-    let of_pod = |pod: Arc<Pod>| {
-        let group = grouping.group_of(&pod, &mut groups)?;
-        groups[group].pods.push(pod);
-        Ok(group)
+    let of_pod = |(pod, shape): (&'p Arc<Pod>, Option<&'p Arc<PodShape>>)| match shape {
+        Some(shape) => Ok(grouping.group_of_shape(shape, &mut groups)),
+        None => grouping.group_of(pod, &mut groups),
     };
     let found = pods.into_iter().map(of_pod).collect();
     (groups, found)
@@ -162,10 +162,6 @@ impl<'a> Grouping<'a> {
 
     /// The group of a pod, a new one if it is the first of its kind; or why it can have no place.
     fn group_of(&mut self, pod: &Pod, groups: &mut Vec<Group>) -> Result<usize, String> {
-        let mut add = |volumes| {
-            groups.push(Group::new(Arc::clone(&pod.shape), volumes));
-            groups.len() - 1
-        };
         if !pod.volume_claims.is_empty() {
             let holders = self.holders.get_or_insert_with(|| volumes::holders(self.snapshot));
             let needs = volumes::needs(pod, self.snapshot, holders)?;
@@ -173,14 +169,30 @@ impl<'a> Grouping<'a> {
             if needs != volumes::Needs::default() {
                 let needs = Arc::new(needs);
                 let key = (Arc::clone(&pod.shape), Arc::clone(&needs));
-                return Ok(*self.by_volumes.entry(key).or_insert_with(|| add(Some(needs))));
+                let add = || add(groups, &pod.shape, Some(needs));
+                return Ok(*self.by_volumes.entry(key).or_insert_with(add));
             }
         }
-        let by_shape = &mut self.by_shape;
-        Ok(*self.by_address.entry(Arc::as_ptr(&pod.shape)).or_insert_with(|| {
-            *by_shape.entry(Arc::clone(&pod.shape)).or_insert_with(|| add(None))
-        }))
+        Ok(self.group_of_shape(&pod.shape, groups))
     }
+
+    /// The group of pods without volumes.
+    fn group_of_shape(&mut self, shape: &Arc<PodShape>, groups: &mut Vec<Group>) -> usize {
+        let by_shape = &mut self.by_shape;
+        *self.by_address.entry(Arc::as_ptr(shape)).or_insert_with(|| {
+            *by_shape.entry(Arc::clone(shape)).or_insert_with(|| add(groups, shape, None))
+        })
+    }
+}
+
+/// A new group.
+fn add(
+    groups: &mut Vec<Group>,
+    shape: &Arc<PodShape>,
+    volumes: Option<Arc<volumes::Needs>>,
+) -> usize {
+    groups.push(Group::new(Arc::clone(shape), volumes));
+    groups.len() - 1
 }
 
 /// Claims by the UIDs of the pods that they were launched for. Of several claims the first by

@@ -7,8 +7,8 @@ use foldhash::HashMap;
 
 use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
-    Catalog, Name, NodeClaim, NodePool, NodeState, Pod, PodShape, Price, Resources, Snapshot,
-    well_known,
+    Catalog, Name, NodeClaim, NodePool, NodeState, Pod, PodKey, PodShape, Price, Resident,
+    Resources, Snapshot, well_known,
 };
 
 use super::bins::{Bin, Load, Place};
@@ -253,7 +253,7 @@ fn keep_for_daemons(
     dimensions: &Dimensions,
     topology: &Topology,
     bin: &mut Bin,
-    pods: Option<&BTreeMap<crate::model::PodKey, Arc<Pod>>>,
+    pods: Option<&BTreeMap<PodKey, Resident>>,
 ) {
     for daemon in snapshot.daemon_sets.values() {
         let there = pods.is_some_and(|pods| pods.values().any(|pod| daemons::owns(daemon, pod)));

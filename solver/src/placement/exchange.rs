@@ -18,7 +18,7 @@ use super::candidates::Candidates;
 use super::filter::{Outcome, Place};
 use super::{Expected, Placer, PodInQuestion};
 use crate::model::{
-    Name, NodeState, Owner, Pod, PodShape, Snapshot, Target, Timestamp, WhenUnsatisfiable,
+    Name, NodeState, Owner, Pod, PodShape, Resident, Snapshot, Target, Timestamp, WhenUnsatisfiable,
 };
 
 /// Whether the place of another pod like it will do for this one.
@@ -191,7 +191,7 @@ impl Placer<'_> {
     /// How many pods like this one are on a node in the place of others: the plan does not know
     /// yet that they came.
     fn taken(&self, snapshot: &Snapshot, state: &NodeState, pod: &Pod) -> usize {
-        let elsewhere = |one: &&Arc<Pod>| {
+        let elsewhere = |one: &&Resident| {
             let target = self.plan.targets.get(&one.uid);
             let planned = target.and_then(|target| snapshot.node_of_target(target));
             target.is_some() && planned.is_none_or(|node| node.node.name != state.node.name)

@@ -1,14 +1,15 @@
 //! The cluster as it will be once the plan has been carried out.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use foldhash::{HashMap, HashSet};
 
 use crate::model::{
     DaemonSet, LabelSelector, Labels, Launch, Name, NodeClaim, NodeState, Owner, Plan, Pod,
-    PodAffinityTerm, PodShape, Resources, Snapshot, Taint, TaintEffect, Target, well_known,
+    PodAffinityTerm, PodShape, Resident, Resources, Snapshot, Taint, TaintEffect, Target,
+    well_known,
 };
 
 use super::listing;
@@ -116,8 +117,8 @@ pub(super) struct Picture<'a> {
     pub placed: Vec<Placed<'a>>,
     namespaces: &'a imbl::OrdMap<Name, Labels>,
     shape_ids: HashMap<*const PodShape, ShapeId>,
-    by_node: BTreeMap<&'a str, HostId>,
-    by_claim: BTreeMap<&'a str, HostId>,
+    by_node: HashMap<&'a str, HostId>,
+    by_claim: HashMap<&'a str, HostId>,
 }
 
 impl<'a> Picture<'a> {
@@ -130,8 +131,8 @@ impl<'a> Picture<'a> {
             placed: Vec::with_capacity(plan.placements.len()),
             namespaces: &snapshot.namespaces,
             shape_ids: HashMap::default(),
-            by_node: BTreeMap::new(),
-            by_claim: BTreeMap::new(),
+            by_node: HashMap::with_capacity_and_hasher(most_hosts, RandomState::default()),
+            by_claim: HashMap::with_capacity_and_hasher(most_hosts, RandomState::default()),
         };
         // Pods that the plan moves off nodes that it removes count where they go.
         let removed = listing::removed_nodes(plan);
@@ -268,15 +269,17 @@ impl<'a> Picture<'a> {
         if let Some(claim) = claim {
             self.by_claim.insert(claim.name.as_str(), id);
         }
-        for pod in state.pods.values().filter(|pod| pod.is_alive() && !moved(pod)) {
-            let shape = self.shape_id(&pod.shape);
+        // What is common has not ended and does not terminate.
+        let is_there = |pod: &&Resident| pod.common().is_some() || pod.is_alive();
+        for pod in state.pods.values().filter(|pod| is_there(pod) && !moved(pod)) {
+            let shape = self.shape_id(pod.shape());
             let count = self.hosts[id].count_mut(shape);
-            if pod.deleted.is_some() {
+            if pod.common().is_none() && pod.deleted.is_some() {
                 count.terminating += 1;
             } else {
                 count.there += 1;
             }
-            self.hosts[id].taken += &pod.shape.requests;
+            self.hosts[id].taken += &pod.shape().requests;
         }
         if coming_up.is_some() {
             self.add_daemons(snapshot, id, |daemon| {

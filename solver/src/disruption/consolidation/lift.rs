@@ -8,7 +8,7 @@ use foldhash::{HashMap, HashSet};
 use super::super::candidates::Candidate;
 use super::super::emptiness::Inputs;
 use super::super::obstacle::Obstacle;
-use crate::model::{Name, NodeState, Pod, PodKey, Snapshot, Target};
+use crate::model::{Name, NodeState, Pod, PodKey, Resident, Resources, Snapshot, Target};
 use crate::packing::groups::{self, Group, Pending};
 
 /// A cluster without the pods that may move, and those pods in groups.
@@ -16,7 +16,8 @@ use crate::packing::groups::{self, Group, Pending};
 pub struct Lifted<'a> {
     /// The cluster: candidates' nodes hold only what goes with them.
     pub snapshot: Snapshot,
-    /// All that may move, and what is on its way to a node already.
+    /// The groups of all that may move, and of what is on its way to a node already; without the
+    /// pods.
     pub pending: Pending,
     /// The candidates, without those of whose pods nothing is known.
     pub candidates: Vec<Candidate<'a>>,
@@ -36,7 +37,8 @@ pub fn lift<'a>(
 ) -> Lifted<'a> {
     let waiting: Vec<(Arc<Pod>, Target)> = promised(snapshot, inputs);
     let moving = candidates.iter().flat_map(|candidate| candidate.pods.iter().copied());
-    let all = moving.chain(waiting.iter().map(|(pod, _)| pod)).cloned();
+    let moving = moving.map(|pod| (pod.pod(), pod.common()));
+    let all = moving.chain(waiting.iter().map(|(pod, _)| (pod, None)));
     let (mut groups, found) = groups::group(snapshot, all);
     let mut found = found.into_iter();
     let (mut clear, mut of_pods, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
@@ -102,13 +104,17 @@ fn promised(snapshot: &Snapshot, inputs: &Inputs) -> Vec<(Arc<Pod>, Target)> {
 
 /// A candidate's node without the pods that may move.
 fn without(candidate: &Candidate<'_>) -> NodeState {
+    let node = Arc::clone(&candidate.state.node);
+    if candidate.pods.len() == candidate.state.pods.len() {
+        return NodeState { node, pods: BTreeMap::new(), used: Resources::default() };
+    }
     // They are in the order in which the node lists them.
     let mut moving = candidate.pods.iter().peekable();
     let all = candidate.state.pods.iter();
-    let pods: BTreeMap<PodKey, Arc<Pod>> = all
-        .filter(|(_, pod)| moving.next_if(|other| Arc::ptr_eq(other, pod)).is_none())
-        .map(|(key, pod)| (key.clone(), Arc::clone(pod)))
+    let pods: BTreeMap<PodKey, Resident> = all
+        .filter(|(_, pod)| moving.next_if(|other| std::ptr::eq(**other, *pod)).is_none())
+        .map(|(key, pod)| (key.clone(), pod.clone()))
         .collect();
     let used = pods.values().map(|pod| &pod.shape.requests).sum();
-    NodeState { node: Arc::clone(&candidate.state.node), pods, used }
+    NodeState { node, pods, used }
 }

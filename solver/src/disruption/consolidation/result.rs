@@ -45,7 +45,7 @@ pub fn round(
         let from = &candidate.state.node.name;
         for (pod, (group, tuple, _)) in candidate.pods.iter().zip(&ground.kinds[index]) {
             let queue = queues.entry((*group, *tuple)).or_default();
-            queue.push_back((Arc::clone(pod), from.clone()));
+            queue.push_back((Arc::clone(pod.pod()), from.clone()));
         }
     }
     plan.removals.sort_by(|left, right| left.claim.cmp(&right.claim));

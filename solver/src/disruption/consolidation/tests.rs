@@ -6,8 +6,8 @@ use super::{Round, Settings, consolidate, replace_drifted};
 use crate::disruption::{Inputs, Obstacle};
 use crate::model::{
     Catalog, ConsolidateAfter, ConsolidationPolicy, DoNotDisrupt, LabelSelector, Name, Node,
-    NodeClaim, NodePool, NodesLimit, Owner, Pod, PodDisruptionBudget, PodKey, PodShape, Price,
-    RemovalReason, Snapshot, Target, Timestamp, well_known,
+    NodeClaim, NodePool, NodeState, NodesLimit, Owner, Pod, PodDisruptionBudget, PodKey, PodShape,
+    Price, RemovalReason, Snapshot, Target, Timestamp, well_known,
 };
 use crate::packing::{Budget, Never};
 use crate::testing::{
@@ -62,6 +62,32 @@ fn removed(round: &Round) -> Vec<&str> {
 fn why(round: &Round, claim: &str) -> Obstacle {
     let kept = round.kept.iter().find(|kept| kept.claim == *claim);
     kept.map(|kept| kept.obstacle.clone()).unwrap_or(Obstacle::NotLookedAt)
+}
+
+#[test]
+fn a_round_is_the_same_where_pods_say_something_that_changes_nothing() {
+    let say = |pod: &Pod| {
+        Arc::new(Pod { do_not_disrupt: DoNotDisrupt::For(Duration::ZERO), ..pod.clone() })
+    };
+    for seed in 0..4 {
+        let common = half_empty_cluster(&mixed_catalog(), 30, 0.4, 30, Workload::Diverse, seed);
+        let mut said = common.clone();
+        said.pods = common.pods.iter().map(|(key, pod)| (key.clone(), say(pod))).collect();
+        for (name, state) in &common.nodes {
+            let pods = state.pods.iter().map(|(key, pod)| (key.clone(), say(pod).into())).collect();
+            let state = NodeState { pods, ..NodeState::clone(state) };
+            said.nodes.insert(name.clone(), Arc::new(state));
+        }
+        let residents = |snapshot: &Snapshot| {
+            let all = snapshot.nodes.values().flat_map(|state| state.pods.values());
+            all.map(|pod| pod.common().is_some()).collect::<Vec<bool>>()
+        };
+        assert!(residents(&common).iter().all(|is_common| *is_common));
+        assert!(!residents(&said).contains(&true));
+        let found = round(&common);
+        assert!(!found.is_empty());
+        assert_eq!(found, round(&said), "seed {seed}");
+    }
 }
 
 #[test]

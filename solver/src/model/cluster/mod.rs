@@ -11,10 +11,12 @@ use super::{
 mod buffers;
 mod figures;
 mod links;
+mod resident;
 mod snapshot;
 mod state;
 
 pub use figures::NodeFigures;
+pub use resident::Resident;
 pub use snapshot::{NodeState, Snapshot};
 pub use state::ClusterState;
 

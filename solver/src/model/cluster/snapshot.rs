@@ -5,6 +5,7 @@ use imbl::OrdMap;
 
 use super::figures::{Figures, NodeFigures};
 use super::links::Links;
+use super::resident::Resident;
 use crate::model::{
     Buffer, Catalog, CsiNode, DaemonSet, Labels, Name, Node, NodeClaim, NodePool, Pod,
     PodDisruptionBudget, PodKey, Resources, StorageClass, Target, Volume, VolumeAttachment,
@@ -17,7 +18,7 @@ pub struct NodeState {
     /// The node.
     pub node: Arc<Node>,
     /// The pods bound to it that take room (terminating ones too), by namespace and name.
-    pub pods: BTreeMap<PodKey, Arc<Pod>>,
+    pub pods: BTreeMap<PodKey, Resident>,
     /// What those pods take together.
     pub used: Resources,
 }

@@ -5,7 +5,7 @@ use imbl::OrdMap;
 
 use super::buffers::Buffers;
 use super::figures::NodeFigures;
-use super::{Change, ClusterEvent, NodeState, Snapshot};
+use super::{Change, ClusterEvent, NodeState, Resident, Snapshot};
 use crate::model::{Buffer, Name, Node, NodeClaim, Pod, PodKey, Resources};
 
 /// The one mutable picture of the cluster. It has one writer, who feeds it events and hands out
@@ -17,7 +17,7 @@ use crate::model::{Buffer, Name, Node, NodeClaim, Pod, PodKey, Resources};
 pub struct ClusterState {
     picture: Snapshot,
     /// Pods bound to nodes that are not known (yet), by node.
-    stray: BTreeMap<Name, BTreeMap<PodKey, Arc<Pod>>>,
+    stray: BTreeMap<Name, BTreeMap<PodKey, Resident>>,
     /// What the picture's buffers are worked out from.
     buffers: Buffers,
 }
@@ -131,11 +131,11 @@ impl ClusterState {
             Some(node) => {
                 let is_there = self.change_node(node, |state| {
                     state.used += &pod.shape.requests;
-                    state.pods.insert(pod.key.clone(), Arc::clone(&pod));
+                    state.pods.insert(pod.key.clone(), Arc::clone(&pod).into());
                 });
                 if !is_there {
                     let stray = self.stray.entry(node.clone()).or_default();
-                    stray.insert(pod.key.clone(), Arc::clone(&pod));
+                    stray.insert(pod.key.clone(), Arc::clone(&pod).into());
                 }
             }
         }
