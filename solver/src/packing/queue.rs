@@ -74,7 +74,7 @@ struct Planned {
 pub struct Queue {
     settings: QueueSettings,
     /// By UID.
-    planned: BTreeMap<Name, Planned>,
+    planned: HashMap<Name, Planned>,
     /// UIDs.
     waiting: HashSet<Name>,
     /// When the first of those that wait came.
@@ -107,19 +107,23 @@ impl Queue {
     /// Looks at who is pending, and says when to plan.
     pub fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Due {
         self.forget_and_retry(snapshot, now);
-        let waiting: HashSet<Name> =
-            pending(snapshot).filter(|uid| !self.planned.contains_key(*uid)).cloned().collect();
+        let waiting: Vec<&Name> =
+            pending(snapshot).filter(|uid| !self.planned.contains_key(*uid)).collect();
         if waiting.is_empty() {
-            self.waiting = waiting;
+            self.waiting.clear();
             return self.look_at_headroom(snapshot, now);
         }
         if self.waiting.is_empty() {
             self.first = now;
         }
-        if !waiting.is_subset(&self.waiting) {
+        let some_came = waiting.iter().any(|uid| !self.waiting.contains(*uid));
+        if some_came {
             self.last = now;
         }
-        self.waiting = waiting;
+        // Most of the time it is still the same ones who wait.
+        if some_came || waiting.len() != self.waiting.len() {
+            self.waiting = waiting.into_iter().cloned().collect();
+        }
         let due =
             (self.last + self.settings.batch_idle).min(self.first + self.settings.batch_longest);
         if due <= now { Due::Now } else { Due::At(due) }
@@ -206,9 +210,6 @@ impl Queue {
 
     /// Where a pod came to the place of another one like it, that one has its place now.
     fn exchange(&mut self, snapshot: &Snapshot, unbound: &Unbound<'_>) {
-        if self.planned.keys().all(|uid| unbound.contains_key(uid)) {
-            return;
-        }
         // Those who wait, by the nodes of their places.
         let mut waiting: BTreeMap<&Name, Vec<&Pod>> = BTreeMap::new();
         for (uid, planned) in &self.planned {
@@ -221,6 +222,7 @@ impl Queue {
         let mut exchanged = Vec::new();
         for (node, mut losers) in waiting {
             let Some(state) = snapshot.nodes.get(node) else { continue };
+            losers.sort_unstable_by(|one, other| one.uid.cmp(&other.uid));
             for winner in state.pods.values().filter(|pod| may_exchange(pod)) {
                 let planned = self.planned.get(&winner.uid);
                 let Some(target) = planned.and_then(|planned| planned.target.as_ref()) else {
@@ -243,21 +245,26 @@ impl Queue {
     }
 
     fn forget_and_retry(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        if self.planned.is_empty() {
+            return;
+        }
         let retry_after = self.settings.retry_after;
         let waiting = snapshot.unbound.values().filter(|pod| pod.needs_node());
         let unbound: Unbound<'_> = waiting.map(|pod| (&pod.uid, &**pod)).collect();
-        self.exchange(snapshot, &unbound);
         let came = self.planned.iter().filter(|(uid, _)| !unbound.contains_key(uid));
-        let coming: BTreeSet<u64> = came.map(|(_, planned)| planned.plan).collect();
+        let came: Vec<(Name, u64)> =
+            came.map(|(uid, planned)| (uid.clone(), planned.plan)).collect();
+        if !came.is_empty() {
+            self.exchange(snapshot, &unbound);
+        }
+        let coming: BTreeSet<u64> = came.iter().map(|(_, plan)| *plan).collect();
+        came.iter().for_each(|(uid, _)| drop(self.planned.remove(uid)));
         // Many pods go to one place.
         let mut places: HashMap<Target, Place> = HashMap::default();
         let mut place_of = |target: &Target| {
             *places.entry(target.clone()).or_insert_with(|| place(snapshot, target))
         };
-        self.planned.retain(|uid, planned| {
-            if !unbound.contains_key(uid) {
-                return false;
-            }
+        self.planned.retain(|_, planned| {
             let counts_from = match &planned.target {
                 None => planned.at,
                 Some(target) => match place_of(target) {
