@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use crate::constraints::{attachments, daemons, gpu_shares, node_state, pool_limits::Usage};
 use crate::model::{
@@ -50,8 +50,8 @@ pub(super) fn usage(snapshot: &Snapshot) -> BTreeMap<Name, Usage> {
     let owners = Owners::of(snapshot);
     for claim in snapshot.claims.values() {
         let Some(pool) = claim.pool() else { continue };
-        let node = snapshot.node_of_claim(claim).map(|state| state.node.capacity.clone());
-        let capacity = claim.capacity.clone().or(node).or_else(|| {
+        let node = || Some(snapshot.node_of_claim(claim)?.node.capacity.clone());
+        let capacity = claim.capacity.clone().or_else(node).or_else(|| {
             let catalog = snapshot.catalogs.get(pool)?;
             Some(catalog.get(claim.instance_type()?)?.capacity.clone())
         });
@@ -114,10 +114,10 @@ pub fn bins(
 ) -> Vec<Bin> {
     let owners = Owners::of(snapshot);
     let mut bins = Vec::new();
-    let mut joined = std::collections::BTreeSet::new();
+    let mut joined: HashSet<&Name> = HashSet::default();
     for state in snapshot.nodes.values() {
         let claim = owners.claim_of(state);
-        joined.extend(claim.map(|claim| claim.name.clone()));
+        joined.extend(claim.map(|claim| &claim.name));
         bins.push(node_bin(state, claim));
     }
     let coming = snapshot

@@ -1,9 +1,10 @@
 //! What can be launched: pool, instance type, zone and capacity type, sorted into cells that no
 //! pod tells apart, without the offerings that another one of their cell beats.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use smallvec::smallvec;
 
 use crate::constraints::daemons;
@@ -215,7 +216,8 @@ fn prune(mut candidates: Vec<Candidate>, limited: bool) -> Vec<Candidate> {
     });
     let mut kept: Vec<Candidate> = Vec::new();
     for candidate in candidates {
-        let beaten = kept.iter().any(|other| {
+        // The dearest have most: one of them beats it, if any does.
+        let beaten = kept.iter().rev().any(|other| {
             // Of what is reserved there may not be enough.
             other.reservation.is_none()
                 && other.min_values_relaxed <= candidate.min_values_relaxed
