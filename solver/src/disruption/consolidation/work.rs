@@ -4,8 +4,6 @@
 //! zone, say) stays in its domain, so that whatever held between domains still holds; where its
 //! spread does not hold any more, it goes to another ([`relocation`]).
 
-use std::collections::BTreeMap;
-
 use foldhash::HashMap;
 
 use super::lift::Lifted;
@@ -13,6 +11,7 @@ use super::relocation::{self, Relocation};
 use crate::constraints::pool_limits::Usage;
 use crate::model::{Name, Target};
 use crate::packing::bins::{Load, Place};
+use crate::packing::dimensions::{fits, give};
 use crate::packing::problem::Problem;
 use crate::packing::state::State;
 use crate::packing::topology::Key;
@@ -30,7 +29,7 @@ pub struct Ground<'p, 'a> {
     pub start: State<'p, 'a>,
     /// For each candidate, its bin.
     pub bin_of: Vec<usize>,
-    /// For each candidate, its pods by kind.
+    /// For each candidate, its pods by kind, in the order of kinds.
     pub contents: Vec<Vec<(Kind, u32)>>,
     /// For each candidate, its pods' kinds, pod by pod.
     pub kinds: Vec<Vec<Kind>>,
@@ -72,14 +71,14 @@ impl<'p, 'a> Ground<'p, 'a> {
                 (*group, tuple, problem.bin_allowed[preferred][*bin])
             };
             let mine: Vec<Kind> = lifted.groups[candidate].iter().map(kind).collect();
-            let mut counts: BTreeMap<Kind, u32> = BTreeMap::new();
-            mine.iter().for_each(|kind| *counts.entry(*kind).or_default() += 1);
+            let mut counts: Vec<(Kind, u32)> = Vec::new();
+            mine.iter().for_each(|kind| add_in_order(&mut counts, *kind, 1));
             for (kind, count) in &counts {
                 start.loads[*bin].put(problem, kind.0, *count);
                 relocation::count(&mut start, kind.0, *bin, *count);
             }
             candidate_of[*bin] = Some(candidate);
-            contents.push(counts.into_iter().collect());
+            contents.push(counts);
             kinds.push(mine);
         }
         for (group, _, target) in &lifted.promised {
@@ -224,10 +223,9 @@ impl<'p, 'a> Work<'p, 'a> {
     /// Empties a candidate's node onto others, all of it or not at all.
     pub fn empty(&mut self, ground: &Ground<'p, 'a>, candidate: usize) -> bool {
         let mut journal = self.begin();
-        let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
+        let mut all = Vec::new();
         self.take_off(ground, candidate, &mut all);
         self.clear(ground, candidate, &mut journal);
-        let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
         sort_large_first(ground, &mut all);
         let fits =
             all.iter().all(|(kind, count)| self.put(ground, *kind, *count, &mut journal) == 0);
@@ -245,12 +243,11 @@ impl<'p, 'a> Work<'p, 'a> {
         candidates: &[usize],
     ) -> (Vec<(Kind, u32)>, Journal) {
         let mut journal = self.begin();
-        let mut all: BTreeMap<Kind, u32> = BTreeMap::new();
+        let mut all = Vec::new();
         for candidate in candidates {
             self.take_off(ground, *candidate, &mut all);
             self.clear(ground, *candidate, &mut journal);
         }
-        let mut all: Vec<(Kind, u32)> = all.into_iter().collect();
         sort_large_first(ground, &mut all);
         let left = all.into_iter();
         let left = left.map(|(kind, count)| (kind, self.put(ground, kind, count, &mut journal)));
@@ -272,20 +269,15 @@ impl<'p, 'a> Work<'p, 'a> {
 
     /// What has to leave a node: its own pods, and those that were to come from others.
     pub fn leaving(&self, ground: &Ground<'p, 'a>, candidate: usize) -> Vec<(Kind, u32)> {
-        let mut all: BTreeMap<Kind, u32> = ground.contents[candidate].iter().copied().collect();
+        let mut all = ground.contents[candidate].clone();
         for (kind, count) in &self.received[ground.bin_of[candidate]] {
-            *all.entry(*kind).or_default() += count;
+            add_in_order(&mut all, *kind, *count);
         }
-        all.into_iter().collect()
+        all
     }
 
     /// Adds what has to leave a node to `all`, with the domains that it goes to.
-    fn take_off(
-        &mut self,
-        ground: &Ground<'p, 'a>,
-        candidate: usize,
-        all: &mut BTreeMap<Kind, u32>,
-    ) {
+    fn take_off(&mut self, ground: &Ground<'p, 'a>, candidate: usize, all: &mut Vec<(Kind, u32)>) {
         for (kind, count) in self.leaving(ground, candidate) {
             let (group, tuple, preferring) = kind;
             let destinations = &ground.destinations[group];
@@ -296,10 +288,10 @@ impl<'p, 'a> Work<'p, 'a> {
                         if to != from {
                             self.relocated.push(Relocation { group, from, to });
                         }
-                        *all.entry((group, Some(to), preferring)).or_default() += 1;
+                        add_in_order(all, (group, Some(to), preferring), 1);
                     }
                 }
-                _ => *all.entry(kind).or_default() += count,
+                _ => add_in_order(all, kind, count),
             }
         }
     }
@@ -314,7 +306,7 @@ impl<'p, 'a> Work<'p, 'a> {
         let contents = std::mem::take(&mut self.state.loads[bin].contents);
         for (group, count) in contents {
             let demand = &ground.problem.groups[group].demand;
-            crate::packing::dimensions::give(&mut self.state.loads[bin].free, demand, count);
+            give(&mut self.state.loads[bin].free, demand, count);
         }
     }
 
@@ -326,13 +318,19 @@ impl<'p, 'a> Work<'p, 'a> {
         mut count: u32,
         journal: &mut Journal,
     ) -> u32 {
+        let demand = &ground.problem.groups[kind.0].demand;
         let start = self.cursors.get(&kind).copied().unwrap_or(0);
         let mut at = start;
         while count > 0 && at < self.order.len() {
             let bin = self.order[at];
-            let goes = ground.candidate_of[bin].is_some_and(|candidate| self.removed[candidate]);
-            let room = if !goes && ground.suits(kind, bin) {
-                self.state.loads[bin].room(ground.problem, kind.0).min(count)
+            let load = &self.state.loads[bin];
+            let goes = || {
+                let candidate = ground.candidate_of[bin];
+                candidate.is_some_and(|candidate| self.removed[candidate])
+            };
+            // Most bins are full: that is asked first.
+            let room = if fits(demand, &load.free) && !goes() && ground.suits(kind, bin) {
+                load.room(ground.problem, kind.0).min(count)
             } else {
                 0
             };
@@ -391,6 +389,14 @@ fn add(list: &mut Vec<(Kind, u32)>, kind: Kind, count: u32) {
     match list.iter_mut().find(|there| there.0 == kind) {
         Some(there) => there.1 += count,
         None => list.push((kind, count)),
+    }
+}
+
+/// Adds to a list that is in the order of kinds.
+fn add_in_order(list: &mut Vec<(Kind, u32)>, kind: Kind, count: u32) {
+    match list.binary_search_by_key(&kind, |(other, _)| *other) {
+        Ok(at) => list[at].1 += count,
+        Err(at) => list.insert(at, (kind, count)),
     }
 }
 
