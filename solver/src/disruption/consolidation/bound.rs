@@ -66,13 +66,6 @@ pub struct Worth {
     pub eviction: f64,
 }
 
-impl Worth {
-    /// What a node's going takes of that.
-    pub fn of(&self, item: &Item) -> f64 {
-        dot(&self.room, &item.room) + self.eviction * item.pods
-    }
-}
-
 impl Relaxed {
     /// Of the ground as it is. `evictions`: how many there may be; `may_launch`: whether new nodes
     /// may come.
@@ -134,8 +127,8 @@ impl Relaxed {
     pub fn solve(&self, over: &dyn Fn() -> bool) -> (f64, Worth) {
         let dimensions = self.spare.len();
         let nothing = Worth { room: vec![0.0; dimensions], eviction: 0.0 };
-        let gains = &mut vec![Vec::with_capacity(self.items.len()); self.budgets.len()];
-        let mut best = (self.most_saved(&nothing, gains), nothing);
+        let space = &mut Space::of(self);
+        let mut best = (self.most_saved(&nothing, space), nothing);
         let machines = self.as_slices();
         let market = if machines.is_empty() {
             self.per_room()
@@ -149,7 +142,7 @@ impl Relaxed {
                 }
                 let room = market.iter().map(|value| value * f64::from(share) / 20.0).collect();
                 let worth = Worth { room: self.feasible(room), eviction };
-                let saved = self.most_saved(&worth, gains);
+                let saved = self.most_saved(&worth, space);
                 if saved < best.0 {
                     best = (saved, worth);
                 }
@@ -167,7 +160,7 @@ impl Relaxed {
                         room[index] *= factor;
                     }
                     let worth = Worth { room: self.feasible(room), ..best.1 };
-                    let saved = self.most_saved(&worth, gains);
+                    let saved = self.most_saved(&worth, space);
                     if saved < best.0 - 1e-12 {
                         best = (saved, worth);
                         moved = true;
@@ -176,7 +169,7 @@ impl Relaxed {
             }
             for factor in [1.0 + step, 1.0 / (1.0 + step)] {
                 let worth = Worth { eviction: best.1.eviction * factor, ..best.1.clone() };
-                let saved = self.most_saved(&worth, gains);
+                let saved = self.most_saved(&worth, space);
                 if saved < best.0 - 1e-12 {
                     best = (saved, worth);
                     moved = true;
@@ -198,11 +191,16 @@ impl Relaxed {
         steps.map(move |step| most / f64::from(1 << step))
     }
 
-    /// What these worths prove. `gains` is space for those of each pool.
-    fn most_saved(&self, worth: &Worth, gains: &mut [Vec<f64>]) -> f64 {
+    /// What these worths prove.
+    fn most_saved(&self, worth: &Worth, space: &mut Space) -> f64 {
+        let Space { rooms, worths, gains } = space;
+        worths.fill(0.0);
+        for (value, room) in worth.room.iter().zip(rooms).filter(|(value, _)| **value != 0.0) {
+            worths.iter_mut().zip(room).for_each(|(sum, room)| *sum += value * *room);
+        }
         gains.iter_mut().for_each(Vec::clear);
-        for item in &self.items {
-            let gain = item.price - worth.of(item);
+        for (item, worth_of_room) in self.items.iter().zip(worths) {
+            let gain = item.price - (*worth_of_room + worth.eviction * item.pods);
             if gain > 0.0 {
                 gains[item.pool].push(gain);
             }
@@ -243,6 +241,29 @@ impl Relaxed {
     }
 }
 
+/// Where what worths prove is worked out, again and again.
+struct Space {
+    /// For each resource, each node's room: the worths of all are summed up resource by resource,
+    /// several at once.
+    rooms: Vec<Vec<f64>>,
+    /// What each node's room is worth.
+    worths: Vec<f64>,
+    /// What going gains of each pool's nodes.
+    gains: Vec<Vec<f64>>,
+}
+
+impl Space {
+    fn of(relaxed: &Relaxed) -> Self {
+        let items = &relaxed.items;
+        let room = |resource: usize| items.iter().map(|item| item.room[resource]).collect();
+        Self {
+            rooms: (0..relaxed.spare.len()).map(room).collect(),
+            worths: vec![0.0; items.len()],
+            gains: vec![Vec::with_capacity(items.len()); relaxed.budgets.len()],
+        }
+    }
+}
+
 fn add(sum: &mut [f64], more: &[f64]) {
     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }
@@ -254,6 +275,9 @@ pub fn dot(values: &[f64], amounts: &[f64]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
     use super::*;
 
     fn relaxed(items: &[(f64, f64)], budget: usize, spare: f64, demand: f64) -> Relaxed {
@@ -302,6 +326,40 @@ mod tests {
         problem.evictions = Some(4.0);
         let (saved, _) = problem.solve(&|| false);
         assert!((4.5..4.6).contains(&saved), "{saved}");
+    }
+
+    #[test]
+    fn what_worths_prove_is_the_same_resource_by_resource_and_node_by_node() {
+        let random = &mut SmallRng::seed_from_u64(7);
+        let mut number = |most: f64| random.random_range(0.0..most);
+        let mut item = || Item {
+            price: number(2.0),
+            pods: number(9.0).round(),
+            room: (0..4).map(|_| number(1e9)).collect(),
+            pool: 0,
+        };
+        let items: Vec<Item> = (0..100).map(|_| item()).collect();
+        let relaxed = Relaxed {
+            budgets: vec![items.len()],
+            evictions: Some(9.0),
+            spare: vec![3.0, 0.0, 5.0, 1e9],
+            items,
+            ..relaxed(&[], 0, 0.0, 0.0)
+        };
+        let space = &mut Space::of(&relaxed);
+        for zero in 0..4 {
+            let mut room: Vec<f64> = (0..4).map(|_| number(1e-9)).collect();
+            room[zero] = 0.0;
+            let worth = Worth { room, eviction: number(0.1) };
+            let gain = |item: &Item| {
+                item.price - (dot(&worth.room, &item.room) + worth.eviction * item.pods)
+            };
+            let gains = relaxed.items.iter().map(gain).filter(|gain| *gain > 0.0);
+            let mut sum = dot(&worth.room, &relaxed.spare);
+            sum += 9.0 * worth.eviction;
+            sum += gains.sum::<f64>();
+            assert_eq!(relaxed.most_saved(&worth, space).to_bits(), sum.to_bits());
+        }
     }
 
     #[test]
