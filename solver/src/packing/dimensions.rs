@@ -8,7 +8,7 @@ use crate::constraints::{attachments, gpu_shares, resources};
 use crate::model::{Name, PodShape, Resources};
 
 /// Which resource has which index.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dimensions {
     names: Vec<Name>,
     /// Where thousandths of GPUs are, if somebody asks for a share of one.

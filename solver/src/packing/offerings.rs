@@ -1,6 +1,7 @@
 //! What can be launched: pool, instance type, zone and capacity type, sorted into cells that no
 //! pod tells apart, without the offerings that another one of their cell beats.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use smallvec::smallvec;
 
 use crate::constraints::daemons;
 use crate::constraints::pool_requirements::Choices;
-use crate::model::{DaemonSet, Labels, Price, Snapshot};
+use crate::model::{Catalog, DaemonSet, Labels, Price, Snapshot};
 
 use super::Settings;
 use super::bins::Load;
@@ -18,7 +19,7 @@ use super::groups::Group;
 use super::inventory::{self, PoolData};
 use super::min_values;
 use super::problem::{Signature, tuple_index};
-use super::raw_cells::{RawCell, RawOffering};
+use super::raw_cells::{self, RawCell, RawOffering};
 use super::topology::Topology;
 
 /// New nodes of one pool that no pod can tell apart but by their size and price.
@@ -127,16 +128,30 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
             );
         }
         let data = &build.pools[pool];
-        let offerings = alike.iter().flat_map(|raw| &*raw.offerings);
-        let found = offerings.filter_map(|offering| {
-            let machine = machines.get(&build, pool, offering.instance_type)?;
-            candidate(&build, data, cells.len(), offering, machine, &load.free)
-        });
-        let found = min_values::keep(data, build.settings.min_values, &demands, found.collect());
-        let kept = prune(found, data.limited);
-        candidates.extend(kept.into_iter().filter(|candidate| {
-            demands.iter().any(|demand| dimensions::fits(demand, &candidate.room))
-        }));
+        let mut best = || {
+            let offerings = alike.iter().flat_map(|raw| &*raw.offerings);
+            let found = offerings.filter_map(|offering| {
+                let machine = machines.get(&build, pool, offering.instance_type)?;
+                candidate(&build, data, offering, machine, &load.free)
+            });
+            let policy = build.settings.min_values;
+            prune(min_values::keep(data, policy, &demands, found.collect()), data.limited)
+        };
+        let cell = cells.len();
+        let mut add = |kept: &[Candidate]| {
+            let useful = kept.iter().filter(|candidate| {
+                demands.iter().any(|demand| dimensions::fits(demand, &candidate.room))
+            });
+            candidates.extend(useful.map(|candidate| Candidate { cell, ..candidate.clone() }));
+        };
+        match Asked::of(&build, data, &alike, &load.free) {
+            Some(asked) => KNOWN.with_borrow_mut(|known| {
+                let is_it = |other: &Known| other.asked.is(&asked);
+                let make = || Known { asked: asked.clone(), kept: best() };
+                add(&raw_cells::latest(known, MOST_KNOWN, is_it, make).kept);
+            }),
+            None => add(&best()),
+        }
         cells.push(Cell {
             pool,
             weight: data.pool.weight,
@@ -148,6 +163,64 @@ pub fn cells(mut build: Build<'_>) -> (Vec<Cell>, Vec<Candidate>) {
         });
     }
     (cells, candidates)
+}
+
+thread_local! {
+    /// Which offerings of a cell are worth a thought follows from few things, and is asked anew for
+    /// each plan: with a thousand offerings it took a twentieth of a replay's time.
+    static KNOWN: RefCell<Vec<Known>> = RefCell::default();
+}
+
+/// So many cells are remembered.
+const MOST_KNOWN: usize = 32;
+
+/// The candidates of a cell that no other one of it beats.
+struct Known {
+    asked: Asked,
+    kept: Vec<Candidate>,
+}
+
+/// All that they follow from.
+#[derive(Clone)]
+struct Asked {
+    catalog: Arc<Catalog>,
+    offerings: Vec<Arc<[RawOffering]>>,
+    limited: bool,
+    dimensions: Dimensions,
+    /// What daemons take.
+    overhead: Amounts,
+    price_per_node: Price,
+}
+
+impl Asked {
+    /// Nothing where it depends on the pods, too: which machines a pool's `minValues` allow.
+    fn of(
+        build: &Build<'_>,
+        data: &PoolData,
+        alike: &[RawCell],
+        overhead: &Amounts,
+    ) -> Option<Self> {
+        let catalog = data.catalog.as_ref().filter(|_| data.pool.min_values.is_empty())?;
+        Some(Self {
+            catalog: Arc::clone(catalog),
+            offerings: alike.iter().map(|raw| Arc::clone(&raw.offerings)).collect(),
+            limited: data.limited,
+            dimensions: build.dimensions.clone(),
+            overhead: overhead.clone(),
+            price_per_node: build.settings.price_per_node,
+        })
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        let mut pairs = self.offerings.iter().zip(&other.offerings);
+        Arc::ptr_eq(&self.catalog, &other.catalog)
+            && self.offerings.len() == other.offerings.len()
+            && pairs.all(|(one, other)| Arc::ptr_eq(one, other))
+            && self.limited == other.limited
+            && self.dimensions == other.dimensions
+            && self.overhead == other.overhead
+            && self.price_per_node == other.price_per_node
+    }
 }
 
 /// What machines have for pods and daemons, and as pools' limits count them: worked out once for
@@ -172,10 +245,10 @@ impl Machines {
     }
 }
 
+/// An offering as a candidate of the first cell.
 fn candidate(
     build: &Build<'_>,
     data: &PoolData,
-    cell: usize,
     raw: &RawOffering,
     (allocatable, capacity): &(Amounts, Amounts),
     overhead: &[i64],
@@ -190,7 +263,7 @@ fn candidate(
     // A machine that its own daemons don't fit on is none.
     let holds_daemons = room.iter().zip(overhead).all(|(has, used)| *used == 0 || *has >= 0);
     holds_daemons.then(|| Candidate {
-        cell,
+        cell: 0,
         instance_type: raw.instance_type,
         offering: raw.offering,
         choices: Arc::clone(&raw.choices),
@@ -229,4 +302,53 @@ fn prune(mut candidates: Vec<Candidate>, limited: bool) -> Vec<Candidate> {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Change;
+    use crate::packing::groups::Pending;
+    use crate::packing::problem::Problem;
+    use crate::testing::{daemon_set, pod, price, random_problem, shape};
+
+    fn asked(snapshot: &Snapshot, settings: &Settings) -> String {
+        let pending = Pending::of(snapshot, settings);
+        format!("{:?}", Problem::new(snapshot, settings, &pending).candidates)
+    }
+
+    /// A thread that has not been asked before remembers nothing.
+    fn asked_anew(snapshot: &Snapshot, settings: &Settings) -> String {
+        std::thread::scope(|scope| scope.spawn(|| asked(snapshot, settings)).join().unwrap())
+    }
+
+    #[test]
+    fn what_is_remembered_is_what_is_worked_out_anew() {
+        let usual = Settings::default();
+        let dearer = Settings { price_per_node: price(0.5), ..Settings::default() };
+        let (small, odd) = (shape(100, 128).build(), shape(100, 128).resource("odd", 1).build());
+        let mut other_answers = [0; 3];
+        for seed in 0..40 {
+            let plain = random_problem(seed);
+            let other_resource = plain.imagine([Change::Applied(pod("odd", &odd))]);
+            let mut with_daemon = plain.clone();
+            let daemon = daemon_set("one-more", &small);
+            with_daemon.daemon_sets.insert(daemon.key.clone(), Arc::new(daemon));
+            let questions = [
+                (&plain, &usual),
+                (&plain, &dearer),
+                (&other_resource, &usual),
+                (&with_daemon, &usual),
+            ];
+            let first = asked_anew(&plain, &usual);
+            for (count, (snapshot, settings)) in other_answers.iter_mut().zip(&questions[1..]) {
+                *count += usize::from(asked_anew(snapshot, settings) != first);
+            }
+            for (snapshot, settings) in questions.into_iter().chain(questions) {
+                let anew = asked_anew(snapshot, settings);
+                assert_eq!(asked(snapshot, settings), anew, "seed {seed}");
+            }
+        }
+        assert!(other_answers.iter().all(|count| *count > 20), "{other_answers:?}");
+    }
 }

@@ -107,7 +107,7 @@ impl Known {
 
 /// The entry that is meant, made where there is none. It comes first now, and those go that are one
 /// too many: what nobody has meant for longest.
-fn latest<T>(
+pub fn latest<T>(
     list: &mut Vec<T>,
     most: usize,
     is_it: impl Fn(&T) -> bool,
