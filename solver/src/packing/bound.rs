@@ -248,7 +248,7 @@ impl Relaxed {
                 knapsack.add(index, values[index], demand, most);
             }
         }
-        knapsack.search(0.0, PARTS, usize::MAX, &mut || false).bound
+        knapsack.search(0.0, 0.0, PARTS, usize::MAX, &mut || false).bound
     }
 }
 

@@ -7,10 +7,8 @@
 //! divided by `worth` are a lower bound (Farley's), for then no way to fill nodes beats its price.
 //! Values are taken between the master's and those of the best bound so far (Wentges' smoothing),
 //! which keeps the bound from jumping about. Where there are many kinds of pod, they share
-//! [`Rows`] at first. At last the values of solved masters are proven, machine by machine: what a round
-//! proves on the way is loose, for it looks for columns.
-
-use std::collections::VecDeque;
+//! [`Rows`] at first. How closely machines are looked at depends on how far the bound is from what the
+//! master's solution costs: values between the two are worth little if a loose bound says so.
 
 use super::Stop;
 use super::dimensions::Amounts;
@@ -19,12 +17,12 @@ use super::pricing::{Look, Pricing};
 use super::rows::Rows;
 use super::work;
 
-/// How much work the search for one machine may be in one round, at first...
-const SEARCH_WORK: u32 = 24;
-/// ...and once nothing is found with less.
-const MOST_WORK: u32 = 2_400;
-/// How much it may be in a proof.
-const PROOF_WORK: u32 = 240;
+/// How closely a machine's best content must be known, as a share of what the bound lacks...
+const PRECISION: f64 = 0.2;
+/// ...and as a share of what it is worth.
+const LEAST_PRECISION: f64 = 0.01;
+/// Values that take no more than this share off what the bound lacks are no nearer to the best.
+const NEARER: f64 = 0.1;
 /// The weight of the values of the best bound, when a round's values are chosen.
 const SMOOTHING: f64 = 0.5;
 /// A master problem this close to the bound is solved.
@@ -32,15 +30,11 @@ const CLOSE: f64 = 1e-6;
 /// How much more than its content is worth a column may cost to be kept when rows change.
 const KEPT: f64 = 0.1;
 /// A master problem of few rows this close to the bound gets more.
-const CLOSE_FOR_NOW: f64 = 0.004;
+const CLOSE_FOR_NOW: f64 = 0.015;
 /// By how much of their worth values may rise when rows change.
 const ROOM: f64 = 0.15;
 /// There must be time for so many times what the last rows took, when there are to be more.
-const NEXT_STAGE: f64 = 1.5;
-/// With few rows, when so many rounds...
-const TAIL: usize = 12;
-/// ...save no more than this share, there will be more rows.
-const FLAT: f64 = 0.001;
+const NEXT_STAGE: f64 = 1.0;
 /// A column must save at least this share of its cost.
 const WORTH_IT: f64 = 1e-7;
 
@@ -128,8 +122,6 @@ pub struct Generation<'m> {
     pub bound: f64,
     /// Rounds of pricing done.
     pub rounds: u32,
-    /// The master's values when it was as good as solved, for each number of rows.
-    settled: Vec<Vec<f64>>,
 }
 
 impl<'m> Generation<'m> {
@@ -153,7 +145,6 @@ impl<'m> Generation<'m> {
             values,
             bound: 0.0,
             rounds: 0,
-            settled: Vec::new(),
         };
         for column in singles.into_iter().chain(known) {
             let covers = generation.rows.of(&column);
@@ -210,9 +201,6 @@ impl<'m> Generation<'m> {
             let begun = stop.spent();
             self.run_with_these_rows(most_rounds, &mut || stop.spent() >= until);
             let now = stop.spent();
-            if now < until || self.settled.is_empty() {
-                self.settled.push(self.mixed(0.0));
-            }
             let enough_time = now + NEXT_STAGE * (now - begun) < until;
             if self.rounds >= most_rounds || !enough_time || !self.refine() {
                 return;
@@ -220,55 +208,61 @@ impl<'m> Generation<'m> {
         }
     }
 
-    /// Proves as good a bound as the values of the solved masters give, as far as there is time: as
-    /// long as there are columns that pay, most machines are but glanced at.
+    /// Proves as good a bound as the master's values give, as far as there is time.
     pub fn prove(&mut self, stop: &mut dyn FnMut() -> bool) {
-        while let Some(values) = self.settled.pop() {
-            if stop() || self.model.total(&values) <= self.bound * (1.0 + CLOSE_FOR_NOW) {
-                return;
-            }
-            if let Some(priced) = self.pricing.price(&values, PROOF_WORK, Look::Close, stop) {
-                self.learn(&values, priced.worth);
-            }
+        let values = self.mixed(0.0);
+        let gap = self.gap();
+        if gap <= CLOSE || self.model.total(&values) <= self.bound {
+            return;
+        }
+        if let Some(priced) = self.pricing.price(&values, PRECISION * gap, Look::Thorough, stop) {
+            self.learn(&values, priced.worth);
         }
     }
 
     fn run_with_these_rows(&mut self, most_rounds: u32, stop: &mut dyn FnMut() -> bool) {
         let mut smoothing = SMOOTHING;
-        let mut work = SEARCH_WORK;
-        let mut look = Look::Quick;
-        let mut tail = Tail::default();
+        let mut look = Look::Usual;
+        let close = if self.rows.is_exact() { CLOSE } else { CLOSE_FOR_NOW };
         self.master.optimise(stop);
         while self.rounds < most_rounds {
-            let close = if self.rows.is_exact() { CLOSE } else { CLOSE_FOR_NOW };
-            if stop() || self.master.cost() <= self.bound * (1.0 + close) || tail.is_flat(self) {
+            let gap = self.gap();
+            if stop() || gap <= close {
                 return;
             }
             let mix = if self.bound > 0.0 { smoothing } else { 0.0 };
             let values = self.mixed(mix);
-            let Some(priced) = self.pricing.price(&values, work, look, stop) else { return };
+            let tolerance = (PRECISION * gap).min(LEAST_PRECISION);
+            let Some(priced) = self.pricing.price(&values, tolerance, look, stop) else { return };
+            let lacked = self.master.cost() - self.bound;
+            let before = self.bound;
             self.learn(&values, priced.worth);
+            let nearer = self.bound - before > NEARER * lacked;
             self.rounds += 1;
-            let mut fresh = 0;
+            let mut fresh = false;
             for column in priced.columns {
                 let covers = self.rows.of(&column);
-                fresh += u32::from(self.master.add_if_worth(column, covers, WORTH_IT));
+                fresh |= self.master.add_if_worth(column, covers, WORTH_IT);
             }
-            if fresh > 0 {
-                smoothing = SMOOTHING;
-                look = Look::Quick;
+            if fresh {
                 self.master.optimise(stop);
+            }
+            if fresh || nearer {
+                (smoothing, look) = (SMOOTHING, Look::Usual);
             } else if mix > 0.0 {
                 // Nothing new between the two: next the master's own values.
                 smoothing = 0.0;
-            } else if look == Look::Quick {
-                look = Look::Close;
-            } else if work < MOST_WORK {
-                work *= 10;
+            } else if priced.rests && look == Look::Usual {
+                look = Look::Thorough;
             } else {
                 return;
             }
         }
+    }
+
+    /// What the bound lacks, as a share of it.
+    fn gap(&self) -> f64 {
+        self.master.cost() / self.bound.max(f64::MIN_POSITIVE) - 1.0
     }
 
     /// Keeps the bound that values prove by which no machine's content is worth more than `worth`
@@ -300,24 +294,6 @@ impl<'m> Generation<'m> {
 fn each(singles: &[Column]) -> Vec<f64> {
     let count = |single: &Column| single.counts.first().map_or(1.0, |(_, count)| f64::from(*count));
     singles.iter().map(|single| single.cost / count(single)).collect()
-}
-
-/// Tells when generating columns for clusters of items has become slow.
-#[derive(Debug, Default)]
-struct Tail {
-    costs: VecDeque<f64>,
-}
-
-impl Tail {
-    /// Whether the last rounds gained next to nothing; never where each item has its own row.
-    fn is_flat(&mut self, generation: &Generation<'_>) -> bool {
-        self.costs.push_back(generation.master.cost());
-        if generation.rows.is_exact() || self.costs.len() <= TAIL {
-            return false;
-        }
-        let before = self.costs.pop_front().unwrap_or(f64::INFINITY);
-        generation.master.cost() > before * (1.0 - FLAT)
-    }
 }
 
 #[cfg(test)]

@@ -24,9 +24,9 @@ use super::state::{Class, NewNode, State};
 use super::{Settings, Stop, work};
 
 /// The share of the time after which no more columns are generated for the bound...
-const LEARN_UNTIL: f64 = 0.45;
+const LEARN_UNTIL: f64 = 0.5;
 /// ...after which it is as good as it gets...
-const PROVE_UNTIL: f64 = 0.6;
+const PROVE_UNTIL: f64 = 0.55;
 /// ...after which none are generated for the plan...
 const GENERATE_UNTIL: f64 = 0.8;
 /// ...after which whole nodes have been packed...
@@ -81,22 +81,25 @@ pub fn improve(
     improved.bound = Some(bound);
     let mut values = member_values(&repack, &relaxed, &proof.values);
     let until = |share: f64| move || stop.spent() >= share;
-    let rounded = if is_relaxed && proof.is_exact() {
-        values = proof.duals();
-        round(state, &repack, &model, &proof, &mut until(PACK_UNTIL))
+    let own = if is_relaxed {
+        None
     } else {
         let mut columns = known;
         let prepared = &mut until(GENERATE_UNTIL);
         columns.extend(translated(state.problem, classes, &repack, &relaxed, &proof, prepared));
-        match Generation::begin(&model, columns, prepared) {
-            Some(mut generation) if generation.is_exact() => {
-                generation.run(settings.column_rounds, GENERATE_UNTIL, stop);
-                values = generation.duals();
-                round(state, &repack, &model, &generation, &mut until(PACK_UNTIL))
-            }
-            _ => None,
-        }
+        let begun = Generation::begin(&model, columns, prepared).filter(Generation::is_exact);
+        begun.map(|mut generation| {
+            generation.run(settings.column_rounds, GENERATE_UNTIL, stop);
+            generation
+        })
     };
+    let generation = if is_relaxed { Some(&proof) } else { own.as_ref() };
+    let columns: Vec<&Column> =
+        generation.iter().flat_map(|one| one.master.solution()).map(|(column, _)| column).collect();
+    let rounded = generation.filter(|generation| generation.is_exact()).and_then(|generation| {
+        values = generation.duals();
+        round(state, &repack, &model, generation, &mut until(PACK_UNTIL))
+    });
     let mut adopt = |state: &mut State<'_, '_>, nodes: Option<Vec<NewNode>>| {
         let all: Vec<usize> = (0..state.nodes.len()).collect();
         if nodes.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
@@ -107,7 +110,7 @@ pub fn improve(
     // Where few of the solution's nodes are whole, packing by its values may do better.
     if state.price().as_f64() > bound.as_f64() * (1.0 + NEAR) {
         let (enough, stop) = (&mut until(PACK_UNTIL), &mut until(SEARCH_UNTIL));
-        adopt(state, sequential::pack(state, &repack, &model, &values, enough, stop));
+        adopt(state, sequential::pack(state, &repack, &model, &values, &columns, enough, stop));
     }
     let few = is_relaxed && is_alone(state);
     let mut left = settings.search_rounds;

@@ -30,16 +30,12 @@ pub struct Best {
     pub value: f64,
     /// What any content is worth at most.
     pub bound: f64,
-    /// Whether nothing is left that could be better.
-    pub complete: bool,
 }
 
 impl Best {
-    /// What two searches of the same contents found together.
-    pub fn and(self, other: Self) -> Self {
-        let bound = self.bound.min(other.bound);
-        let better = if other.value > self.value { other } else { self };
-        Self { bound, ..better }
+    /// Whether nothing is left that could be better by more than that share.
+    pub fn is_known(&self, tolerance: f64) -> bool {
+        self.bound <= self.value * (1.0 + tolerance) + EPSILON
     }
 }
 
@@ -204,13 +200,15 @@ impl Knapsack {
     }
 
     /// Looks for the best content, and forgets what was added; at so many parts of the search tree
-    /// at most, and not on after `stop`. Contents worth no more than `floor` are of no interest.
+    /// at most, and not on after `stop`. Contents worth no more than `floor` are of no interest, nor
+    /// is what could be better by no more than a share of `tolerance`.
     ///
     /// With more than `core` choices that may be part of a better content, only the most likely
     /// are looked at, and the bound is the relaxation's. It is a bound wherever the search ends.
     pub fn search(
         &mut self,
         floor: f64,
+        tolerance: f64,
         parts: u32,
         core: usize,
         stop: &mut dyn FnMut() -> bool,
@@ -241,7 +239,7 @@ impl Knapsack {
             && let Some(part) = open.pop()
         {
             let Some((index, count)) = part.divide else { continue };
-            if part.bound <= self.best_value + EPSILON {
+            if part.bound <= self.best_value * (1.0 + tolerance) + EPSILON {
                 open.push(part);
                 break;
             }
@@ -257,7 +255,6 @@ impl Knapsack {
             contents: self.found.drain(..).rev().collect(),
             value: self.best_value,
             bound: self.best_value.max(left),
-            complete: left <= self.best_value + EPSILON,
         }
     }
 
@@ -443,10 +440,10 @@ mod tests {
             };
             let mut knapsack = begun();
             let relaxed = knapsack.relax();
-            let best = knapsack.search(0.0, u32::MAX, usize::MAX, &mut || false);
+            let best = knapsack.search(0.0, 0.0, u32::MAX, usize::MAX, &mut || false);
             let expected = brute_force(&capacity, &items);
             assert!(relaxed >= expected - 1e-9 && best.bound >= expected - 1e-6);
-            let cut_short = begun().search(0.0, 3, 2, &mut || false);
+            let cut_short = begun().search(0.0, 0.0, 3, 2, &mut || false);
             assert!(cut_short.bound >= expected - 1e-6);
             let worth = |counts: &Vec<(usize, u32)>| -> f64 {
                 counts.iter().map(|(item, count)| items[*item].0 * f64::from(*count)).sum()

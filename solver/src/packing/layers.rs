@@ -174,7 +174,6 @@ impl Layers {
             contents: found.map(|last| content(&self.steps, *last)).collect(),
             value: best,
             bound: best.max(dropped),
-            complete: dropped <= best + EPSILON,
         })
     }
 
@@ -466,8 +465,8 @@ mod tests {
             prices: &[0.5],
         };
         let best = Layers::default().search(choices, 0.0, 1e9, &mut || true).unwrap();
-        assert!(!best.complete && best.bound >= 5.0, "{best:?}");
+        assert!(!best.is_known(0.0) && best.bound >= 5.0, "{best:?}");
         let best = Layers::default().search(choices, 0.0, 1e9, &mut || false).unwrap();
-        assert!((best.value - 5.0).abs() < 1e-9 && best.complete, "{best:?}");
+        assert!((best.value - 5.0).abs() < 1e-9 && best.is_known(0.0), "{best:?}");
     }
 }

@@ -5,46 +5,54 @@
 //! is worth no more than its machine's room at these prices and what pods are worth beyond the
 //! room they take. The same bound says which pods cannot be in any content worth having; among
 //! the others the linear relaxation is solved. Only where that promises something, contents are
-//! searched for: kind by kind where their room can be left in few ways, or else by branch and bound.
+//! searched for: by branch and bound, and in layers where room can be left in few ways.
+//!
+//! The bound of all machines is as good as that of the worst. So each gets a quick search, and then
+//! the worst of them closer ones, until it is known well enough. One for which none is enough
+//! rests for some rounds: others have more use for the time.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::columns::Model;
-use super::knapsack::{Best, Knapsack};
+use super::knapsack::Knapsack;
 use super::master::{self, Column};
 use super::work;
 
-/// How many machines are relaxed in a quick round.
+/// How many machines are relaxed in any case.
 const RELAXED: usize = 96;
 /// How many machines' contents are searched in a round.
 const SEARCHED: usize = 16;
-/// In how many ways the room of a machine can be left at most that is searched in layers...
-const FEW_CELLS: f64 = 2e4;
-/// ...and that of one which gets a closer look.
-const MANY_CELLS: f64 = 4e5;
 /// How many items are looked at where nodes are packed one after the other.
-const SMALL_CORE: usize = 24;
-/// How much more work a closer look is.
-const CLOSER_LOOK: u32 = 10;
-/// How many machines get a closer look.
-const CLOSER_LOOKS: usize = 6;
+const SMALL_CORE: usize = 40;
+/// A machine rests for no more than two to the power of that many rounds.
+const LONGEST_REST: u32 = 6;
+/// Numbers below this are rounding.
+const EPSILON: f64 = 1e-9;
+
+/// How the contents of a machine are searched.
+#[derive(Clone, Copy, Debug)]
+enum Effort {
+    /// By branch and bound, in so many parts.
+    Divided(u32),
+    /// In layers, where its room can be left in no more than so many ways.
+    InLayers(f64),
+}
+
+/// What is tried on the machines that promise most, one after the other until it is enough...
+const FIRST: [Effort; 2] = [Effort::Divided(24), Effort::InLayers(2e4)];
+/// ...on those that the bound hangs on...
+const CLOSER: [Effort; 3] = [Effort::Divided(240), Effort::Divided(2_400), Effort::InLayers(4e5)];
+/// ...and at last when nothing else is left to do.
+const CLOSEST: Effort = Effort::Divided(24_000);
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// For contents worth more than their machines; the bound is what comes with it.
-    Quick,
-    /// Until it is known how good the bound is.
-    Close,
-}
-
-/// How much the search for one machine's best content may be.
-#[derive(Clone, Copy, Debug)]
-struct Effort {
-    /// So many parts of the tree that branch and bound divides.
-    parts: u32,
-    /// In layers only where room can be left in no more ways.
-    cells: f64,
+    /// As far as it went well the last time.
+    Usual,
+    /// As far as possible, at machines that rest too.
+    Thorough,
 }
 
 /// What pricing came to.
@@ -54,6 +62,32 @@ pub struct Priced {
     pub worth: f64,
     /// Contents worth more than their machines.
     pub columns: Vec<Column>,
+    /// Whether more would be known if the machine that is worth most did not rest.
+    pub rests: bool,
+}
+
+/// What is known so far at some values, in multiples of what machines cost.
+#[derive(Debug)]
+struct Round<'v> {
+    values: &'v [f64],
+    /// How closely the best content must be known, as a share of what it is worth.
+    tolerance: f64,
+    /// What each machine's contents are worth at most.
+    worth: Vec<f64>,
+    /// The best that was found, one at least.
+    found: f64,
+    columns: Vec<Column>,
+}
+
+/// What closer looks at a machine came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    /// Which was enough the last time.
+    best: usize,
+    /// How often in a row none was.
+    failures: u32,
+    /// For how many rounds it rests.
+    rest: u32,
 }
 
 /// Which items there are to choose from.
@@ -86,6 +120,8 @@ pub struct Pricing<'m> {
     /// What a unit of each dimension was worth the last time, by machine.
     prices: Vec<f64>,
     knapsack: Knapsack,
+    /// By machine.
+    records: Vec<Record>,
     /// Items of the machine that was looked at last, how many there may be of each, and what one is
     /// worth beyond the room it takes.
     choices: Vec<(usize, u32, f64)>,
@@ -104,22 +140,36 @@ impl<'m> Pricing<'m> {
             prices: vec![0.0; rooms.len()],
             rooms,
             knapsack: Knapsack::default(),
+            records: vec![Record::default(); model.machines.len()],
             choices: Vec::new(),
         }
     }
 
-    /// Looks at the machines. Contents worth no more than their machines are not told apart. `None`
-    /// if `stop` cut it short.
+    /// Looks at the machines, until it is known within a share of `tolerance` what the best content
+    /// is worth, or as well as that look can tell. Contents worth no more than their machines are
+    /// not told apart. `None` if `stop` cut it short.
     pub fn price(
         &mut self,
         values: &[f64],
-        work: u32,
+        tolerance: f64,
         look: Look,
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Priced> {
+        let worth = self.relaxed(values, stop)?;
+        let mut round = Round { values, tolerance, worth, found: 1.0, columns: Vec::new() };
+        self.search_first(&mut round, stop)?;
+        let rests = self.search_closer(&mut round, look, stop);
+        for record in &mut self.records {
+            record.rest = record.rest.saturating_sub(1);
+        }
+        let worth = round.worth.into_iter().fold(0.0, f64::max);
+        Some(Priced { worth, columns: round.columns, rests })
+    }
+
+    /// What each machine's contents are worth at most, by their linear relaxation.
+    fn relaxed(&mut self, values: &[f64], stop: &mut dyn FnMut() -> bool) -> Option<Vec<f64>> {
         let model = self.model;
-        let machines = model.machines.len();
-        let mut worth: Vec<f64> = Vec::with_capacity(machines);
+        let mut worth: Vec<f64> = Vec::with_capacity(model.machines.len());
         for (machine, data) in model.machines.iter().enumerate() {
             if stop() {
                 return None;
@@ -129,7 +179,7 @@ impl<'m> Pricing<'m> {
         let mut most = 1.0_f64;
         for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
             // What is left can neither have much to offer nor loosen the bound.
-            if look == Look::Quick && rank >= RELAXED && worth[machine] <= most {
+            if rank >= RELAXED && worth[machine] <= most {
                 break;
             }
             if stop() {
@@ -138,48 +188,72 @@ impl<'m> Pricing<'m> {
             worth[machine] = self.relax(machine, values);
             most = most.max(worth[machine]);
         }
-        let mut priced = Priced::default();
-        let (mut best_found, mut successes) = (1.0_f64, 0);
-        let mut open: Vec<usize> = Vec::new();
-        let effort = Effort { parts: work, cells: FEW_CELLS };
-        let closer = Effort { parts: CLOSER_LOOK * work, cells: MANY_CELLS };
-        for (rank, machine) in by_worth(&worth).into_iter().enumerate() {
-            let hangs_on_it = worth[machine] > best_found;
+        Some(worth)
+    }
+
+    /// A first search of the machines that promise most.
+    fn search_first(
+        &mut self,
+        round: &mut Round<'_>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<()> {
+        let mut successes = 0;
+        for (rank, machine) in by_worth(&round.worth).into_iter().enumerate() {
+            let hangs_on_it = round.worth[machine] > round.enough();
             if (successes >= SEARCHED || rank >= 3 * SEARCHED) && !hangs_on_it {
                 break;
             }
-            let before = priced.columns.len();
-            if stop() {
-                // What is known of the others is looser, but it is a bound.
-                if look == Look::Close {
+            let before = round.columns.len();
+            for effort in FIRST {
+                if stop() {
+                    return None;
+                }
+                if self.search(machine, effort, 1.0, round, stop) {
                     break;
                 }
-                return None;
             }
-            let complete =
-                self.search(machine, values, effort, &mut worth, &mut priced.columns, stop);
-            if let Some(column) = priced.columns.last() {
-                best_found = best_found.max(master::worth(values, &column.counts) / column.cost);
-            }
-            successes += usize::from(priced.columns.len() > before);
-            if !complete {
-                open.push(machine);
-            }
+            successes += usize::from(round.columns.len() > before);
         }
-        // The bound is as good as its worst machine: a closer look at those whose search was cut
-        // short, as long as they are what it hangs on.
-        for _ in 0..if look == Look::Close { CLOSER_LOOKS } else { 0 } {
-            let worst = (0..machines).max_by(|a, b| worth[*a].total_cmp(&worth[*b]));
-            let at = worst.and_then(|worst| open.iter().position(|machine| *machine == worst));
-            let Some(at) = at else { break };
+        Some(())
+    }
+
+    /// Closer looks at the machine that is worth most, as long as that is not known well enough. If
+    /// the last of them rests, says so.
+    fn search_closer(
+        &mut self,
+        round: &mut Round<'_>,
+        look: Look,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> bool {
+        let machines = self.model.machines.len();
+        let mut tried = vec![0; machines];
+        loop {
+            let worst = (0..machines).max_by(|a, b| round.worth[*a].total_cmp(&round.worth[*b]));
+            let Some(machine) = worst.filter(|worst| round.worth[*worst] > round.enough()) else {
+                return false;
+            };
+            if look == Look::Usual && self.records[machine].rest > 0 {
+                return true;
+            }
             if stop() {
-                break;
+                return false;
             }
-            let machine = open.swap_remove(at);
-            self.search(machine, values, closer, &mut worth, &mut priced.columns, stop);
+            let at = (self.records[machine].best + tried[machine]) % CLOSER.len();
+            let effort = match (tried[machine].cmp(&CLOSER.len()), look) {
+                (Ordering::Less, _) => CLOSER[at],
+                (Ordering::Equal, Look::Thorough) => CLOSEST,
+                _ => {
+                    let failures = self.records[machine].failures + 1;
+                    let rest = 1 << failures.min(LONGEST_REST);
+                    self.records[machine] = Record { failures, rest, ..self.records[machine] };
+                    return false;
+                }
+            };
+            tried[machine] += 1;
+            if self.search(machine, effort, round.found, round, stop) {
+                self.records[machine] = Record { best: at, ..Record::default() };
+            }
         }
-        priced.worth = worth.into_iter().fold(0.0, f64::max);
-        Some(priced)
     }
 
     /// The best content of a machine out of what waits, if it is worth more than `floor`; and what
@@ -203,7 +277,7 @@ impl<'m> Pricing<'m> {
             return None;
         }
         let mut counts =
-            self.knapsack.search(floor, work, SMALL_CORE, stop).contents.into_iter().next()?;
+            self.knapsack.search(floor, 0.0, work, SMALL_CORE, stop).contents.into_iter().next()?;
         counts.sort_unstable();
         Some((master::worth(values, &counts), counts))
     }
@@ -294,33 +368,46 @@ impl<'m> Pricing<'m> {
         relaxed / cost
     }
 
-    /// Searches a machine's contents; whether the search was complete.
+    /// Searches a machine's contents for those worth more than `floor` times its cost. Whether it is
+    /// known then well enough what they are worth.
     fn search(
         &mut self,
         machine: usize,
-        values: &[f64],
         effort: Effort,
-        worth: &mut [f64],
-        columns: &mut Vec<Column>,
+        floor: f64,
+        round: &mut Round<'_>,
         stop: &mut dyn FnMut() -> bool,
     ) -> bool {
         let data = &self.model.machines[machine];
-        self.fill(machine, values, data.cost, Waiting::All);
-        let prices = &self.prices[self.row(machine)];
-        let in_layers = self.knapsack.search_in_layers(data.cost, prices, effort.cells, stop);
-        let best = match in_layers {
-            Some(best) if best.complete => best,
-            other => {
-                let best = self.knapsack.search(data.cost, effort.parts, usize::MAX, stop);
-                other.into_iter().fold(best, Best::and)
+        let floor = floor * data.cost;
+        self.fill(machine, round.values, floor, Waiting::All);
+        let best = match effort {
+            Effort::Divided(parts) => {
+                self.knapsack.search(floor, round.tolerance, parts, usize::MAX, stop)
+            }
+            Effort::InLayers(cells) => {
+                let prices = &self.prices[self.row(machine)];
+                let Some(best) = self.knapsack.search_in_layers(floor, prices, cells, stop) else {
+                    return false;
+                };
+                best
             }
         };
-        worth[machine] = worth[machine].min(best.bound / data.cost);
+        round.worth[machine] = round.worth[machine].min(best.bound / data.cost);
+        round.found = round.found.max(best.value / data.cost);
+        let is_known = best.is_known(round.tolerance);
         for mut counts in best.contents.into_iter().rev() {
             counts.sort_unstable();
-            columns.push(Column { cost: data.cost, candidate: data.candidate, counts });
+            round.columns.push(Column { cost: data.cost, candidate: data.candidate, counts });
         }
-        best.complete
+        is_known
+    }
+}
+
+impl Round<'_> {
+    /// A machine need not be known better than that.
+    fn enough(&self) -> f64 {
+        self.found * (1.0 + self.tolerance) + EPSILON
     }
 }
 
@@ -333,4 +420,112 @@ fn by_worth(worth: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..worth.len()).filter(|machine| worth[*machine] > 1.0).collect();
     order.sort_by(|left, right| worth[*right].total_cmp(&worth[*left]).then(left.cmp(right)));
     order
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+    use smallvec::smallvec;
+
+    use super::super::columns::{Item, Machine};
+    use super::*;
+
+    /// Machines with room for a few of a dozen items of odd amounts.
+    fn model(random: &mut SmallRng) -> Model {
+        let items: Vec<Item> = (0..12)
+            .map(|_| Item {
+                demand: smallvec![random.random_range(50..900), random.random_range(50..900), 1],
+                count: random.random_range(1..4),
+                kind: 0,
+            })
+            .collect();
+        let all: Vec<(usize, u32)> =
+            items.iter().enumerate().map(|(index, item)| (index, item.count)).collect();
+        let machines = (0..4)
+            .map(|candidate| {
+                let [cpu, memory] = [(); 2].map(|()| random.random_range(900..2_500));
+                let cost = (cpu + memory) as f64 * random.random_range(0.9..1.1) / 1_000.0;
+                Machine { candidate, cost, room: smallvec![cpu, memory, 6], items: all.clone() }
+            })
+            .collect();
+        Model { items, machines }
+    }
+
+    /// What the best content of what is left of a machine is worth, by trying everything.
+    fn best(model: &Model, values: &[f64], room: &[i64], from: usize) -> f64 {
+        let Some(item) = model.items.get(from) else { return 0.0 };
+        let mut left = room.to_vec();
+        let mut most = best(model, values, room, from + 1);
+        for count in 1..=item.count {
+            left.iter_mut().zip(&item.demand).for_each(|(has, takes)| *has -= takes);
+            if left.iter().any(|has| *has < 0) {
+                break;
+            }
+            let worth = f64::from(count) * values[from] + best(model, values, &left, from + 1);
+            most = most.max(worth);
+        }
+        most
+    }
+
+    #[test]
+    fn the_bound_is_as_close_as_it_was_asked_to_be_and_contents_are_what_they_seem() {
+        let random = &mut SmallRng::seed_from_u64(3);
+        for round in 0..60 {
+            let model = model(random);
+            let values: Vec<f64> = model
+                .items
+                .iter()
+                .map(|item| {
+                    let size = (item.demand[0] + item.demand[1]) as f64 / 1_000.0;
+                    size * random.random_range(0.9..1.3)
+                })
+                .collect();
+            let worth = |machine: &Machine| best(&model, &values, &machine.room, 0) / machine.cost;
+            let expected = model.machines.iter().map(worth).fold(0.0, f64::max);
+            let tolerance = [0.0, 0.01, 0.1][round % 3];
+            let mut pricing = Pricing::new(&model);
+            for look in [Look::Usual, Look::Usual, Look::Thorough] {
+                let priced = pricing.price(&values, tolerance, look, &mut || false).unwrap();
+                let close = expected.max(1.0) * (1.0 + tolerance);
+                assert!(priced.worth >= expected - 1e-9, "{priced:?}, {expected}");
+                assert!(priced.worth <= close + 1e-6 && !priced.rests, "{priced:?}, {expected}");
+                for column in &priced.columns {
+                    let room = &model.machines[column.candidate].room;
+                    let taken = |dimension: usize| -> i64 {
+                        let counts = column.counts.iter();
+                        counts
+                            .map(|(item, count)| {
+                                model.items[*item].demand[dimension] * i64::from(*count)
+                            })
+                            .sum()
+                    };
+                    assert!((0..3).all(|dimension| taken(dimension) <= room[dimension]));
+                    assert!(master::worth(&values, &column.counts) > column.cost);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_of_which_little_can_be_known_rests_until_a_thorough_look() {
+        // All amounts are even, the room is odd: no division proves that one unit is left over, and
+        // the room can be left in more ways than are looked through.
+        let items: Vec<Item> = (0..60)
+            .map(|index| Item { demand: smallvec![20_002 + 1_962 * index], count: 90, kind: 0 })
+            .collect();
+        let all: Vec<(usize, u32)> = (0..items.len()).map(|index| (index, 90)).collect();
+        let room = smallvec![2_000_003];
+        let machine = Machine { candidate: 0, cost: 2_000_002.0, room, items: all };
+        let model = Model { items, machines: vec![machine] };
+        let values: Vec<f64> = model.items.iter().map(|item| item.demand[0] as f64).collect();
+        let mut pricing = Pricing::new(&model);
+        let look = |pricing: &mut Pricing<'_>, look| {
+            pricing.price(&values, 0.0, look, &mut || false).unwrap()
+        };
+        assert!(!look(&mut pricing, Look::Usual).rests);
+        assert!(look(&mut pricing, Look::Usual).rests);
+        let thorough = look(&mut pricing, Look::Thorough);
+        assert!(!thorough.rests && thorough.worth > 1.0 && thorough.worth < 1.000_001);
+    }
 }

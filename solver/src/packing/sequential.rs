@@ -6,6 +6,7 @@
 //! time, so that they get their place while there is choice.
 
 use super::columns::Model;
+use super::master::Column;
 use super::repack::{self, Repack};
 use super::rounding::{self, Packer};
 use super::state::{NewNode, State};
@@ -15,13 +16,14 @@ const TURNS: u32 = 200;
 /// How far a value moves towards what its pods cost on the nodes where they ended.
 const STEP: f64 = 0.3;
 
-/// Packs all of the model's pods, until `enough` time was spent; the first turn may go on until
+/// Packs all of the model's pods, with contents of `columns` too, until `enough` time was spent; the first turn may go on until
 /// `stop`. The best nodes that were found; `None` if there was no time for one turn.
 pub fn pack(
     state: &State<'_, '_>,
     repack: &Repack,
     model: &Model,
     values: &[f64],
+    columns: &[&Column],
     enough: &mut dyn FnMut() -> bool,
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<NewNode>> {
@@ -42,7 +44,7 @@ pub fn pack(
             launched
         };
         let stop: &mut dyn FnMut() -> bool = if best.is_some() { enough } else { stop };
-        if !packer.pack(&mut waiting, &values, &[], &mut launch, stop) {
+        if !packer.pack(&mut waiting, &values, columns, &mut launch, stop) {
             break;
         }
         let nodes = packing.downsized(stop);

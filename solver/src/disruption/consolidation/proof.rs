@@ -165,7 +165,7 @@ impl Look<'_, '_, '_> {
                     knapsack.add(*group, values[*group], demand, most);
                 }
             }
-            let best = knapsack.search(0.0, PARTS, usize::MAX, &mut || false);
+            let best = knapsack.search(0.0, 0.0, PARTS, usize::MAX, &mut || false);
             sum += best.bound;
             let content = best.contents.into_iter().next().unwrap_or_default();
             for (group, count) in &content {
