@@ -264,6 +264,7 @@ impl Knapsack {
     pub fn search_in_layers(
         &mut self,
         floor: f64,
+        tolerance: f64,
         prices: &[f64],
         most_cells: f64,
         stop: &mut dyn FnMut() -> bool,
@@ -275,7 +276,7 @@ impl Knapsack {
             room: &self.room_of,
             prices,
         };
-        let mut best = self.layers.search(choices, floor, most_cells, stop)?;
+        let mut best = self.layers.search(choices, floor, tolerance, most_cells, stop)?;
         for (index, _) in best.contents.iter_mut().flatten() {
             *index = self.items[*index];
         }

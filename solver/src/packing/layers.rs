@@ -145,15 +145,21 @@ pub struct Layers {
     lots: Vec<Lot>,
     /// What the lots from each on gain at most.
     gains: Vec<f64>,
+    /// What comes to no more than so many times the best is left out...
+    good_enough: f64,
+    /// ...and this is the most that any of that can come to.
+    left_out: f64,
 }
 
 impl Layers {
-    /// Looks for the best content; those worth no more than `floor` are of no interest. `None` where
-    /// room can be left in more than so many ways: amounts are too odd, or the machine is too large.
+    /// Looks for the best content; those worth no more than `floor` are of no interest, nor is what
+    /// could be better by no more than a share of `tolerance`. `None` where room can be left in more
+    /// than so many ways: amounts are too odd, or the machine is too large.
     pub fn search(
         &mut self,
         choices: Choices<'_>,
         floor: f64,
+        tolerance: f64,
         most_cells: f64,
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Best> {
@@ -164,9 +170,10 @@ impl Layers {
         self.divide(&choices, &packing)?;
         self.found.clear();
         self.steps.clear();
+        self.good_enough = 1.0 + tolerance;
         // What a few states find leaves few of the others worth keeping.
         let (mut best, mut dropped) = self.pass(&choices, &packing, floor, SCOUTS, stop);
-        if dropped > best + EPSILON {
+        if dropped > best * self.good_enough + EPSILON {
             (best, dropped) = self.pass(&choices, &packing, best, MOST_STATES, stop);
         }
         let found = self.found.iter().rev().take(MOST_FOUND);
@@ -189,6 +196,7 @@ impl Layers {
     ) -> (f64, f64) {
         let mut best = floor;
         let mut dropped = 0.0_f64;
+        self.left_out = 0.0;
         let worth = |(dimension, unit, field): &(usize, i64, Field)| {
             field.get(packing.all) as f64 * *unit as f64 * choices.prices[*dimension]
         };
@@ -220,7 +228,8 @@ impl Layers {
         }
         // What is worth more than the best although all is decided has no room where room costs
         // nothing: it took the place of others that may have.
-        (best, self.states.iter().map(|state| state.value).fold(dropped, f64::max))
+        let decided = self.states.iter().map(|state| state.value);
+        (best, decided.fold(dropped.max(self.left_out), f64::max))
     }
 
     /// Choices in lots of 1, 2, 4 and so on, so that any number of each can be taken; those that
@@ -329,7 +338,9 @@ impl Layers {
             let Some(mut state) = (if is_with { with.next() } else { without.next() }) else {
                 return;
             };
-            if state.promise + gain <= *best + EPSILON {
+            let most = state.promise + gain;
+            if most <= *best * self.good_enough + EPSILON {
+                self.left_out = self.left_out.max(most);
                 continue;
             }
             if is_with {
@@ -427,17 +438,20 @@ mod tests {
                 prices: &prices,
             };
             let expected = brute_force(&choices, 0, &room);
-            let best = layers.search(choices, 0.0, 1e9, &mut || false).unwrap();
+            let best = layers.search(choices, 0.0, 0.0, 1e9, &mut || false).unwrap();
             assert!(best.bound >= expected - 1e-9, "{choices:?} {best:?} {expected}");
             let found = best.contents.first().cloned().unwrap_or_default();
             assert!(fits(&choices, &found));
             let worth: f64 =
                 found.iter().map(|(choice, count)| values[*choice] * f64::from(*count)).sum();
             assert!((worth - best.value).abs() < 1e-9, "{choices:?} {best:?}");
+            let near = layers.search(choices, 0.0, 0.1, 1e9, &mut || false).unwrap();
+            assert!(near.bound >= expected - 1e-9, "{choices:?} {near:?} {expected}");
             // Where the dimension without a price may run out, the bound is looser, and no more.
             if most.iter().sum::<u32>() <= 9 {
                 assert!((best.bound - expected).abs() < 1e-9, "{choices:?} {best:?} {expected}");
                 assert!((worth - expected).abs() < 1e-9, "{choices:?} {best:?} {expected}");
+                assert!(near.is_known(0.1), "{choices:?} {near:?} {expected}");
             }
         }
     }
@@ -451,8 +465,8 @@ mod tests {
             room: &[7_000, 11_000],
             prices: &[1e-4, 1e-4],
         };
-        assert!(Layers::default().search(choices, 0.0, 1e6, &mut || false).is_none());
-        assert!(Layers::default().search(choices, 0.0, 1e7, &mut || false).is_some());
+        assert!(Layers::default().search(choices, 0.0, 0.0, 1e6, &mut || false).is_none());
+        assert!(Layers::default().search(choices, 0.0, 0.0, 1e7, &mut || false).is_some());
     }
 
     #[test]
@@ -464,9 +478,9 @@ mod tests {
             room: &[12],
             prices: &[0.5],
         };
-        let best = Layers::default().search(choices, 0.0, 1e9, &mut || true).unwrap();
+        let best = Layers::default().search(choices, 0.0, 0.0, 1e9, &mut || true).unwrap();
         assert!(!best.is_known(0.0) && best.bound >= 5.0, "{best:?}");
-        let best = Layers::default().search(choices, 0.0, 1e9, &mut || false).unwrap();
+        let best = Layers::default().search(choices, 0.0, 0.0, 1e9, &mut || false).unwrap();
         assert!((best.value - 5.0).abs() < 1e-9 && best.is_known(0.0), "{best:?}");
     }
 }

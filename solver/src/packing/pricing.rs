@@ -387,7 +387,9 @@ impl<'m> Pricing<'m> {
             }
             Effort::InLayers(cells) => {
                 let prices = &self.prices[self.row(machine)];
-                let Some(best) = self.knapsack.search_in_layers(floor, prices, cells, stop) else {
+                let Some(best) =
+                    self.knapsack.search_in_layers(floor, round.tolerance, prices, cells, stop)
+                else {
                     return false;
                 };
                 best
