@@ -10,8 +10,10 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use smallvec::SmallVec;
+
 use super::layers::{Choices, Layers};
-use super::relaxation::Relaxation;
+use super::relaxation::{Basic, Relaxation};
 
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
@@ -53,13 +55,15 @@ pub struct Knapsack {
     amounts: Vec<i64>,
     room_of: Vec<i64>,
     relaxation: Relaxation,
+    /// What any content is worth at most, once the relaxation of all of them is solved.
+    relaxed: Option<f64>,
     layers: Layers,
     /// The last contents that were the best so far: the caller's items and how many of each.
     found: Vec<Vec<(usize, u32)>>,
     best_value: f64,
     room: Vec<f64>,
     free: Vec<f64>,
-    by_value: Vec<usize>,
+    fitting: Vec<usize>,
 }
 
 /// A part of the search tree: contents with at least and at most so many of each choice.
@@ -73,6 +77,8 @@ struct Part {
     most: Vec<u32>,
     /// The choice to divide it at, and the number up to which the one half goes.
     divide: Option<(usize, u32)>,
+    /// Where its relaxation was solved: that of its halves is not far.
+    basis: SmallVec<[Basic; 4]>,
 }
 
 impl PartialEq for Part {
@@ -108,6 +114,7 @@ impl Knapsack {
         self.amounts.clear();
         self.room_of.clear();
         self.room_of.extend(capacity);
+        self.relaxed = None;
     }
 
     /// Adds a kind of pod. What does not fit even once, or is worth nothing, is left out.
@@ -129,11 +136,34 @@ impl Knapsack {
         self.amounts.extend(demand);
     }
 
-    /// An upper bound on what any content is worth.
-    pub fn relax(&mut self) -> f64 {
+    /// An upper bound on what any content is worth. What was relaxed once is relaxed faster from
+    /// its [`Self::basis`] on; choices are the caller's items there.
+    pub fn relax(&mut self, basis: &[Basic]) -> f64 {
+        if let Some(relaxed) = self.relaxed {
+            return relaxed;
+        }
+        self.relaxation.load(&self.shares, self.dimensions);
+        let known = |basic: &Basic| match *basic {
+            Basic::Choice(item) => self.items.binary_search(&item).ok().map(Basic::Choice),
+            slack => Some(slack),
+        };
+        let known: Option<SmallVec<[Basic; 6]>> = basis.iter().map(known).collect();
+        if let Some(known) = known.filter(|known| known.len() == self.dimensions) {
+            self.relaxation.begin_at(known.into_iter());
+        }
         let least = vec![0; self.items.len()];
         let most = self.most.clone();
-        self.relax_between(&least, &most)
+        let relaxed = self.relax_between(&least, &most);
+        self.relaxed = Some(relaxed);
+        relaxed
+    }
+
+    /// The basis of the relaxation that was solved last.
+    pub fn basis(&self) -> impl Iterator<Item = Basic> {
+        self.relaxation.basis().map(|basic| match basic {
+            Basic::Choice(index) => Basic::Choice(self.items[index]),
+            slack => slack,
+        })
     }
 
     /// The same for contents with at least and at most so many of each choice. Minus infinity if
@@ -164,21 +194,13 @@ impl Knapsack {
             };
             self.room.push(room);
         }
-        value + self.relaxation.solve(&self.values, &self.shares, &self.room, &self.free)
+        value + self.relaxation.solve(&self.values, &self.room, &self.free)
     }
 
     /// Whether one more of a choice fits.
     fn fits(&self, index: usize) -> bool {
         let row = &self.shares[index * self.dimensions..(index + 1) * self.dimensions];
         row.iter().zip(&self.free).all(|(share, left)| *share <= left + HAIR * share)
-    }
-
-    /// The choices from the one that is worth most to the one that is worth least.
-    fn sort(&mut self) {
-        self.by_value.clear();
-        self.by_value.extend(0..self.items.len());
-        let values = &self.values;
-        self.by_value.sort_unstable_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
     }
 
     /// How many more of a choice fit, up to `more`.
@@ -218,9 +240,9 @@ impl Knapsack {
         let mut open: BinaryHeap<Part> = BinaryHeap::new();
         let mut number = 0;
         let mut relaxed = 0.0;
-        self.sort();
+        let bound = self.relax(&[]);
         let least = vec![0; self.items.len()];
-        if let Some(root) = self.part(least, self.most.clone(), &mut number)
+        if let Some(root) = self.part(bound, least, self.most.clone(), &mut number)
             && root.divide.is_some()
         {
             if stop() {
@@ -230,8 +252,9 @@ impl Knapsack {
                 if !all {
                     relaxed = root.bound;
                 }
-                self.sort();
-                open.extend(self.part(least, most, &mut number));
+                self.relaxation.load(&self.shares, self.dimensions);
+                let bound = self.relax_between(&least, &most);
+                open.extend(self.part(bound, least, most, &mut number));
             }
         }
         while number < parts
@@ -247,8 +270,11 @@ impl Knapsack {
             below[index] = count;
             let mut above = part.least.clone();
             above[index] = count + 1;
-            open.extend(self.part(above, part.most, &mut number));
-            open.extend(self.part(part.least, below, &mut number));
+            for (least, most) in [(above, part.most), (part.least, below)] {
+                self.relaxation.begin_at(part.basis.iter().copied());
+                let bound = self.relax_between(&least, &most);
+                open.extend(self.part(bound, least, most, &mut number));
+            }
         }
         let left = open.peek().map_or(0.0, |part| part.bound).max(relaxed);
         Best {
@@ -292,7 +318,7 @@ impl Knapsack {
         let gap = (bound - self.best_value).max(0.0);
         let mut kept: Vec<(usize, u32, u32)> = Vec::new();
         let mut likely: Vec<(f64, usize)> = Vec::new();
-        for (index, reduced) in self.relaxation.reduced_values() {
+        for (index, reduced) in self.relaxation.reduced_values().iter().copied().enumerate() {
             let most = self.most[index].min(self.room[index] as u32);
             let changes = whole(gap / reduced.abs() + HAIR);
             let changes = if changes < f64::from(most) { changes as u32 } else { most };
@@ -330,11 +356,16 @@ impl Knapsack {
         (least, most, all)
     }
 
-    /// A part of the tree, if something in it may be better than the best. Its relaxed content,
-    /// rounded down and filled up again, is looked at.
-    fn part(&mut self, least: Vec<u32>, most: Vec<u32>, number: &mut u32) -> Option<Part> {
+    /// The part of the tree that was relaxed last, if something in it may be better than the best.
+    /// Its relaxed content, rounded down and filled up again, is looked at.
+    fn part(
+        &mut self,
+        bound: f64,
+        least: Vec<u32>,
+        most: Vec<u32>,
+        number: &mut u32,
+    ) -> Option<Part> {
         *number += 1;
-        let bound = self.relax_between(&least, &most);
         if bound <= self.best_value + EPSILON {
             return None;
         }
@@ -351,7 +382,8 @@ impl Knapsack {
         }
         self.fill_up(&mut counts, &most);
         let divide = divide.map(|(_, index, count)| (index, count));
-        Some(Part { bound, number: *number, least, most, divide })
+        let basis = self.relaxation.basis().collect();
+        Some(Part { bound, number: *number, least, most, divide, basis })
     }
 
     /// Adds what still fits, what is worth most first, and keeps the content if it is the best.
@@ -367,11 +399,13 @@ impl Knapsack {
             }
         }
         // What does not fit now never will: room only shrinks.
-        for at in 0..self.by_value.len() {
-            let index = self.by_value[at];
-            if counts[index] >= most[index] || !self.fits(index) {
-                continue;
-            }
+        let mut fitting = std::mem::take(&mut self.fitting);
+        fitting.clear();
+        let open = (0..counts.len()).filter(|index| counts[*index] < most[*index]);
+        fitting.extend(open.filter(|index| self.fits(*index)));
+        let values = &self.values;
+        fitting.sort_unstable_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
+        for index in fitting.iter().copied() {
             let more = self.room_for(index, most[index] - counts[index]);
             counts[index] += more as u32;
             value += more * self.values[index];
@@ -380,6 +414,7 @@ impl Knapsack {
                 *left -= more * share;
             }
         }
+        self.fitting = fitting;
         if value > self.best_value + EPSILON {
             self.best_value = value;
             if self.found.len() == MOST_FOUND {
@@ -440,7 +475,7 @@ mod tests {
                 knapsack
             };
             let mut knapsack = begun();
-            let relaxed = knapsack.relax();
+            let relaxed = knapsack.relax(&[]);
             let best = knapsack.search(0.0, 0.0, u32::MAX, usize::MAX, &mut || false);
             let expected = brute_force(&capacity, &items);
             assert!(relaxed >= expected - 1e-9 && best.bound >= expected - 1e-6);

@@ -14,9 +14,12 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use super::columns::Model;
 use super::knapsack::Knapsack;
 use super::master::{self, Column};
+use super::relaxation::Basic;
 use super::work;
 
 /// How many machines are relaxed in any case.
@@ -119,6 +122,8 @@ pub struct Pricing<'m> {
     rooms: Vec<f64>,
     /// What a unit of each dimension was worth the last time, by machine.
     prices: Vec<f64>,
+    /// Where each machine's relaxation was solved the last time.
+    bases: Vec<SmallVec<[Basic; 4]>>,
     knapsack: Knapsack,
     /// By machine.
     records: Vec<Record>,
@@ -139,6 +144,7 @@ impl<'m> Pricing<'m> {
             demands: model.items.iter().flat_map(|item| floats(&item.demand)).collect(),
             prices: vec![0.0; rooms.len()],
             rooms,
+            bases: vec![SmallVec::new(); model.machines.len()],
             knapsack: Knapsack::default(),
             records: vec![Record::default(); model.machines.len()],
             choices: Vec::new(),
@@ -271,8 +277,8 @@ impl<'m> Pricing<'m> {
         if self.fill(machine, values, floor, known) <= floor {
             return None;
         }
-        let relaxed = self.knapsack.relax();
-        self.keep_prices(machine);
+        let relaxed = self.knapsack.relax(&self.bases[machine]);
+        self.keep_basis(machine);
         if relaxed <= floor {
             return None;
         }
@@ -286,12 +292,14 @@ impl<'m> Pricing<'m> {
     pub fn bound(&mut self, machine: usize, values: &[f64], waiting: &[u32]) -> f64 {
         let known = Waiting::Only(waiting);
         let before = self.fill(machine, values, 0.0, known);
-        let relaxed = self.knapsack.relax().min(before);
-        self.keep_prices(machine);
+        let relaxed = self.knapsack.relax(&self.bases[machine]).min(before);
+        self.keep_basis(machine);
         relaxed
     }
 
-    fn keep_prices(&mut self, machine: usize) {
+    fn keep_basis(&mut self, machine: usize) {
+        self.bases[machine].clear();
+        self.bases[machine].extend(self.knapsack.basis());
         let own = self.row(machine);
         for (price, new) in self.prices[own].iter_mut().zip(self.knapsack.prices()) {
             *price = new;
@@ -363,8 +371,8 @@ impl<'m> Pricing<'m> {
         if before <= cost {
             return before / cost;
         }
-        let relaxed = self.knapsack.relax().max(cost).min(before);
-        self.keep_prices(machine);
+        let relaxed = self.knapsack.relax(&self.bases[machine]).max(cost).min(before);
+        self.keep_basis(machine);
         relaxed / cost
     }
 
@@ -383,6 +391,7 @@ impl<'m> Pricing<'m> {
         self.fill(machine, round.values, floor, Waiting::All);
         let best = match effort {
             Effort::Divided(parts) => {
+                self.knapsack.relax(&self.bases[machine]);
                 self.knapsack.search(floor, round.tolerance, parts, usize::MAX, stop)
             }
             Effort::InLayers(cells) => {
