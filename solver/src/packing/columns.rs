@@ -7,14 +7,14 @@
 //! divided by `worth` are a lower bound (Farley's), for then no way to fill nodes beats its price.
 //! Values are taken between the master's and those of the best bound so far (Wentges' smoothing),
 //! which keeps the bound from jumping about. Where there are many kinds of pod, they share
-//! [`Rows`] at first. How closely machines are looked at depends on how far the bound is from what the
+//! [`Rows`] at first, and each time the solution is nearly known they get more. How closely machines are looked at depends on how far the bound is from what the
 //! master's solution costs: values between the two are worth little if a loose bound says so.
 
 use super::Stop;
 use super::dimensions::Amounts;
 use super::master::{Column, Master};
 use super::pricing::{Look, Pricing};
-use super::rows::Rows;
+use super::rows::{Marks, Rows};
 use super::work;
 
 /// How closely a machine's best content must be known, as a share of what the bound lacks...
@@ -31,8 +31,6 @@ const CLOSE: f64 = 1e-6;
 const KEPT: f64 = 0.1;
 /// A master problem of few rows this close to the bound gets more.
 const CLOSE_FOR_NOW: f64 = 0.015;
-/// By how much of their worth values may rise when rows change.
-const ROOM: f64 = 0.15;
 /// There must be time for so many times what the last rows took, when there are to be more.
 const NEXT_STAGE: f64 = 1.0;
 /// A column must save at least this share of its cost.
@@ -133,7 +131,10 @@ impl<'m> Generation<'m> {
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Self> {
         let singles = model.singles(stop)?;
-        let rows = Rows::first(model, &each(&singles));
+        let each = each(&singles);
+        let alone = model.items.iter().zip(&each).map(|(item, each)| f64::from(item.count) * each);
+        let marks = Marks::of(model, singles.iter().zip(alone));
+        let rows = Rows::first(model, &each, &marks);
         let master = Master::new(&rows.needs(model), &rows.dearest(&singles));
         let values = vec![0.0; model.items.len()];
         let mut generation = Self {
@@ -153,29 +154,17 @@ impl<'m> Generation<'m> {
         Some(generation)
     }
 
-    /// Gives more rows to the master, about twice as many, where items differ most; or, where
-    /// each item has its own, more room to values that want it. `false` if there is nothing left
-    /// to give.
-    ///
-    /// Values begin where they were and may rise by a share of what items are worth: what nobody
-    /// knows yet does not upset what is known (the box step method).
+    /// Gives more rows to the master, about twice as many, where items differ most. `false` if each
+    /// item has its own.
     pub fn refine(&mut self) -> bool {
-        let exact = self.rows.is_exact();
-        if exact && self.master.uncovered() <= CLOSE * self.master.cost() {
+        if self.rows.is_exact() {
             return false;
         }
-        let duals = self.master.duals().to_vec();
-        let values = self.rows.values(&duals);
-        let rows = if exact {
-            self.rows.clone()
-        } else {
-            self.rows.refined(self.model, &values, 2 * self.rows.len())
-        };
-        let mut limits = rows.limits(&self.rows, &duals, &values, ROOM);
-        for (limit, dearest) in limits.iter_mut().zip(rows.dearest(&self.singles)) {
-            *limit = limit.clamp(dearest * 1e-3, dearest);
-        }
-        let master = Master::new(&rows.needs(self.model), &limits);
+        let values = self.duals();
+        let spent = self.master.solution().map(|(column, level)| (column, column.cost * level));
+        let marks = Marks::of(self.model, spent);
+        let rows = self.rows.refined(self.model, &values, &marks, 2 * self.rows.len());
+        let master = Master::new(&rows.needs(self.model), &rows.dearest(&self.singles));
         let old = std::mem::replace(&mut self.master, master);
         self.rows = rows;
         for column in old.into_columns() {
@@ -199,9 +188,15 @@ impl<'m> Generation<'m> {
     pub fn run(&mut self, most_rounds: u32, until: f64, stop: &dyn Stop) {
         loop {
             let begun = stop.spent();
-            self.run_with_these_rows(most_rounds, &mut || stop.spent() >= until);
+            let mut stopped = || stop.spent() >= until;
+            let close = if self.rows.is_exact() { CLOSE } else { CLOSE_FOR_NOW };
+            self.run_with_these_rows(close, most_rounds, &mut stopped);
             let now = stop.spent();
             let enough_time = now + NEXT_STAGE * (now - begun) < until;
+            if self.rounds < most_rounds && !enough_time {
+                // What is left is of more use to these rows.
+                self.run_with_these_rows(CLOSE, most_rounds, &mut stopped);
+            }
             if self.rounds >= most_rounds || !enough_time || !self.refine() {
                 return;
             }
@@ -220,10 +215,14 @@ impl<'m> Generation<'m> {
         }
     }
 
-    fn run_with_these_rows(&mut self, most_rounds: u32, stop: &mut dyn FnMut() -> bool) {
+    fn run_with_these_rows(
+        &mut self,
+        close: f64,
+        most_rounds: u32,
+        stop: &mut dyn FnMut() -> bool,
+    ) {
         let mut smoothing = SMOOTHING;
         let mut look = Look::Usual;
-        let close = if self.rows.is_exact() { CLOSE } else { CLOSE_FOR_NOW };
         self.master.optimise(stop);
         while self.rounds < most_rounds {
             let gap = self.gap();

@@ -6,6 +6,7 @@
 //! values follow sizes, and whatever values come out prove a bound.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::columns::Model;
 use super::master::Column;
@@ -13,7 +14,11 @@ use super::master::Column;
 /// So many items have a row each from the start.
 const FEW: usize = 200;
 /// About so many rows there are at first where items are more.
-const COARSE: usize = 40;
+const COARSE: usize = 80;
+/// Machines on which more than this share of the price is spent say where items are divided...
+const MATTERS: f64 = 0.03;
+/// ...by how many times the smaller ones fit onto them: up to so many.
+const PARTS: i64 = 3;
 
 /// For each item, which rows it counts in and by how much.
 #[derive(Clone, Debug)]
@@ -21,9 +26,6 @@ pub struct Rows {
     clusters: Vec<Vec<usize>>,
     of_item: Vec<Vec<(usize, f64)>>,
     count: usize,
-    /// For each cluster its first row, and, if its items share rows, the mean of what they take,
-    /// one a differing dimension.
-    shared: Vec<(usize, Option<Vec<f64>>)>,
     /// Dimensions in which items differ.
     differing: Vec<usize>,
 }
@@ -31,8 +33,12 @@ pub struct Rows {
 impl Rows {
     /// The rows to begin with: one for each item if those are few. `values` says what items are
     /// worth, about.
-    pub fn first(model: &Model, values: &[f64]) -> Self {
-        if model.items.len() <= FEW { Self::each(model) } else { Self::coarse(model, values) }
+    pub fn first(model: &Model, values: &[f64], marks: &Marks) -> Self {
+        if model.items.len() <= FEW {
+            Self::each(model)
+        } else {
+            Self::coarse(model, values, marks)
+        }
     }
 
     /// A row for each item.
@@ -41,12 +47,13 @@ impl Rows {
     }
 
     /// Few clusters, one for each kind of item at least.
-    fn coarse(model: &Model, values: &[f64]) -> Self {
+    fn coarse(model: &Model, values: &[f64], marks: &Marks) -> Self {
         let mut kinds: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, item) in model.items.iter().enumerate() {
             kinds.entry(item.kind).or_default().push(index);
         }
-        Self::of_clusters(model, kinds.into_values().collect()).refined(model, values, COARSE)
+        Self::of_clusters(model, kinds.into_values().collect())
+            .refined(model, values, marks, COARSE)
     }
 
     fn of_clusters(model: &Model, clusters: Vec<Vec<usize>>) -> Self {
@@ -58,31 +65,26 @@ impl Rows {
         };
         let differing: Vec<usize> = (0..dimensions).filter(differ).collect();
         let mut of_item = vec![Vec::new(); model.items.len()];
-        let mut shared = Vec::with_capacity(clusters.len());
         let mut count = 0;
         for cluster in &clusters {
             if cluster.len() <= differing.len() + 1 {
-                shared.push((count, None));
                 for item in cluster {
                     of_item[*item].push((count, 1.0));
                     count += 1;
                 }
                 continue;
             }
-            let mut means = Vec::with_capacity(differing.len());
             for (at, dimension) in differing.iter().enumerate() {
                 let amount = |item: &usize| model.items[*item].demand[*dimension].max(0) as f64;
                 let mean = cluster.iter().map(amount).sum::<f64>() / cluster.len() as f64;
                 for item in cluster.iter().filter(|item| amount(item) > 0.0) {
                     of_item[*item].push((count + at, amount(item) / mean));
                 }
-                means.push(mean);
             }
             cluster.iter().for_each(|item| of_item[*item].push((count + differing.len(), 1.0)));
-            shared.push((count, Some(means)));
             count += differing.len() + 1;
         }
-        Self { clusters, of_item, count, shared, differing }
+        Self { clusters, of_item, count, differing }
     }
 
     /// Whether each item has a row of its own.
@@ -91,9 +93,9 @@ impl Rows {
     }
 
     /// More rows, about `most`: clusters whose items differ most in size are divided, weighed by
-    /// what the items are worth.
+    /// what the items are worth, at the mark that is nearest to their mean size.
     #[must_use]
-    pub fn refined(&self, model: &Model, values: &[f64], most: usize) -> Self {
+    pub fn refined(&self, model: &Model, values: &[f64], marks: &Marks, most: usize) -> Self {
         let mut count = self.count;
         let rows = |items: &Vec<usize>| items.len().min(self.differing.len() + 1);
         let spread = |items: Vec<usize>| Spread::of(model, values, &self.differing, items);
@@ -105,44 +107,12 @@ impl Rows {
             let Some(worst) = worst.filter(|worst| open[*worst].amount > 0.0) else { break };
             let divided = open.swap_remove(worst);
             count -= rows(&divided.items);
-            let (small, large) = divided.halves(model);
+            let (small, large) = divided.halves(model, marks);
             count += rows(&small) + rows(&large);
             open.push(spread(small));
             open.push(spread(large));
         }
         Self::of_clusters(model, open.into_iter().map(|spread| spread.items).collect())
-    }
-
-    /// What one of each row may be worth at most, if items are worth about `values` and rows of
-    /// `before` were worth `duals`: `room` of an item's worth more.
-    pub fn limits(&self, before: &Self, duals: &[f64], values: &[f64], room: f64) -> Vec<f64> {
-        let mut parent = vec![0; values.len()];
-        for (index, cluster) in before.clusters.iter().enumerate() {
-            cluster.iter().for_each(|item| parent[*item] = index);
-        }
-        let mut limits = vec![0.0; self.count];
-        for (cluster, (first, means)) in self.clusters.iter().zip(&self.shared) {
-            let Some(means) = means else {
-                for (at, item) in cluster.iter().enumerate() {
-                    limits[first + at] = values[*item] * (1.0 + room);
-                }
-                continue;
-            };
-            let mean: f64 =
-                cluster.iter().map(|item| values[*item]).sum::<f64>() / cluster.len() as f64;
-            let (old_first, old_means) = &before.shared[parent[cluster[0]]];
-            for at in 0..=means.len() {
-                let old = old_means.as_ref().map_or(0.0, |old| {
-                    let ratio = match (means.get(at), old.get(at)) {
-                        (Some(new), Some(old)) if *old > 0.0 => new / old,
-                        _ => 1.0,
-                    };
-                    duals[old_first + at] * ratio
-                });
-                limits[first + at] = old + room * mean;
-            }
-        }
-        limits
     }
 
     /// How many rows there are.
@@ -229,12 +199,90 @@ impl Spread {
         spread
     }
 
-    fn halves(self, model: &Model) -> (Vec<usize>, Vec<usize>) {
-        let small = |item: &usize| size(model, *item, self.dimension) <= self.middle;
+    fn halves(self, model: &Model, marks: &Marks) -> (Vec<usize>, Vec<usize>) {
+        let sizes = self.items.iter().map(|item| size(model, *item, self.dimension));
+        let range = sizes.fold(f64::INFINITY..f64::NEG_INFINITY, |range, size| {
+            range.start.min(size)..range.end.max(size)
+        });
+        let at = marks.nearest(self.dimension, self.middle, range).unwrap_or(self.middle);
+        let small = |item: &usize| size(model, *item, self.dimension) <= at;
         self.items.into_iter().partition(small)
     }
 }
 
 fn size(model: &Model, item: usize, dimension: usize) -> f64 {
-    (model.items[item].demand[dimension].max(0) as f64 + 1.0).ln()
+    logarithm(model.items[item].demand[dimension])
+}
+
+fn logarithm(amount: i64) -> f64 {
+    (amount.max(0) as f64 + 1.0).ln()
+}
+
+/// Sizes of items at which it changes how many of them fit onto a machine that matters: all of its
+/// room, half of it, a third. What an item is worth leaps there, so that no linear function says
+/// it for items on both sides.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// Logarithms, by dimension.
+    sizes: Vec<Vec<f64>>,
+}
+
+impl Marks {
+    /// The marks of the machines on which most is spent: `columns` says how much on which.
+    pub fn of<'c>(model: &Model, columns: impl Iterator<Item = (&'c Column, f64)>) -> Self {
+        let mut spent: BTreeMap<usize, f64> = BTreeMap::new();
+        for (column, amount) in columns {
+            *spent.entry(column.candidate).or_default() += amount;
+        }
+        let enough = MATTERS * spent.values().sum::<f64>();
+        let dimensions = model.machines.first().map_or(0, |machine| machine.room.len());
+        let mut sizes = vec![Vec::new(); dimensions];
+        for machine in &model.machines {
+            if spent.get(&machine.candidate).is_some_and(|spent| *spent > enough) {
+                for (sizes, room) in sizes.iter_mut().zip(&machine.room) {
+                    sizes.extend((1..=PARTS).map(|part| logarithm(room / part)));
+                }
+            }
+        }
+        Self { sizes }
+    }
+
+    /// The mark nearest to a size that divides a range.
+    fn nearest(&self, dimension: usize, to: f64, range: Range<f64>) -> Option<f64> {
+        let sizes = self.sizes.get(dimension)?.iter().copied();
+        let dividing = sizes.filter(|size| range.contains(size));
+        dividing.min_by(|one, other| (one - to).abs().total_cmp(&(other - to).abs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::{Item, Machine};
+    use super::*;
+
+    #[test]
+    fn items_are_divided_where_one_more_fits_onto_the_machine_that_matters() {
+        let items: Vec<Item> = (1..=300)
+            .map(|size| Item { demand: [size].into_iter().collect(), count: 1, kind: 0 })
+            .collect();
+        let all: Vec<(usize, u32)> = (0..items.len()).map(|index| (index, 1)).collect();
+        let machine = |candidate: usize, room: i64| {
+            let (room, items) = ([room].into_iter().collect(), all.clone());
+            Machine { candidate, cost: 1.0, room, items }
+        };
+        let model = Model { items, machines: vec![machine(7, 300), machine(9, 260)] };
+        let spent = |candidate| Column { cost: 1.0, candidate, counts: Vec::new() };
+        let (much, little) = (spent(7), spent(9));
+        let marks = Marks::of(&model, [(&much, 99.0), (&little, 1.0)].into_iter());
+        let values: Vec<f64> = model.items.iter().map(|item| item.demand[0] as f64).collect();
+        let whole = Rows::of_clusters(&model, vec![(0..300).collect()]);
+        assert_eq!(whole.len(), 2);
+        // By their mean they would be divided at about 180.
+        let halves = whole.refined(&model, &values, &marks, 4);
+        assert_eq!(halves.clusters.iter().map(Vec::len).collect::<Vec<_>>(), [150, 150]);
+        let thirds = halves.refined(&model, &values, &marks, 6);
+        let mut sizes: Vec<usize> = thirds.clusters.iter().map(Vec::len).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [50, 100, 150]);
+    }
 }
