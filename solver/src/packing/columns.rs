@@ -7,8 +7,9 @@
 //! divided by `worth` are a lower bound (Farley's), for then no way to fill nodes beats its price.
 //! Values are taken between the master's and those of the best bound so far (Wentges' smoothing),
 //! which keeps the bound from jumping about. Where there are many kinds of pod, they share
-//! [`Rows`] at first, and each time the solution is nearly known they get more. How closely machines are looked at depends on how far the bound is from what the
-//! master's solution costs: values between the two are worth little if a loose bound says so.
+//! [`Rows`] at first, and each time the solution is nearly known they get more. How closely machines
+//! are looked at depends on how far the bound is from what the master's solution costs: values
+//! between the two are worth little if a loose bound says so.
 
 use super::Stop;
 use super::dimensions::Amounts;
