@@ -155,12 +155,8 @@ impl<'m> Generation<'m> {
         Some(generation)
     }
 
-    /// Gives more rows to the master, about twice as many, where items differ most. `false` if each
-    /// item has its own.
-    pub fn refine(&mut self) -> bool {
-        if self.rows.is_exact() {
-            return false;
-        }
+    /// Gives more rows to the master, about twice as many, where items differ most.
+    fn refine(&mut self) {
         let values = self.duals();
         let spent = self.master.solution().map(|(column, level)| (column, column.cost * level));
         let marks = Marks::of(self.model, spent);
@@ -175,7 +171,6 @@ impl<'m> Generation<'m> {
                 self.master.add(column, covers);
             }
         }
-        true
     }
 
     /// What a pod of each item is worth by the master.
@@ -194,13 +189,15 @@ impl<'m> Generation<'m> {
             self.run_with_these_rows(close, most_rounds, &mut stopped);
             let now = stop.spent();
             let enough_time = now + NEXT_STAGE * (now - begun) < until;
-            if self.rounds < most_rounds && !enough_time {
-                // What is left is of more use to these rows.
-                self.run_with_these_rows(CLOSE, most_rounds, &mut stopped);
-            }
-            if self.rounds >= most_rounds || !enough_time || !self.refine() {
+            if self.rounds >= most_rounds || self.rows.is_exact() {
                 return;
             }
+            if !enough_time {
+                // What is left is of more use to these rows.
+                self.run_with_these_rows(CLOSE, most_rounds, &mut stopped);
+                return;
+            }
+            self.refine();
         }
     }
 

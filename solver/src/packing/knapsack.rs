@@ -10,10 +10,8 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use smallvec::SmallVec;
-
 use super::layers::{Choices, Layers};
-use super::relaxation::{Basic, Relaxation};
+use super::relaxation::{Basic, Basis, Relaxation};
 
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
@@ -78,7 +76,7 @@ struct Part {
     /// The choice to divide it at, and the number up to which the one half goes.
     divide: Option<(usize, u32)>,
     /// Where its relaxation was solved: that of its halves is not far.
-    basis: SmallVec<[Basic; 4]>,
+    basis: Basis,
 }
 
 impl PartialEq for Part {
@@ -147,7 +145,7 @@ impl Knapsack {
             Basic::Choice(item) => self.items.binary_search(&item).ok().map(Basic::Choice),
             slack => Some(slack),
         };
-        let known: Option<SmallVec<[Basic; 6]>> = basis.iter().map(known).collect();
+        let known: Option<Basis> = basis.iter().map(known).collect();
         if let Some(known) = known.filter(|known| known.len() == self.dimensions) {
             self.relaxation.begin_at(known.into_iter());
         }

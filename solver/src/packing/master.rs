@@ -109,7 +109,7 @@ impl Master {
     }
 
     /// What of that is for leaving rows uncovered.
-    pub fn uncovered(&self) -> f64 {
+    fn uncovered(&self) -> f64 {
         let left = self.basic.iter().zip(&self.levels).filter_map(|(basic, level)| match basic {
             Basic::Uncovered(row) if *level > EPSILON => Some(self.costs[*row] * level),
             _ => None,

@@ -14,12 +14,10 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use smallvec::SmallVec;
-
 use super::columns::Model;
 use super::knapsack::Knapsack;
 use super::master::{self, Column};
-use super::relaxation::Basic;
+use super::relaxation::Basis;
 use super::work;
 
 /// How many machines are relaxed in any case.
@@ -123,7 +121,7 @@ pub struct Pricing<'m> {
     /// What a unit of each dimension was worth the last time, by machine.
     prices: Vec<f64>,
     /// Where each machine's relaxation was solved the last time.
-    bases: Vec<SmallVec<[Basic; 4]>>,
+    bases: Vec<Basis>,
     knapsack: Knapsack,
     /// By machine.
     records: Vec<Record>,
@@ -144,7 +142,7 @@ impl<'m> Pricing<'m> {
             demands: model.items.iter().flat_map(|item| floats(&item.demand)).collect(),
             prices: vec![0.0; rooms.len()],
             rooms,
-            bases: vec![SmallVec::new(); model.machines.len()],
+            bases: vec![Basis::new(); model.machines.len()],
             knapsack: Knapsack::default(),
             records: vec![Record::default(); model.machines.len()],
             choices: Vec::new(),

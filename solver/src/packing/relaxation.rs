@@ -1,5 +1,7 @@
 //! The linear relaxation of a knapsack: what a node could hold at most if pods could be cut up.
 
+use smallvec::SmallVec;
+
 use super::work;
 
 /// Numbers below this are rounding.
@@ -19,6 +21,9 @@ pub enum Basic {
     /// What is left of a dimension.
     Slack(usize),
 }
+
+/// Variables that a solution hangs on, one for each dimension.
+pub type Basis = SmallVec<[Basic; 4]>;
 
 /// The knapsack's linear relaxation: a dual simplex with bounded variables, few rows, many
 /// columns, of which the basis can be the one of a problem before that was nearly the same.
