@@ -14,8 +14,10 @@ use super::columns::{Generation, Model};
 use super::dimensions::{self, Amounts};
 use super::duals;
 use super::knapsack::Knapsack;
+use super::master::Column;
 use super::models::{self, Member};
 use super::problem::Problem;
+use super::repack::{self, Repack};
 use super::state::State;
 
 /// How many parts of a search for the best content of a node are looked at.
@@ -172,6 +174,68 @@ impl Relaxed {
         let sets = models::host_sets(problem);
         let price = |candidate: usize| problem.candidates[candidate].price.as_f64();
         models::model(problem, &sets, members, goes, &price, stop)
+    }
+
+    /// For each group its member.
+    fn of_group(&self) -> BTreeMap<usize, usize> {
+        let members = self.members.iter().enumerate();
+        members
+            .flat_map(|(index, member)| member.groups.iter().map(move |(group, _)| (*group, index)))
+            .collect()
+    }
+
+    /// The new nodes' contents, as columns of the model; not of those that are left alone.
+    pub fn columns(&self, state: &State<'_, '_>) -> Vec<Column> {
+        let of_group = self.of_group();
+        let mut columns: Vec<Column> = Vec::new();
+        for node in state.nodes.iter().filter(|node| !repack::stays(state.problem, node)) {
+            let column = self.column(state.problem, node.candidate, &node.load.contents, &of_group);
+            if columns.last() != Some(&column) && !column.counts.is_empty() {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    fn column(
+        &self,
+        problem: &Problem<'_>,
+        candidate: usize,
+        contents: &[(usize, u32)],
+        of_group: &BTreeMap<usize, usize>,
+    ) -> Column {
+        let mut counts: BTreeMap<usize, u32> = BTreeMap::new();
+        for (group, count) in contents {
+            if let Some(member) = of_group.get(group) {
+                *counts.entry(*member).or_default() += count;
+            }
+        }
+        let cost = problem.candidates[candidate].price.as_f64();
+        Column { cost, candidate, counts: counts.into_iter().collect() }
+    }
+
+    /// A column of what is packed anew, as one of the model.
+    pub fn translated(&self, problem: &Problem<'_>, repack: &Repack, column: &Column) -> Column {
+        let contents: Vec<(usize, u32)> = column
+            .counts
+            .iter()
+            .map(|(member, count)| (repack.members[*member].group(), *count))
+            .collect();
+        self.column(problem, column.candidate, &contents, &self.of_group())
+    }
+
+    /// Values of what is packed anew.
+    pub fn values(&self, repack: &Repack, values: &[f64]) -> Vec<f64> {
+        let of_group = self.of_group();
+        let mut least = vec![f64::INFINITY; self.members.len()];
+        for (member, value) in repack.members.iter().zip(values) {
+            for (group, _) in &member.groups {
+                if let Some(mine) = of_group.get(group) {
+                    least[*mine] = least[*mine].min(*value);
+                }
+            }
+        }
+        least.into_iter().map(|value| if value.is_finite() { value } else { 0.0 }).collect()
     }
 
     /// The bound that a generation's values prove; `None` if `stop` cut the proof short.

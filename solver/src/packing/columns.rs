@@ -33,7 +33,7 @@ const KEPT: f64 = 0.1;
 /// A master problem of few rows this close to the bound gets more.
 const CLOSE_FOR_NOW: f64 = 0.015;
 /// There must be time for so many times what the last rows took, when there are to be more.
-const NEXT_STAGE: f64 = 1.0;
+const NEXT_STAGE: f64 = 2.0;
 /// A column must save at least this share of its cost.
 const WORTH_IT: f64 = 1e-7;
 
@@ -148,10 +148,7 @@ impl<'m> Generation<'m> {
             bound: 0.0,
             rounds: 0,
         };
-        for column in singles.into_iter().chain(known) {
-            let covers = generation.rows.of(&column);
-            generation.master.add(column, covers);
-        }
+        singles.into_iter().chain(known).for_each(|column| generation.add(column));
         Some(generation)
     }
 
@@ -167,8 +164,7 @@ impl<'m> Generation<'m> {
         for column in old.into_columns() {
             let beyond = column.cost - super::master::worth(&values, &column.counts);
             if beyond <= KEPT * column.cost {
-                let covers = self.rows.of(&column);
-                self.master.add(column, covers);
+                self.add(column);
             }
         }
     }
@@ -201,6 +197,24 @@ impl<'m> Generation<'m> {
         }
     }
 
+    /// Adds a column that was found elsewhere.
+    pub fn add(&mut self, column: Column) {
+        let covers = self.rows.of(&column);
+        self.master.add(column, covers);
+    }
+
+    /// Looks what bound values prove that were found elsewhere.
+    pub fn suggest(&mut self, values: &[f64], stop: &mut dyn FnMut() -> bool) {
+        if self.model.total(values) <= self.bound {
+            return;
+        }
+        let priced = self.pricing.price(values, LEAST_PRECISION, Look::Usual, stop);
+        if let Some(priced) = priced {
+            self.learn(values, priced.worth);
+            priced.columns.into_iter().for_each(|column| self.add(column));
+        }
+    }
+
     /// Proves as good a bound as the master's values give, as far as there is time.
     pub fn prove(&mut self, stop: &mut dyn FnMut() -> bool) {
         let values = self.mixed(0.0);
@@ -208,7 +222,8 @@ impl<'m> Generation<'m> {
         if gap <= CLOSE || self.model.total(&values) <= self.bound {
             return;
         }
-        if let Some(priced) = self.pricing.price(&values, PRECISION * gap, Look::Thorough, stop) {
+        let tolerance = (PRECISION * gap).min(LEAST_PRECISION);
+        if let Some(priced) = self.pricing.price(&values, tolerance, Look::Thorough, stop) {
             self.learn(&values, priced.worth);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! Column generation comes first: on a model in which every pod may go wherever its own
 //! requirements let it, which proves the bound; then, if other pods' places leave it less choice,
-//! on a model of what is left. Its solution, rounded to whole nodes, is nearly always the better
-//! plan. Where there are too many kinds of pod for that, nodes are packed one after the other by
+//! on a model of what is left. Its solution, rounded to whole nodes at once and part after part
+//! ([`super::dive`]), is nearly always the better plan. Where there are too many kinds of pod for that, nodes are packed one after the other by
 //! the values that prove the bound, and again by values corrected for what did not pack well. What
 //! time is left goes into the neighbourhood search.
 
@@ -13,6 +13,7 @@ use crate::model::{Method, Price};
 
 use super::bound::Relaxed;
 use super::columns::{Generation, Model};
+use super::dive;
 use super::exact;
 use super::master::Column;
 use super::problem::Problem;
@@ -28,11 +29,20 @@ const LEARN_UNTIL: f64 = 0.5;
 /// ...after which it is as good as it gets...
 const PROVE_UNTIL: f64 = 0.55;
 /// ...after which none are generated for the plan...
-const GENERATE_UNTIL: f64 = 0.8;
+const GENERATE_UNTIL: f64 = 0.75;
+/// ...after which the bound is not looked at again...
+const PROVE_AGAIN_UNTIL: f64 = 0.85;
 /// ...after which whole nodes have been packed...
 const PACK_UNTIL: f64 = 0.9;
+/// ...part after part...
+const DIVE_UNTIL: f64 = 0.95;
 /// ...and after which the search ends.
 const SEARCH_UNTIL: f64 = 0.97;
+
+/// Columns that cost no more than that share beyond what they hold is worth may be of use elsewhere.
+const OF_USE: f64 = 0.02;
+/// The bound is looked at again where it lacks more than so many times what the plan does.
+const BOUND_LACKS: f64 = 2.0;
 
 /// A plan within this share of the bound is not packed in another way as well.
 const NEAR: f64 = 0.002;
@@ -65,22 +75,21 @@ pub fn improve(
     if settings.column_rounds == 0 || stop.should_stop() {
         return improved;
     }
+    let until = |share: f64| move || stop.spent() >= share;
     let mut stopped = || stop.should_stop();
     let Some(relaxed) = Relaxed::of(state, &mut stopped) else { return improved };
     let repack = Repack::of(state.problem, &state.nodes, classes);
     let Some(model) = repack.model(state.problem, classes, &mut stopped) else { return improved };
     let known = known_columns(state, classes, &repack, &state.nodes);
     let is_relaxed = model == relaxed.model;
-    let begun = if is_relaxed { known.clone() } else { Vec::new() };
+    let begun = if is_relaxed { known.clone() } else { relaxed.columns(state) };
     let Some(mut proof) = Generation::begin(&relaxed.model, begun, &mut stopped) else {
         return improved;
     };
     proof.run(settings.column_rounds, LEARN_UNTIL, stop);
-    proof.prove(&mut || stop.spent() >= PROVE_UNTIL);
-    let Some(bound) = relaxed.bound(state, &proof, &mut stopped) else { return improved };
-    improved.bound = Some(bound);
+    proof.prove(&mut until(PROVE_UNTIL));
+    let Some(mut bound) = relaxed.bound(state, &proof, &mut stopped) else { return improved };
     let mut values = member_values(&repack, &relaxed, &proof.values);
-    let until = |share: f64| move || stop.spent() >= share;
     let own = if is_relaxed {
         None
     } else {
@@ -93,22 +102,40 @@ pub fn improve(
             generation
         })
     };
-    let generation = if is_relaxed { Some(&proof) } else { own.as_ref() };
-    let columns: Vec<&Column> =
-        generation.iter().flat_map(|one| one.master.solution()).map(|(column, _)| column).collect();
-    let rounded = generation.filter(|generation| generation.is_exact()).and_then(|generation| {
-        values = generation.duals();
-        round(state, &repack, &model, generation, &mut until(PACK_UNTIL))
-    });
     let mut adopt = |state: &mut State<'_, '_>, nodes: Option<Vec<NewNode>>| {
         let all: Vec<usize> = (0..state.nodes.len()).collect();
         if nodes.is_some_and(|nodes| search::exchange(state, &all, nodes)) {
             improved.method = Some(Method::ColumnGeneration);
         }
     };
-    adopt(state, rounded);
+    let exact = own.as_ref().or(is_relaxed.then_some(&proof)).filter(|one| one.is_exact());
+    if let Some(generation) = exact {
+        values = generation.duals();
+        let rounded = round(state, &repack, &model, generation, &mut until(PACK_UNTIL));
+        adopt(state, rounded);
+    }
+    if let Some(own) = &own {
+        // Both problems cost about the same: what is known of the one is of use for the other.
+        for column in own.master.near(OF_USE) {
+            proof.add(relaxed.translated(state.problem, &repack, column));
+        }
+        proof.suggest(&relaxed.values(&repack, &own.values), &mut until(PROVE_AGAIN_UNTIL));
+        let cost = own.master.cost();
+        if cost - proof.bound > BOUND_LACKS * (state.price().as_f64() - cost) {
+            proof.run(settings.column_rounds, PROVE_AGAIN_UNTIL, stop);
+        }
+        bound = relaxed.bound(state, &proof, &mut stopped).map_or(bound, |now| now.max(bound));
+    }
+    improved.bound = Some(bound);
+    let generation = own.as_ref().or(is_relaxed.then_some(&proof));
+    if let Some(generation) = generation.filter(|generation| generation.is_exact()) {
+        let dived = dive::dive(state, &repack, &model, generation, DIVE_UNTIL, stop);
+        adopt(state, dived);
+    }
     // Where few of the solution's nodes are whole, packing by its values may do better.
     if state.price().as_f64() > bound.as_f64() * (1.0 + NEAR) {
+        let solution = generation.iter().flat_map(|one| one.master.solution());
+        let columns: Vec<&Column> = solution.map(|(column, _)| column).collect();
         let (enough, stop) = (&mut until(PACK_UNTIL), &mut until(SEARCH_UNTIL));
         adopt(state, sequential::pack(state, &repack, &model, &values, &columns, enough, stop));
     }

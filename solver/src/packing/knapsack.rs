@@ -4,12 +4,14 @@
 //! pods together are worth most on this machine, and what are any pods on it worth at most?
 //! Branch and bound over the linear relaxation, the most promising part of the tree first: with
 //! two or three scarce resources a relaxed content has no more than two or three pods cut up, so
-//! that a few branches close most of the gap. Whenever the search is stopped, the largest
+//! that a few branches close most of the gap; rows that only whole contents keep ([`super::cuts`])
+//! close more of it. Whenever the search is stopped, the largest
 //! relaxation that is still open is an upper bound.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::cuts;
 use super::layers::{Choices, Layers};
 use super::relaxation::{Basic, Basis, Relaxation};
 
@@ -17,6 +19,12 @@ use super::relaxation::{Basic, Basis, Relaxation};
 const EPSILON: f64 = 1e-9;
 /// How many contents a search returns at most.
 const MOST_FOUND: usize = 4;
+/// How many rows a relaxation gets beyond dimensions...
+const MOST_CUTS: u32 = 2;
+/// ...where as many parts or more may be looked at...
+const TIGHTENED_FROM: u32 = 24;
+/// ...and there are no more choices than this: among many, whole contents come close anyway.
+const TIGHTENED_TO: usize = 100;
 /// Shares are rounded: a hair's breadth more than is left still fits exactly.
 const HAIR: f64 = 1e-7;
 
@@ -47,7 +55,8 @@ pub struct Knapsack {
     items: Vec<usize>,
     values: Vec<f64>,
     most: Vec<u32>,
-    /// Demand of each choice as a share of the capacity, one row of `dimensions` a choice.
+    /// Demand of each choice as a share of the capacity, one row of `dimensions` a choice; cuts count
+    /// as dimensions.
     shares: Vec<f64>,
     /// The same in whole amounts, and the capacity.
     amounts: Vec<i64>,
@@ -246,9 +255,11 @@ impl Knapsack {
             if stop() {
                 relaxed = root.bound;
             } else {
-                let (least, most, all) = self.reduce(root.bound, core);
+                let tightens = parts >= TIGHTENED_FROM && self.items.len() <= TIGHTENED_TO;
+                let bound = if tightens { self.tighten(root.bound, tolerance) } else { root.bound };
+                let (least, most, all) = self.reduce(bound, core);
                 if !all {
-                    relaxed = root.bound;
+                    relaxed = bound;
                 }
                 self.relaxation.load(&self.shares, self.dimensions);
                 let bound = self.relax_between(&least, &most);
@@ -280,6 +291,35 @@ impl Knapsack {
             value: self.best_value,
             bound: self.best_value.max(left),
         }
+    }
+
+    /// Adds rows that whole contents keep and the relaxed one does not, until nothing is left that
+    /// could be better than the best by more than `tolerance`. Returns what is left.
+    fn tighten(&mut self, bound: f64, tolerance: f64) -> f64 {
+        let mut bound = bound;
+        for _ in 0..MOST_CUTS {
+            if bound <= self.best_value * (1.0 + tolerance) + EPSILON {
+                break;
+            }
+            let prices: Vec<f64> =
+                (0..self.dimensions).map(|row| self.relaxation.price(row)).collect();
+            let levels: Vec<(usize, f64)> = self.relaxation.levels().collect();
+            let Some(row) = cuts::most_violated(&self.shares, &prices, &levels) else { break };
+            let basis: Basis = self.relaxation.basis().collect();
+            let mut shares = Vec::with_capacity(self.shares.len() + row.len());
+            for (before, share) in self.shares.chunks_exact(self.dimensions).zip(row) {
+                shares.extend_from_slice(before);
+                shares.push(share);
+            }
+            self.shares = shares;
+            self.dimensions += 1;
+            self.relaxation.load(&self.shares, self.dimensions);
+            let slack = Basic::Slack(self.dimensions - 1);
+            self.relaxation.begin_at(basis.into_iter().chain([slack]));
+            let (least, most) = (vec![0; self.items.len()], self.most.clone());
+            bound = self.relax_between(&least, &most);
+        }
+        bound
     }
 
     /// The same as [`Self::search`], kind by kind: where many contents leave the same room, that goes
@@ -396,14 +436,18 @@ impl Knapsack {
                 *left -= f64::from(*count) * share;
             }
         }
-        // What does not fit now never will: room only shrinks.
+        // A relaxation that rounding kept from being solved may promise more than there is room for.
+        if self.free.iter().any(|left| *left < -HAIR) {
+            return;
+        }
+        // What does not fit now never will: room only shrinks, and few of them fill it.
         let mut fitting = std::mem::take(&mut self.fitting);
         fitting.clear();
         let open = (0..counts.len()).filter(|index| counts[*index] < most[*index]);
         fitting.extend(open.filter(|index| self.fits(*index)));
-        let values = &self.values;
-        fitting.sort_unstable_by(|a, b| values[*b].total_cmp(&values[*a]).then(a.cmp(b)));
-        for index in fitting.iter().copied() {
+        let order =
+            |a: &usize, b: &usize| self.values[*a].total_cmp(&self.values[*b]).then(b.cmp(a));
+        while let Some(index) = fitting.iter().copied().max_by(order) {
             let more = self.room_for(index, most[index] - counts[index]);
             counts[index] += more as u32;
             value += more * self.values[index];
@@ -411,6 +455,7 @@ impl Knapsack {
             for (left, share) in self.free.iter_mut().zip(row) {
                 *left -= more * share;
             }
+            fitting.retain(|other| *other != index && self.fits(*other));
         }
         self.fitting = fitting;
         if value > self.best_value + EPSILON {

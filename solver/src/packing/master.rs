@@ -5,6 +5,8 @@
 //! kept as it is: bases are sparse here (a node holds few kinds of pod) and rows are few enough.
 //! Every pivot can be the last: what is there then is a feasible solution with dual values.
 
+use std::cmp::Ordering;
+
 use super::work;
 
 /// Numbers below this are rounding.
@@ -25,6 +27,13 @@ pub struct Column {
     pub candidate: usize,
     /// Items on it, by index, and how many of each.
     pub counts: Vec<(usize, u32)>,
+}
+
+impl Column {
+    /// By candidate and content.
+    pub fn cmp_content(&self, other: &Self) -> Ordering {
+        (self.candidate, &self.counts).cmp(&(other.candidate, &other.counts))
+    }
 }
 
 /// What a row's basic variable is.
@@ -92,6 +101,12 @@ impl Master {
     /// All columns that ever came in, for use elsewhere.
     pub fn into_columns(self) -> Vec<Column> {
         self.columns
+    }
+
+    /// The columns that cost no more than that share of their cost beyond what they cover is worth.
+    pub fn near(&self, share: f64) -> impl Iterator<Item = &Column> {
+        let near = move |at: &usize| self.reduced_cost(*at) <= share * self.columns[*at].cost;
+        (0..self.columns.len()).filter(near).map(|at| &self.columns[at])
     }
 
     /// The columns that are in use, and how many nodes of each.

@@ -6,6 +6,8 @@ use super::work;
 
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
+/// By so much a variable may stay beyond its bound.
+const ROUNDING: f64 = 1e-12;
 /// Entries below this are not pivoted at.
 const PIVOT: f64 = 1e-7;
 /// More pivots than this a row are only done when rounding leads in circles.
@@ -23,7 +25,7 @@ pub enum Basic {
 }
 
 /// Variables that a solution hangs on, one for each dimension.
-pub type Basis = SmallVec<[Basic; 4]>;
+pub type Basis = SmallVec<[Basic; 6]>;
 
 /// The knapsack's linear relaxation: a dual simplex with bounded variables, few rows, many
 /// columns, of which the basis can be the one of a problem before that was nearly the same.
@@ -296,7 +298,7 @@ impl Relaxation {
             passing[begun..end].sort_unstable_by(order);
             for (_, column) in &passing[begun..end] {
                 beyond -= self.entries[*column].abs() * self.most[*column];
-                if beyond <= 0.0 {
+                if beyond <= ROUNDING {
                     entering = Some(*column);
                     break 'steps;
                 }

@@ -245,6 +245,11 @@ impl Packing<'_, '_, '_> {
         &self.waiting
     }
 
+    /// What its nodes cost so far.
+    pub fn cost(&self) -> f64 {
+        cost(self.state.problem, &self.nodes)
+    }
+
     /// Launches a candidate with as much of a content as waits and fits; whether any did.
     pub fn launch(&mut self, candidate: usize, counts: &[(usize, u32)]) -> bool {
         let node = self.repack.node(self.state, candidate, counts, &mut self.stock);

@@ -61,6 +61,22 @@ fn every_pod_gets_a_place_and_the_same_inputs_the_same_plan() {
 }
 
 #[test]
+fn plans_of_plain_services_are_next_to_the_cheapest_there_are() {
+    for seed in [4, 6, 10] {
+        let snapshot = cluster()
+            .pool(pool("default"), exoscale())
+            .pods(Workload::Diverse.pods(3_000, seed))
+            .snapshot();
+        // Packing by values what is not whole in the solution comes to 0.07 to 0.16 % over the
+        // bound.
+        let settings = Settings { search_rounds: 0, ..Settings::default() };
+        let plan = plan(&snapshot, &settings, Timestamp::from_seconds(1), 7, &Never);
+        let gap = plan.price.as_f64() / plan.lower_bound.as_f64() - 1.0;
+        assert!(gap < 0.000_5, "seed {seed}: {gap}");
+    }
+}
+
+#[test]
 fn nodes_that_are_there_are_filled_first() {
     let snapshot = cluster()
         .pool(pool("default"), exoscale())
