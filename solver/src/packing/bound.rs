@@ -214,17 +214,23 @@ impl Relaxed {
         Column { cost, candidate, counts: counts.into_iter().collect() }
     }
 
-    /// A column of what is packed anew, as one of the model.
-    pub fn translated(&self, problem: &Problem<'_>, repack: &Repack, column: &Column) -> Column {
-        let contents: Vec<(usize, u32)> = column
-            .counts
-            .iter()
-            .map(|(member, count)| (repack.members[*member].group(), *count))
-            .collect();
-        self.column(problem, column.candidate, &contents, &self.of_group())
+    /// Columns of what is packed anew, as columns of the model.
+    pub fn translated<'c>(
+        &self,
+        problem: &Problem<'_>,
+        repack: &Repack,
+        columns: impl Iterator<Item = &'c Column>,
+    ) -> Vec<Column> {
+        let of_group = self.of_group();
+        let group = |(member, count): &(usize, u32)| (repack.members[*member].group(), *count);
+        let translated = |column: &Column| {
+            let contents: Vec<(usize, u32)> = column.counts.iter().map(group).collect();
+            self.column(problem, column.candidate, &contents, &of_group)
+        };
+        columns.map(translated).collect()
     }
 
-    /// Values of what is packed anew.
+    /// Values of what is packed anew, as values of the model: of several for one the least.
     pub fn values(&self, repack: &Repack, values: &[f64]) -> Vec<f64> {
         let of_group = self.of_group();
         let mut least = vec![f64::INFINITY; self.members.len()];

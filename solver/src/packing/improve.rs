@@ -115,20 +115,14 @@ pub fn improve(
         adopt(state, rounded);
     }
     if let Some(own) = &own {
-        // Both problems cost about the same: what is known of the one is of use for the other.
-        for column in own.master.near(OF_USE) {
-            proof.add(relaxed.translated(state.problem, &repack, column));
+        let rounds = settings.column_rounds;
+        if prove_again(state, &repack, &relaxed, &mut proof, own, rounds, stop) {
+            bound = relaxed.bound(state, &proof, &mut stopped).map_or(bound, |now| now.max(bound));
         }
-        proof.suggest(&relaxed.values(&repack, &own.values), &mut until(PROVE_AGAIN_UNTIL));
-        let cost = own.master.cost();
-        if cost - proof.bound > BOUND_LACKS * (state.price().as_f64() - cost) {
-            proof.run(settings.column_rounds, PROVE_AGAIN_UNTIL, stop);
-        }
-        bound = relaxed.bound(state, &proof, &mut stopped).map_or(bound, |now| now.max(bound));
     }
     improved.bound = Some(bound);
     let generation = own.as_ref().or(is_relaxed.then_some(&proof));
-    if let Some(generation) = generation.filter(|generation| generation.is_exact()) {
+    if let Some(generation) = generation.filter(|one| one.is_exact() && state.price() > bound) {
         let dived = dive::dive(state, &repack, &model, generation, DIVE_UNTIL, stop);
         adopt(state, dived);
     }
@@ -165,6 +159,29 @@ pub fn improve(
         }
     }
     improved
+}
+
+/// Has the bound profit from what is known of the plan's own problem, which costs about the same.
+/// Whether more is proven than before.
+fn prove_again(
+    state: &State<'_, '_>,
+    repack: &Repack,
+    relaxed: &Relaxed,
+    proof: &mut Generation<'_>,
+    own: &Generation<'_>,
+    rounds: u32,
+    stop: &dyn Stop,
+) -> bool {
+    let before = proof.bound;
+    let columns = relaxed.translated(state.problem, repack, own.master.near(OF_USE));
+    columns.into_iter().for_each(|column| proof.add(column));
+    let values = relaxed.values(repack, &own.values);
+    proof.suggest(&values, &mut || stop.spent() >= PROVE_AGAIN_UNTIL);
+    let cost = own.master.cost();
+    if cost - proof.bound > BOUND_LACKS * (state.price().as_f64() - cost) {
+        proof.run(rounds, PROVE_AGAIN_UNTIL, stop);
+    }
+    proof.bound > before
 }
 
 /// Whether pods are few and new nodes are all that the price depends on.
