@@ -249,10 +249,10 @@ impl Knapsack {
         let mut relaxed = 0.0;
         let bound = self.relax(&[]);
         let least = vec![0; self.items.len()];
-        if let Some(root) = self.part(bound, least, self.most.clone(), &mut number)
-            && root.divide.is_some()
-        {
-            if stop() {
+        if let Some(root) = self.part(bound, least, self.most.clone(), &mut number) {
+            if root.divide.is_none() {
+                relaxed = self.unless_found(root.bound);
+            } else if stop() {
                 relaxed = root.bound;
             } else {
                 let tightens = parts >= TIGHTENED_FROM && self.items.len() <= TIGHTENED_TO;
@@ -270,7 +270,10 @@ impl Knapsack {
             && !stop()
             && let Some(part) = open.pop()
         {
-            let Some((index, count)) = part.divide else { continue };
+            let Some((index, count)) = part.divide else {
+                relaxed = relaxed.max(self.unless_found(part.bound));
+                continue;
+            };
             if part.bound <= self.best_value * (1.0 + tolerance) + EPSILON {
                 open.push(part);
                 break;
@@ -291,6 +294,12 @@ impl Knapsack {
             value: self.best_value,
             bound: self.best_value.max(left),
         }
+    }
+
+    /// What contents of a part that is whole as it is are worth at most beyond the best: nothing, for
+    /// its relaxed content has been found, unless rounding kept the relaxation from being solved.
+    fn unless_found(&self, bound: f64) -> f64 {
+        if bound > self.best_value + EPSILON { bound } else { 0.0 }
     }
 
     /// Adds rows that whole contents keep and the relaxed one does not, until nothing is left that
@@ -436,8 +445,9 @@ impl Knapsack {
                 *left -= f64::from(*count) * share;
             }
         }
-        // A relaxation that rounding kept from being solved may promise more than there is room for.
-        if self.free.iter().any(|left| *left < -HAIR) {
+        // A relaxation that rounding kept from being solved may promise more than there is.
+        let too_many = counts.iter().zip(most).any(|(count, most)| count > most);
+        if too_many || self.free.iter().any(|left| *left < -HAIR) {
             return;
         }
         // What does not fit now never will: room only shrinks, and few of them fill it.
