@@ -5,31 +5,85 @@ use std::collections::binary_heap::PeekMut;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use super::descent::Descent;
-use super::dimensions;
+use super::dimensions::{self, Amounts};
 use super::duals;
 use super::fill::{self, Line, Pattern, Waiting};
 use super::offerings::Candidate;
+use super::problem::Problem;
 use super::ranked::Ranked;
 use super::state::{Class, State};
+use super::work;
 
-/// Places as many pods of the classes as possible; what is left stays in `remaining`.
-pub fn pack(state: &mut State<'_, '_>, classes: &mut [Class]) {
-    use_bins(state, classes);
+/// Places as many pods of the classes as possible; what is left stays in `remaining`. What is not
+/// placed when the time is `over` gets new nodes in a hurry.
+pub fn pack(state: &mut State<'_, '_>, classes: &mut [Class], over: &dyn Fn() -> bool) {
+    use_bins(state, classes, over);
     let weights: BTreeSet<i32> = state.problem.cells.iter().map(|cell| cell.weight).collect();
     for weight in weights.into_iter().rev() {
         let waiting: Vec<usize> =
             (0..classes.len()).filter(|class| classes[*class].remaining > 0).collect();
-        launch_for(state, classes, &waiting, weight, &|| false);
+        launch_for(state, classes, &waiting, weight, over);
+        if over() {
+            hurry(state, classes, &waiting, weight);
+        }
+    }
+}
+
+/// Launches nodes for what is still waiting, each for pods of one class alone, on what costs least a
+/// pod: that is dear, and done at once.
+fn hurry(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usize], weight: i32) {
+    let problem = state.problem;
+    for class in which {
+        let class = &mut classes[*class];
+        if !problem.topology.host_rules[class.group].affinity.is_empty() {
+            continue;
+        }
+        let demand = &problem.groups[class.group].demand;
+        let mut refused: BTreeSet<usize> = BTreeSet::new();
+        while class.remaining > 0 {
+            work::done(problem.candidates.len());
+            let usable = problem.candidates.iter().enumerate().filter(|(index, candidate)| {
+                let cell = &problem.cells[candidate.cell];
+                cell.weight == weight
+                    && cell.allowed[class.signature]
+                    && class.goes_to(cell.tuple)
+                    && dimensions::fits(demand, &candidate.room)
+                    && !refused.contains(index)
+            });
+            let each = |candidate: &Candidate| {
+                let room = dimensions::room(demand, &candidate.room).min(class.remaining);
+                candidate.cost / f64::from(room)
+            };
+            let cheapest = usable.min_by(|one, other| each(one.1).total_cmp(&each(other.1)));
+            let Some((index, candidate)) = cheapest else { break };
+            let mut load = state.empty_load(index);
+            let count = load.room(problem, class.group).min(class.remaining);
+            if count == 0 || !state.within_limits(candidate) {
+                refused.insert(index);
+                continue;
+            }
+            load.put(problem, class.group, count);
+            state.launch(index, load);
+            class.remaining -= count;
+            if !class.pinned {
+                let tuple = state.tuple_of(index);
+                state.count(class.group, tuple, count, true);
+            }
+        }
     }
 }
 
 /// Fills nodes that are there or on their way: the dearest pods first.
-fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class]) {
+fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class], over: &dyn Fn() -> bool) {
     let problem = state.problem;
     if !problem.bins.iter().any(|bin| bin.open) {
         return;
     }
     let all: Vec<usize> = (0..classes.len()).collect();
+    // Most nodes that are there are full.
+    let least = least_demand(problem, classes);
+    let with_room = |bin: &usize| dimensions::fits(&least, &state.loads[*bin].free);
+    let with_room: Vec<usize> = (0..problem.bins.len()).filter(with_room).collect();
     let (values, _) = values(state, classes, &all, None);
     let mut order: Vec<usize> = all;
     order.sort_by(|left, right| {
@@ -41,21 +95,35 @@ fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class]) {
     });
     let mut descent = Descent::of(state);
     for class in order {
+        if over() {
+            break;
+        }
+        work::done(with_room.len());
         let class = &mut classes[class];
         if let Some(descent) = &mut descent {
             descent.place(state, class, room_on_bin);
             continue;
         }
-        for bin in 0..problem.bins.len() {
+        for bin in &with_room {
             if class.remaining == 0 {
                 break;
             }
-            let room = room_on_bin(state, class, bin);
+            let room = room_on_bin(state, class, *bin);
             if room > 0 {
-                state.put_on_bin(class, bin, room);
+                state.put_on_bin(class, *bin, room);
             }
         }
     }
+}
+
+/// What every pod of the classes takes at least.
+fn least_demand(problem: &Problem<'_>, classes: &[Class]) -> Amounts {
+    let mut demands = classes.iter().map(|class| &problem.groups[class.group].demand);
+    let Some(mut least) = demands.next().cloned() else { return Amounts::default() };
+    for demand in demands {
+        least.iter_mut().zip(demand).for_each(|(least, amount)| *least = (*least).min(*amount));
+    }
+    least
 }
 
 /// How many of the waiting pods of a class a bin takes.
@@ -217,6 +285,7 @@ fn best_pattern(
         if best.as_ref().is_some_and(|best| next.rank <= best.efficiency) {
             break;
         }
+        work::done(line.len());
         let pattern = fill::fill(state, classes, line, next.of);
         if pattern.counts.is_empty() {
             // Nothing fits and never will again.
