@@ -18,7 +18,7 @@ use super::master::Column;
 use super::models::{self, Member};
 use super::problem::Problem;
 use super::repack::{self, Repack};
-use super::state::State;
+use super::state::{NewNode, State};
 
 /// How many parts of a search for the best content of a node are looked at.
 const PARTS: u32 = 50;
@@ -184,17 +184,12 @@ impl Relaxed {
             .collect()
     }
 
-    /// The new nodes' contents, as columns of the model; not of those that are left alone.
-    pub fn columns(&self, state: &State<'_, '_>) -> Vec<Column> {
+    /// What is on nodes, those aside that are left alone, as columns of the model.
+    pub fn columns(&self, problem: &Problem<'_>, nodes: &[NewNode]) -> Vec<Column> {
         let of_group = self.of_group();
-        let mut columns: Vec<Column> = Vec::new();
-        for node in state.nodes.iter().filter(|node| !repack::stays(state.problem, node)) {
-            let column = self.column(state.problem, node.candidate, &node.load.contents, &of_group);
-            if columns.last() != Some(&column) && !column.counts.is_empty() {
-                columns.push(column);
-            }
-        }
-        columns
+        repack::columns(problem, nodes, |node| {
+            self.column(problem, node.candidate, &node.load.contents, &of_group)
+        })
     }
 
     fn column(

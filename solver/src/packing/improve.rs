@@ -16,6 +16,7 @@ use super::columns::{Generation, Model};
 use super::dive;
 use super::exact;
 use super::master::Column;
+use super::patterns;
 use super::problem::Problem;
 use super::repack::{self, Repack};
 use super::rounding::{self, Packer};
@@ -80,12 +81,22 @@ pub fn improve(
     let Some(relaxed) = Relaxed::of(state, &mut stopped) else { return improved };
     let repack = Repack::of(state.problem, &state.nodes, classes);
     let Some(model) = repack.model(state.problem, classes, &mut stopped) else { return improved };
-    let known = known_columns(state, classes, &repack, &state.nodes);
+    let problem = state.problem;
     let is_relaxed = model == relaxed.model;
-    let begun = if is_relaxed { known.clone() } else { relaxed.columns(state) };
+    let own_columns = |nodes: &[NewNode]| {
+        repack::columns(problem, nodes, |node| repack.column(problem, classes, node))
+    };
+    let columns = |nodes: &[NewNode]| {
+        if is_relaxed { own_columns(nodes) } else { relaxed.columns(problem, nodes) }
+    };
+    let begun = columns(&state.nodes);
     let Some(mut proof) = Generation::begin(&relaxed.model, begun, &mut stopped) else {
         return improved;
     };
+    // Where kinds of pod share rows, earlier plans' patterns are of no use: few of them are among
+    // those that are worth most, and more rows come before there are.
+    let there = if proof.is_exact() { patterns::of_cluster(state) } else { Vec::new() };
+    columns(&there).into_iter().for_each(|column| proof.add(column));
     proof.run(settings.column_rounds, LEARN_UNTIL, stop);
     proof.prove(&mut until(PROVE_UNTIL));
     let Some(mut bound) = relaxed.bound(state, &proof, &mut stopped) else { return improved };
@@ -93,7 +104,8 @@ pub fn improve(
     let own = if is_relaxed {
         None
     } else {
-        let mut columns = known;
+        let mut columns = own_columns(&state.nodes);
+        columns.extend(own_columns(&there));
         let prepared = &mut until(GENERATE_UNTIL);
         columns.extend(translated(state.problem, classes, &repack, &relaxed, &proof, prepared));
         let begun = Generation::begin(&model, columns, prepared).filter(Generation::is_exact);
@@ -262,22 +274,6 @@ fn translated(
                 let counts = counts.into_iter().collect();
                 columns.push(Column { cost: candidate.cost, candidate: index, counts });
             }
-        }
-    }
-    columns
-}
-
-fn known_columns(
-    state: &State<'_, '_>,
-    classes: &[Class],
-    repack: &Repack,
-    nodes: &[NewNode],
-) -> Vec<Column> {
-    let mut columns: Vec<Column> = Vec::new();
-    for node in nodes.iter().filter(|node| !repack::stays(state.problem, node)) {
-        let column = repack.column(state.problem, classes, node);
-        if columns.last() != Some(&column) && !column.counts.is_empty() {
-            columns.push(column);
         }
     }
     columns

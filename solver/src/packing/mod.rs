@@ -39,6 +39,7 @@ mod min_values;
 mod models;
 pub(crate) mod names;
 pub(crate) mod offerings;
+mod patterns;
 mod pricing;
 mod priorities;
 pub(crate) mod problem;

@@ -279,6 +279,23 @@ pub fn stays(problem: &Problem<'_>, node: &NewNode) -> bool {
     node.fixed || problem.candidates[node.candidate].reservation.is_some()
 }
 
+/// What is on nodes, those aside that are left alone, as columns: `column` says how.
+pub fn columns(
+    problem: &Problem<'_>,
+    nodes: &[NewNode],
+    column: impl Fn(&NewNode) -> Column,
+) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    for node in nodes.iter().filter(|node| !stays(problem, node)) {
+        let column = column(node);
+        // Many are launched at once.
+        if columns.last() != Some(&column) && !column.counts.is_empty() {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
 /// Whether somebody goes by how many pods of the group are in a shared domain.
 fn depended_on(problem: &Problem<'_>, group: usize) -> bool {
     let topology = &problem.topology;

@@ -81,7 +81,7 @@ pub fn cluster() -> ClusterBuilder {
 }
 
 /// A cluster in the making; what is added twice under one name is replaced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ClusterBuilder {
     state: ClusterState,
 }
