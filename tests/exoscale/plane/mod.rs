@@ -81,6 +81,7 @@ async fn pods_get_instances_that_follow_them_down_to_none_and_nothing_foreign_go
     let fewer = fewer.await.unwrap_or_else(|error| world.fail(&error));
     println!("{FEW} pods run on {fewer} instances");
     class.until_over(&world).await;
+    println!("the node class is ready again");
 
     let stuck = trouble::the_stuck(&world).await;
     upgrade::replaces_all_but(&world, &stuck).await;

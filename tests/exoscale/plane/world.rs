@@ -159,9 +159,10 @@ impl World {
         self.plane.spawn(name, binary, arguments.to_vec()).unwrap()
     }
 
+    /// Fails with what the daemons said last, and at the end, where it is found, with the error.
     pub fn fail(&self, error: &dyn std::fmt::Display) -> ! {
         let tail = |one: &Option<Component>| one.as_ref().map(Component::tail).unwrap_or_default();
-        panic!("{error}\n{}\n{}", tail(&self.first), tail(&self.daemon));
+        panic!("{}\n{}\n{error}", tail(&self.first), tail(&self.daemon));
     }
 
     pub async fn change(&self, change: Change) -> String {
