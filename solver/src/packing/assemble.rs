@@ -143,7 +143,7 @@ fn pods_of(load: &Load, queues: &mut [std::vec::IntoIter<Arc<Pod>>]) -> Vec<Arc<
 #[derive(Debug)]
 pub struct Launcher<'s> {
     names: Names<'s>,
-    /// By candidate: a launch without name and pods.
+    /// By candidate: a launch without name and pods, what is bought for its reason.
     blueprints: HashMap<usize, Launch>,
 }
 
@@ -171,12 +171,12 @@ impl<'s> Launcher<'s> {
         let asked: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
         launch.requests += &asked;
         require_for(&mut launch.requirements, &launch.labels, pods);
-        launch.reason = reason(state.problem.snapshot, pods, &launch);
+        launch.reason = format!("{}: {}", what_for(state.problem.snapshot, pods), blueprint.reason);
         Some(launch)
     }
 }
 
-/// A launch of a candidate without name and pods.
+/// A launch of a candidate without name and pods, for its reason what is bought.
 fn blueprint(state: &State<'_, '_>, candidate: usize) -> Option<Launch> {
     let problem = state.problem;
     let data = &problem.candidates[candidate];
@@ -185,18 +185,22 @@ fn blueprint(state: &State<'_, '_>, candidate: usize) -> Option<Launch> {
     let machine = state.instance_type(data)?;
     let offering = machine.offerings.get(data.offering)?;
     let labels = pool_requirements::labels(pool, machine, offering, &data.choices)?;
-    Some(Launch {
+    let launch = Launch {
         requests: cell.overhead.clone(),
         min_values_relaxed: data.min_values_relaxed,
         ..Launch::new(Name::default(), pool, machine, offering, labels)
-    })
+    };
+    Some(Launch { reason: what_is_bought(&launch), ..launch })
 }
 
 /// Why a node is launched for these pods, for people.
 pub fn reason(snapshot: &Snapshot, pods: &[Arc<Pod>], launch: &Launch) -> String {
-    let what = what_for(snapshot, pods);
+    format!("{}: {}", what_for(snapshot, pods), what_is_bought(launch))
+}
+
+fn what_is_bought(launch: &Launch) -> String {
     let Launch { instance_type, pool, price, .. } = launch;
-    format!("{what}: {instance_type} of pool {pool} at {:.5} per hour", price.as_f64())
+    format!("{instance_type} of pool {pool} at {:.5} per hour", price.as_f64())
 }
 
 fn what_for(snapshot: &Snapshot, pods: &[Arc<Pod>]) -> String {
@@ -215,7 +219,12 @@ fn what_for(snapshot: &Snapshot, pods: &[Arc<Pod>]) -> String {
 /// Adds what pods require beyond a node's labels.
 pub fn require_for(required: &mut Requirements, labels: &Labels, pods: &[Arc<Pod>]) {
     let hostname = Name::from(well_known::HOSTNAME_LABEL);
-    for pod in pods {
+    // Pods of one shape come one after the other.
+    for alike in pods.chunk_by(|one, other| Arc::ptr_eq(&one.shape, &other.shape)) {
+        let Some(pod) = alike.first() else { continue };
+        if pod.shape.node_selector.is_empty() && pod.shape.node_affinity.is_empty() {
+            continue;
+        }
         let met = node_affinity::alternatives(&pod.shape)
             .into_iter()
             .find(|alternative| alternative.allow(labels));

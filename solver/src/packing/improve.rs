@@ -70,7 +70,7 @@ pub fn improve(
     stop: &dyn Stop,
 ) -> Improved {
     let mut improved = Improved::default();
-    if downsize(state, stop) {
+    if repack::downsize(state, 0, &mut || stop.should_stop()) {
         improved.method = Some(Method::LocalSearch);
     }
     if settings.column_rounds == 0 || stop.should_stop() {
@@ -326,19 +326,4 @@ pub(super) fn within_limits<'n>(
         bare.launch(node.candidate, node.load.clone());
         allowed
     })
-}
-
-/// Puts what is on new nodes on smaller ones.
-fn downsize(state: &mut State<'_, '_>, stop: &dyn Stop) -> bool {
-    let mut changed = false;
-    for node in 0..state.nodes.len() {
-        if stop.should_stop() {
-            break;
-        }
-        if let Some(smaller) = repack::smaller(state, &state.nodes[node]) {
-            state.nodes[node] = smaller;
-            changed = true;
-        }
-    }
-    changed
 }

@@ -1,6 +1,6 @@
 //! Names for what is to be launched.
 
-use std::collections::BTreeSet;
+use foldhash::HashSet;
 
 use crate::model::{Name, Snapshot, Timestamp};
 
@@ -13,7 +13,7 @@ const LONGEST_PREFIX: usize = 54;
 pub struct Names<'a> {
     snapshot: &'a Snapshot,
     base: u64,
-    given: BTreeSet<Name>,
+    given: HashSet<Name>,
 }
 
 impl<'a> Names<'a> {
@@ -23,7 +23,7 @@ impl<'a> Names<'a> {
         base.number(snapshot.generation);
         base.number(now.as_millis().cast_unsigned());
         base.number(seed);
-        Self { snapshot, base: base.finish(), given: BTreeSet::new() }
+        Self { snapshot, base: base.finish(), given: HashSet::default() }
     }
 
     /// The name of the launch number `index`, from `pool`, for `first_pod` (a UID) among others.
@@ -108,7 +108,7 @@ mod tests {
         let first = names(1);
         assert_eq!(first, names(1));
         assert_ne!(first[0], names(2)[0]);
-        let distinct: BTreeSet<_> = first.iter().collect();
+        let distinct: std::collections::BTreeSet<_> = first.iter().collect();
         assert_eq!(distinct.len(), first.len());
         for name in &first {
             let (pool, suffix) = name.rsplit_once('-').unwrap();

@@ -310,6 +310,34 @@ pub fn cost(problem: &Problem<'_>, nodes: &[NewNode]) -> f64 {
     nodes.iter().map(|node| problem.candidates[node.candidate].cost).sum()
 }
 
+/// How many new nodes from the first on are alike, so that what is good for one is for all: many
+/// are launched at once. Of what is reserved there may be enough for some of them only.
+fn alike(problem: &Problem<'_>, nodes: &[NewNode]) -> usize {
+    let most = if problem.reservations.is_empty() { nodes.len() } else { 1 };
+    let is_like_first = |node: &&NewNode| {
+        node.candidate == nodes[0].candidate
+            && node.load.contents == nodes[0].load.contents
+            && node.fixed == nodes[0].fixed
+    };
+    nodes[..most].iter().take_while(is_like_first).count()
+}
+
+/// Puts what is on the state's new nodes, from that one on, on smaller ones, as far as `stop` leaves
+/// time for that. Whether any became smaller.
+pub fn downsize(state: &mut State<'_, '_>, from: usize, stop: &mut dyn FnMut() -> bool) -> bool {
+    let mut changed = false;
+    let mut at = from;
+    while at < state.nodes.len() && !stop() {
+        let alike = at..at + alike(state.problem, &state.nodes[at..]);
+        at = alike.end;
+        if let Some(smaller) = smaller(state, &state.nodes[alike.start]) {
+            state.nodes[alike].fill(smaller);
+            changed = true;
+        }
+    }
+    changed
+}
+
 /// The cheapest candidate of the node's cell that holds what is on it. `None` if it is the one.
 pub fn smaller(state: &State<'_, '_>, node: &NewNode) -> Option<NewNode> {
     let problem = state.problem;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::work::{Ground, Kind, Work};
 use crate::packing::repack;
-use crate::packing::state::{Class, NewNode, State};
+use crate::packing::state::Class;
 use crate::packing::{Settings, Stop};
 use crate::packing::{greedy, improve};
 
@@ -33,28 +33,8 @@ pub fn launch(
     if classes.iter().any(|class| class.remaining > 0) {
         return None;
     }
-    let mut at = before;
-    while at < work.state.nodes.len() {
-        let alike = at..at + alike(&work.state, at);
-        at = alike.end;
-        if let Some(smaller) = repack::smaller(&work.state, &work.state.nodes[alike.start]) {
-            work.state.nodes[alike].fill(smaller);
-        }
-    }
+    repack::downsize(&mut work.state, before, &mut || false);
     Some(repack::cost(problem, &work.state.nodes[before..]))
-}
-
-/// How many new nodes from this one on are alike, so that what is good for one is for all: many
-/// are launched at once. Of what is reserved there may be enough for some of them only.
-fn alike(state: &State<'_, '_>, first: usize) -> usize {
-    let nodes = &state.nodes[first..];
-    let most = if state.problem.reservations.is_empty() { nodes.len() } else { 1 };
-    let is_like_first = |node: &&NewNode| {
-        node.candidate == nodes[0].candidate
-            && node.load.contents == nodes[0].load.contents
-            && node.fixed == nodes[0].fixed
-    };
-    nodes[..most].iter().take_while(is_like_first).count()
 }
 
 /// Packs the new nodes anew; returns how much cheaper they are now.
