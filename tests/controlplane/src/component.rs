@@ -72,15 +72,6 @@ impl Component {
         }
     }
 
-    /// Stops and starts the process; does not wait until it is ready.
-    ///
-    /// # Errors
-    /// When the binary cannot be run.
-    pub fn restart(&self) -> Result<()> {
-        self.stop();
-        self.start()
-    }
-
     /// Fails when the process is not running, with the end of its log.
     ///
     /// # Errors

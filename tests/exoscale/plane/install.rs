@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_controlplane::ControlPlane;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -96,9 +97,11 @@ pub async fn install(plane: &ControlPlane) -> PathBuf {
 
 /// What a machine's kubelet is to a Node: kwok plays it from now on. It takes a Node that it knows
 /// without the annotation only when it starts anew, and while it starts it may miss a pod: what still
-/// waits for it at the next look is shown to it again.
+/// waits for it at the next look is shown to it again. The leases of the one that was killed go: while
+/// it seems to hold them, its successor leaves the Nodes alone, and they are not ready for a while.
 pub async fn play_kubelets(plane: Arc<ControlPlane>) {
     let nodes: Api<Node> = Api::all(plane.client());
+    let leases: Api<Lease> = Api::namespaced(plane.client(), "kube-node-lease");
     let mut waited = BTreeSet::new();
     loop {
         waited = show_again(&plane, &waited).await;
@@ -117,7 +120,11 @@ pub async fn play_kubelets(plane: Arc<ControlPlane>) {
             }
         }
         if joined {
-            plane.kwok().unwrap().restart().unwrap();
+            let kwok = plane.kwok().unwrap();
+            kwok.stop();
+            // One that is left is only waited for.
+            let _ = leases.delete_collection(&Default::default(), &Default::default()).await;
+            kwok.start().unwrap();
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

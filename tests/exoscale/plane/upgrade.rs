@@ -43,7 +43,9 @@ pub async fn replaces_all_but(world: &World, stuck: &str) {
         if settled && !now.is_empty() && now.values().all(|one| one.template == template) {
             Ok(now.len())
         } else {
-            Err(format!("{now:?}"))
+            let left = now.values().filter(|one| one.template != template).map(|one| &one.name);
+            let left: Vec<&String> = left.collect();
+            Err(format!("{left:?} have not\n{}", world.said_of_nodes().await?))
         }
     });
     let replaced = replaced.await.unwrap_or_else(|error| world.fail(&error));

@@ -12,7 +12,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod, Secret};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::addon::ADDON;
@@ -195,6 +195,37 @@ impl World {
         let nodes: Api<Node> = Api::all(self.plane.client());
         let list = nodes.list(&ListParams::default()).await.map_err(text)?;
         Ok(list.items.into_iter().filter_map(|node| node.metadata.name).collect())
+    }
+
+    /// What may keep a node where it is, for messages: conditions of claims and nodes, and pods.
+    pub async fn said_of_nodes(&self) -> Result<String, String> {
+        let mut lines = Vec::new();
+        for claim in self.claims().await? {
+            let conditions = claim.data["status"]["conditions"].as_array();
+            let is_true = |one: &&Value| one["status"] == "True";
+            let kinds = conditions.into_iter().flatten().filter(is_true).map(|one| &one["type"]);
+            let kinds: Vec<&str> = kinds.filter_map(Value::as_str).collect();
+            let deleted = claim.metadata.deletion_timestamp.map(|at| format!("deleted {at:?}"));
+            lines.push(format!("claim {} {kinds:?} {deleted:?}", claim.metadata.name.unwrap()));
+        }
+        let nodes: Api<Node> = Api::all(self.plane.client());
+        for node in nodes.list(&ListParams::default()).await.map_err(text)?.items {
+            let ready = node.status.and_then(|status| status.conditions).unwrap_or_default();
+            let ready = ready.into_iter().find(|one| one.type_ == "Ready");
+            let ready = ready.map(|one| (one.status, one.last_heartbeat_time));
+            let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+            let taints: Vec<String> = taints.into_iter().map(|taint| taint.key).collect();
+            lines.push(format!("node {} {ready:?} {taints:?}", node.metadata.name.unwrap()));
+        }
+        let pods: Api<Pod> = Api::namespaced(self.plane.client(), NAMESPACE);
+        for pod in pods.list(&ListParams::default()).await.map_err(text)?.items {
+            let node = pod.spec.and_then(|spec| spec.node_name);
+            let phase = pod.status.and_then(|status| status.phase);
+            let deleted = pod.metadata.deletion_timestamp.map(|at| format!("deleted {at:?}"));
+            let name = pod.metadata.name.unwrap();
+            lines.push(format!("pod {name} {phase:?} on {node:?} {deleted:?}"));
+        }
+        Ok(lines.join("\n"))
     }
 
     pub async fn tokens(&self) -> Result<Vec<String>, String> {
