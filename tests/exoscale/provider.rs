@@ -248,6 +248,8 @@ async fn a_machine_of_the_managed_add_on_goes_with_its_claim_and_no_other_way() 
     rig.assert_strangers_untouched();
 
     let its_own = ClaimRef { name: "addon".into(), uid: "uid-addon".into() };
+    // An answer that does not find it is no proof that it is gone.
+    rig.fake.fault("get-instance", Fault::refuse(404, "instance not found"));
     provider.delete(&its_own, Some(&addon.as_str().into())).await.unwrap();
     let error = provider.delete(&its_own, Some(&addon.as_str().into())).await.unwrap_err();
     assert!(matches!(error, ProviderError::NotFound(_)), "{error}");

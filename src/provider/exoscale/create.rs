@@ -267,11 +267,8 @@ impl Inner {
     /// Whether a machine is no more, or on its way out.
     async fn is_gone(&self, provider_id: &str) -> Result<bool, ProviderError> {
         let Some(id) = identity::instance_id(provider_id) else { return Ok(false) };
-        match self.client.instance(id).await {
-            Ok(instance) => Ok(instance.state.is_terminating()),
-            Err(error) if error.kind == ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(refusal(error)),
-        }
+        let instance = self.still_there(id).await?;
+        Ok(instance.is_none_or(|instance| instance.state.is_terminating()))
     }
 
     async fn until_it_runs(

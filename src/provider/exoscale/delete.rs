@@ -62,19 +62,15 @@ impl Inner {
         if found.iter().any(|instance| instance.id == id) {
             return Ok(found);
         }
-        match self.client.instance(id).await {
-            Ok(instance) if identity::belongs_to(&self.settings.cluster_id, &instance, claim) => {
-                found.push(instance);
-            }
-            Ok(instance) => {
+        if let Some(instance) = self.still_there(id).await? {
+            if !identity::belongs_to(&self.settings.cluster_id, &instance, claim) {
                 return Err(ProviderError::Refused(format!(
                     "instance {id} is not deleted: its labels do not say that it is NodeClaim {}'s \
                      of cluster {} ({:?})",
                     claim.name, self.settings.cluster_id, instance.labels
                 )));
             }
-            Err(error) if error.kind == ErrorKind::NotFound => {}
-            Err(error) => return Err(refusal(error)),
+            found.push(instance);
         }
         Ok(found)
     }

@@ -213,6 +213,20 @@ impl Inner {
         format!("{}{}", self.settings.instance_prefix, claim.name)
     }
 
+    /// The instance of an id, on its way out or not; `None` if it is gone. An answer that does not
+    /// find it is no proof of that where the list of the cluster's instances shows it.
+    async fn still_there(&self, id: &str) -> Result<Option<compute::Instance>, ProviderError> {
+        match self.client.instance(id).await {
+            Ok(instance) => Ok(Some(instance)),
+            Err(error) if error.kind == ErrorKind::NotFound => {
+                let ours = [(CLUSTER_LABEL, &*self.settings.cluster_id)];
+                let listed = self.client.instances(&ours).await.map_err(refusal)?;
+                Ok(listed.into_iter().find(|instance| instance.id == id))
+            }
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
     /// The instances that carry a claim's UID, on their way out or not.
     async fn instances_of(&self, claim_uid: &str) -> Result<Vec<compute::Instance>, ProviderError> {
         let labels = [(CLUSTER_LABEL, &*self.settings.cluster_id), (CLAIM_UID_LABEL, claim_uid)];
