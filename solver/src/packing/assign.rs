@@ -14,7 +14,6 @@ use super::dimensions;
 use super::problem::Problem;
 use super::state::{Class, State};
 use super::topology::{Key, NO_DOMAIN, Rules};
-use super::work;
 
 /// What a group's pods are dealt out as.
 #[derive(Debug)]
@@ -90,7 +89,6 @@ fn deal_one_by_one(
     let mut dealt: Vec<(usize, u32)> = Vec::new();
     let mut reason = None;
     for done in 0..count {
-        work::done(places.len());
         let mut best: Option<(u64, usize)> = None;
         reason = None;
         for (index, place) in places.iter().enumerate().filter(|(_, place)| place.room > 0) {
@@ -199,7 +197,6 @@ fn places(state: &State<'_, '_>, group: usize, blocked: &[usize]) -> Vec<Place> 
             }
         }
     }
-    work::done(problem.bins.len() + problem.candidates.len());
     for candidate in &problem.candidates {
         let cell = &problem.cells[candidate.cell];
         if cell.allowed[data.signature]

@@ -36,11 +36,6 @@ impl Line {
         self.done == self.waiting.len()
     }
 
-    /// How many there are, those that have no pods left with them.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// One of them.
     pub fn get(&self, index: usize) -> &Waiting {
         &self.waiting[index]

@@ -12,69 +12,20 @@ use super::offerings::Candidate;
 use super::problem::Problem;
 use super::ranked::Ranked;
 use super::state::{Class, State};
-use super::work;
 
-/// Places as many pods of the classes as possible; what is left stays in `remaining`. What is not
-/// placed when the time is `over` gets new nodes in a hurry.
-pub fn pack(state: &mut State<'_, '_>, classes: &mut [Class], over: &dyn Fn() -> bool) {
-    use_bins(state, classes, over);
+/// Places as many pods of the classes as possible; what is left stays in `remaining`.
+pub fn pack(state: &mut State<'_, '_>, classes: &mut [Class]) {
+    use_bins(state, classes);
     let weights: BTreeSet<i32> = state.problem.cells.iter().map(|cell| cell.weight).collect();
     for weight in weights.into_iter().rev() {
         let waiting: Vec<usize> =
             (0..classes.len()).filter(|class| classes[*class].remaining > 0).collect();
-        launch_for(state, classes, &waiting, weight, over);
-        if over() {
-            hurry(state, classes, &waiting, weight);
-        }
-    }
-}
-
-/// Launches nodes for what is still waiting, each for pods of one class alone, on what costs least a
-/// pod: that is dear, and done at once.
-fn hurry(state: &mut State<'_, '_>, classes: &mut [Class], which: &[usize], weight: i32) {
-    let problem = state.problem;
-    for class in which {
-        let class = &mut classes[*class];
-        if !problem.topology.host_rules[class.group].affinity.is_empty() {
-            continue;
-        }
-        let demand = &problem.groups[class.group].demand;
-        let mut refused: BTreeSet<usize> = BTreeSet::new();
-        while class.remaining > 0 {
-            work::done(problem.candidates.len());
-            let usable = problem.candidates.iter().enumerate().filter(|(index, candidate)| {
-                let cell = &problem.cells[candidate.cell];
-                cell.weight == weight
-                    && cell.allowed[class.signature]
-                    && class.goes_to(cell.tuple)
-                    && dimensions::fits(demand, &candidate.room)
-                    && !refused.contains(index)
-            });
-            let each = |candidate: &Candidate| {
-                let room = dimensions::room(demand, &candidate.room).min(class.remaining);
-                candidate.cost / f64::from(room)
-            };
-            let cheapest = usable.min_by(|one, other| each(one.1).total_cmp(&each(other.1)));
-            let Some((index, candidate)) = cheapest else { break };
-            let mut load = state.empty_load(index);
-            let count = load.room(problem, class.group).min(class.remaining);
-            if count == 0 || !state.within_limits(candidate) {
-                refused.insert(index);
-                continue;
-            }
-            load.put(problem, class.group, count);
-            state.launch(index, load);
-            class.remaining -= count;
-            if !class.pinned {
-                let tuple = state.tuple_of(index);
-                state.count(class.group, tuple, count, true);
-            }
-        }
+        launch_for(state, classes, &waiting, weight, &|| false);
     }
 }
 
 /// Fills nodes that are there or on their way: the dearest pods first.
-fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class], over: &dyn Fn() -> bool) {
+fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class]) {
     let problem = state.problem;
     if !problem.bins.iter().any(|bin| bin.open) {
         return;
@@ -95,10 +46,6 @@ fn use_bins(state: &mut State<'_, '_>, classes: &mut [Class], over: &dyn Fn() ->
     });
     let mut descent = Descent::of(state);
     for class in order {
-        if over() {
-            break;
-        }
-        work::done(with_room.len());
         let class = &mut classes[class];
         if let Some(descent) = &mut descent {
             descent.place(state, class, room_on_bin);
@@ -285,7 +232,6 @@ fn best_pattern(
         if best.as_ref().is_some_and(|best| next.rank <= best.efficiency) {
             break;
         }
-        work::done(line.len());
         let pattern = fill::fill(state, classes, line, next.of);
         if pattern.counts.is_empty() {
             // Nothing fits and never will again.

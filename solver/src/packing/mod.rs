@@ -100,7 +100,7 @@ pub fn plan(
     } else {
         held::release(&mut pending);
     }
-    let (mut leftovers, classes) = priorities::run(&mut state, &pending, &|| stop.should_stop());
+    let (mut leftovers, classes) = priorities::run(&mut state, &pending);
     stages::enforce_spread(&mut state, &mut leftovers);
     plan.method = Method::Greedy;
     let improved = improve::improve(&mut state, &classes, settings, seed, stop);

@@ -140,10 +140,12 @@ impl<'p> Groups<'p> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::bound::Relaxed;
+    use super::super::columns::Generation;
     use super::super::groups::Pending;
-    use super::super::{Settings, held, priorities};
+    use super::super::{Never, Settings, held, plan, priorities};
     use super::*;
-    use crate::model::{NodeClaim, Pod};
+    use crate::model::{NodeClaim, Pod, Timestamp};
     use crate::testing::*;
 
     /// What is found for that many waiting pods of two shapes, beside `there`: names of types and
@@ -160,7 +162,7 @@ mod tests {
         let problem = Problem::new(&snapshot, &settings, &pending);
         let mut state = State::new(&problem);
         held::keep(&mut state, &mut pending);
-        priorities::run(&mut state, &pending, &|| false);
+        priorities::run(&mut state, &pending);
         assert!(!state.nodes.is_empty());
         let nodes = of_cluster(&state);
         let told = nodes.iter().map(|node| {
@@ -218,5 +220,32 @@ mod tests {
         };
         let pods = found((0, 10), cluster().claim(coming));
         assert_eq!(pods, [("standard.large".to_owned(), vec![(1_500, 2)])]);
+    }
+
+    #[test]
+    fn more_is_known_after_few_rounds_beside_nodes_of_an_earlier_plan() {
+        let (general, catalog) = (pool("general"), Arc::new(mixed_catalog()));
+        let settings = Settings { column_rounds: 60, search_rounds: 50, ..Settings::default() };
+        let pods = Workload::Diverse.pods(2_000, 1).into_iter().enumerate();
+        let (first, second): (Vec<_>, Vec<_>) = pods.partition(|(index, _)| index % 2 == 0);
+        let first: Vec<Pod> = first.into_iter().map(|(_, pod)| pod).collect();
+        let before = cluster().pool(general.clone(), Arc::clone(&catalog)).pods(first.clone());
+        let earlier = plan(&before.snapshot(), &settings, Timestamp::from_seconds(1), 7, &Never);
+        let there = after_plan(&earlier, first, &general, &catalog);
+        let snapshot = there.pods(second.into_iter().map(|(_, pod)| pod)).snapshot();
+        let pending = Pending::of(&snapshot, &settings);
+        let problem = Problem::new(&snapshot, &settings, &pending);
+        let mut state = State::new(&problem);
+        priorities::run(&mut state, &pending);
+        let relaxed = Relaxed::of(&state, &mut || false).unwrap();
+        let gap = |nodes: &[NewNode]| {
+            let columns = relaxed.columns(&problem, nodes);
+            let mut solving = Generation::begin(&relaxed.model, columns, &mut || false).unwrap();
+            solving.run(5, 1.0, &Never);
+            solving.master.cost() / solving.bound - 1.0
+        };
+        let cold = gap(&state.nodes);
+        let warm = gap(&[state.nodes.clone(), of_cluster(&state)].concat());
+        assert!(10.0 * warm < cold, "{warm}, without them {cold}");
     }
 }

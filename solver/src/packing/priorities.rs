@@ -11,20 +11,15 @@ use super::groups::{Group, Pending};
 use super::stages::{self, Leftover};
 use super::state::{Class, State};
 
-/// Places all groups, in a hurry once the time is `over`. Returns what was left of each and the
-/// classes that were packed.
-pub fn run(
-    state: &mut State<'_, '_>,
-    pending: &Pending,
-    over: &dyn Fn() -> bool,
-) -> (Vec<Leftover>, Vec<Class>) {
+/// Places all groups. Returns what was left of each and the classes that were packed.
+pub fn run(state: &mut State<'_, '_>, pending: &Pending) -> (Vec<Leftover>, Vec<Class>) {
     let waiting = pending.groups.iter().filter(|group| !group.pods.is_empty());
     let tiers: BTreeSet<i32> = waiting.map(|group| group.shape.priority).collect();
     if tiers.len() < 2 {
-        return stages::run(state, pending, over);
+        return stages::run(state, pending);
     }
     let before = state.clone();
-    let together = stages::run(state, pending, over);
+    let together = stages::run(state, pending);
     if !is_unjust(pending, &together.0) {
         return together;
     }
@@ -32,7 +27,7 @@ pub fn run(
     let mut leftovers = vec![Leftover::default(); pending.groups.len()];
     let mut classes = Vec::new();
     for tier in tiers.iter().rev() {
-        let (left, packed) = stages::run(state, &only(pending, *tier), over);
+        let (left, packed) = stages::run(state, &only(pending, *tier));
         classes.extend(packed);
         for (sum, more) in leftovers.iter_mut().zip(left) {
             sum.count += more.count;

@@ -22,13 +22,8 @@ pub struct Leftover {
     pub reason: Option<String>,
 }
 
-/// Places all groups, in a hurry once the time is `over`. Returns what was left of each and the
-/// classes that were packed.
-pub fn run(
-    state: &mut State<'_, '_>,
-    pending: &Pending,
-    over: &dyn Fn() -> bool,
-) -> (Vec<Leftover>, Vec<Class>) {
+/// Places all groups. Returns what was left of each and the classes that were packed.
+pub fn run(state: &mut State<'_, '_>, pending: &Pending) -> (Vec<Leftover>, Vec<Class>) {
     let problem = state.problem;
     let mut leftovers = vec![Leftover::default(); problem.groups.len()];
     let mut packed: Vec<Class> = Vec::new();
@@ -44,7 +39,7 @@ pub fn run(
             let count = u32::try_from(pending.groups[*group].pods.len()).unwrap_or(u32::MAX);
             deal_into(state, *group, count, &[], &mut classes, &mut leftovers);
         }
-        pack_level(state, classes, &mut leftovers, &mut packed, over);
+        pack_level(state, classes, &mut leftovers, &mut packed);
     }
     (leftovers, packed)
 }
@@ -72,12 +67,11 @@ fn pack_level(
     mut classes: Vec<Class>,
     leftovers: &mut [Leftover],
     packed: &mut Vec<Class>,
-    over: &dyn Fn() -> bool,
 ) {
     let problem = state.problem;
     let mut blocked: Vec<(usize, usize)> = Vec::new();
     for round in 0..MOST_ROUNDS {
-        greedy::pack(state, &mut classes, over);
+        greedy::pack(state, &mut classes);
         for class in &mut classes {
             if !problem.topology.host_rules[class.group].affinity.is_empty() {
                 greedy::colocate(state, class);

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 
 use crate::model::{
-    Catalog, DisruptionBudget, Name, NodeClaim, NodePool, NodesLimit, Offering, Pod, Resources,
-    Snapshot, well_known::condition,
+    Catalog, DisruptionBudget, Launch, Name, NodeClaim, NodePool, NodesLimit, Offering, Plan, Pod,
+    Resources, Snapshot, Target, well_known::condition,
 };
 
 use super::{
@@ -97,6 +98,40 @@ fn share(used: &Resources, of: &Resources) -> f64 {
     part(used.cpu.0, of.cpu.0).max(part(used.memory.0, of.memory.0))
 }
 
+/// The claim of a launch once its node is up.
+fn launched(launch: &Launch, pool: &NodePool, catalog: &Catalog) -> NodeClaim {
+    let kind = super::type_of(catalog, &launch.instance_type);
+    let offering = kind.offerings.iter().find(|offering| {
+        offering.zone == launch.zone && offering.capacity_type == launch.capacity_type
+    });
+    let kind = crate::model::InstanceType {
+        offerings: vec![offering.expect("an offering").clone()],
+        ..kind.clone()
+    };
+    up(claim(&launch.name, pool, &kind))
+}
+
+/// An empty cluster of one pool once a plan for these pods has been carried out: what was launched
+/// is up, and pods run where the plan puts them.
+pub fn after_plan(
+    plan: &Plan,
+    pods: Vec<Pod>,
+    pool: &NodePool,
+    catalog: &Arc<Catalog>,
+) -> ClusterBuilder {
+    let mut world = cluster().pool(pool.clone(), Arc::clone(catalog));
+    for launch in &plan.launches {
+        let claim = launched(launch, pool, catalog);
+        world = world.node(node_of_claim(&claim)).claim(claim);
+    }
+    let places = plan.placements.iter().map(|one| (&one.uid, &one.target));
+    let places: BTreeMap<&Name, &Target> = places.collect();
+    world.pods(pods.into_iter().map(|pod| match places.get(&pod.uid) {
+        Some(Target::Node(node) | Target::Claim(node)) => bound(pod, node),
+        None => pod,
+    }))
+}
+
 /// What becomes of a cluster once a round has been carried out: removed nodes are gone, launched
 /// ones are up, and moved pods run where the plan puts them.
 pub fn after_round(
@@ -109,7 +144,7 @@ pub fn after_round(
         world = world.pool(pool.clone(), catalog.clone());
     }
     let gone: Vec<&Name> = round.plan.removals.iter().map(|removal| &removal.claim).collect();
-    let moved: BTreeMap<&Name, &crate::model::Target> =
+    let moved: BTreeMap<&Name, &Target> =
         round.moves.iter().map(|one| (&one.uid, &one.to)).collect();
     for claim in snapshot.claims.values().filter(|claim| !gone.contains(&&claim.name)) {
         world = world.claim((**claim).clone());
@@ -119,22 +154,12 @@ pub fn after_round(
     }
     for launch in &round.plan.launches {
         let (pool, catalog) = pools.iter().find(|(pool, _)| pool.name == launch.pool).expect("it");
-        let kind = super::type_of(catalog, &launch.instance_type);
-        let offering = kind.offerings.iter().find(|offering| {
-            offering.zone == launch.zone && offering.capacity_type == launch.capacity_type
-        });
-        let kind = crate::model::InstanceType {
-            offerings: vec![offering.expect("an offering").clone()],
-            ..kind.clone()
-        };
-        let claim = up(claim(&launch.name, pool, &kind));
+        let claim = launched(launch, pool, catalog);
         world = world.node(node_of_claim(&claim)).claim(claim);
     }
     for pod in snapshot.pods.values() {
         let node = match moved.get(&pod.uid) {
-            Some(crate::model::Target::Node(node) | crate::model::Target::Claim(node)) => {
-                Some(node.clone())
-            }
+            Some(Target::Node(node) | Target::Claim(node)) => Some(node.clone()),
             None => pod.node.clone(),
         };
         world = world.pod(Pod { node, ..(**pod).clone() });

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use catalogs::{
     exoscale_catalog, instance_type, karpenter_catalog, mixed_catalog, offering, price, type_of,
 };
-pub use clusters::{after_round, half_empty_cluster, percent, up};
+pub use clusters::{after_plan, after_round, half_empty_cluster, percent, up};
 pub use machines::{
     claim, claim_with_condition, empty_plan, launch, node, node_of_claim, place_on_claim,
     place_on_node, pool,
