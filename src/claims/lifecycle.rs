@@ -384,11 +384,16 @@ fn leave(known: &Known<'_>, status: &mut ClaimStatus) -> Next {
         External::Absent => {
             let requested = status.create_requested_at.as_ref().map(timestamp);
             let is_settled = requested.is_none_or(|at| known.now.since(at) >= SETTLE);
-            if status.created_at.is_some() || is_settled || known.is_idempotent {
-                return release();
+            if !(status.created_at.is_some() || is_settled || known.is_idempotent) {
+                let why = "a request to create it may be on its way";
+                return Next::later(LOOK_EVERY, "Deleting", why);
             }
-            let why = "a request to create it may be on its way";
-            Next::later(LOOK_EVERY, "Deleting", why)
+            // One answer that does not find it is no proof that it is gone.
+            if !was_looked_for(status) {
+                let why = "it does not show: it is looked for once more";
+                return Next::later(LOOK_EVERY, "Deleting", why);
+            }
+            release()
         }
         External::Found(Found { phase: Phase::Deleting, said, .. }) => {
             status.created_at.get_or_insert_with(|| time(known.now));
@@ -399,6 +404,12 @@ fn leave(known: &Known<'_>, status: &mut ClaimStatus) -> Next {
             Next::now(Effect::Delete, "Deleting", &found.said)
         }
     }
+}
+
+/// Whether an earlier pass has looked for it since the claim was deleted, and said what it found.
+fn was_looked_for(status: &ClaimStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|one| one.r#type == READY && one.reason == "Deleting" && !one.message.is_empty())
 }
 
 fn say(

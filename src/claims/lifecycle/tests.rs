@@ -193,6 +193,30 @@ fn what_holds_data_outlives_its_claim_unless_the_claim_says_otherwise() {
 }
 
 #[test]
+fn what_one_look_does_not_find_is_looked_for_again_before_its_claim_goes() {
+    let deleted = || {
+        let mut world = World::ready();
+        world.claim.is_deleted = true;
+        world.claim.retain = false;
+        world.external = External::Absent;
+        let step = world.step();
+        assert_eq!((step.effect, step.wait), (None, LOOK_EVERY));
+        world
+    };
+    let mut world = deleted();
+    world.external = found(Phase::Ready);
+    assert_eq!(world.effect(), Some(Effect::Delete), "it was there all along");
+
+    let mut world = deleted();
+    world.failure = Some(Failure { message: "no answer".to_owned(), create_refused: false });
+    world.external = External::NotAsked;
+    assert_eq!(world.effect(), None);
+    world.failure = None;
+    world.external = External::Absent;
+    assert_eq!(world.effect(), Some(Effect::ReleaseClaim));
+}
+
+#[test]
 fn a_claim_deleted_while_it_is_created_leaves_nothing_behind() {
     // Nothing was asked for.
     let mut world = World::new();
