@@ -41,7 +41,7 @@ impl<'a> Names<'a> {
             hash.number(attempt);
             // Short names read better; longer ones where short ones run out.
             let length = 5 + usize::try_from(attempt / 8).unwrap_or(3).min(3);
-            let name = Name::from(format!("{}-{}", &pool[..end], suffix(hash.finish(), length)));
+            let name = Name::from(with_suffix(&pool[..end], hash.finish(), length));
             let taken =
                 self.snapshot.claims.contains_key(&name) || self.snapshot.nodes.contains_key(&name);
             if !taken && self.given.insert(name.clone()) {
@@ -52,8 +52,11 @@ impl<'a> Names<'a> {
     }
 }
 
-fn suffix(mut hash: u64, length: usize) -> String {
-    let mut text = String::with_capacity(length);
+/// A prefix, a dash and so many letters and digits.
+fn with_suffix(prefix: &str, mut hash: u64, length: usize) -> String {
+    let mut text = String::with_capacity(prefix.len() + 1 + length);
+    text.push_str(prefix);
+    text.push('-');
     for _ in 0..length {
         text.push(char::from(ALPHABET[(hash % 32) as usize]));
         hash /= 32;
