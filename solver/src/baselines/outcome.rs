@@ -275,6 +275,7 @@ fn launch(
     let name = names.give(&pool.name, first_pod, index);
     let mut launch = Launch { requests, ..Launch::new(name, pool, machine, offering, labels) };
     assemble::require_for(&mut launch.requirements, &launch.labels, &pods);
-    launch.reason = assemble::reason(world.snapshot, &pods, &launch);
+    let bought = assemble::what_is_bought(&launch);
+    launch.reason = assemble::reason(world.snapshot, &pods, &bought);
     Some(launch)
 }

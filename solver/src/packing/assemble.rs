@@ -171,7 +171,7 @@ impl<'s> Launcher<'s> {
         let asked: Resources = pods.iter().map(|pod| &pod.shape.requests).sum();
         launch.requests += &asked;
         require_for(&mut launch.requirements, &launch.labels, pods);
-        launch.reason = format!("{}: {}", what_for(state.problem.snapshot, pods), blueprint.reason);
+        launch.reason = reason(state.problem.snapshot, pods, &blueprint.reason);
         Some(launch)
     }
 }
@@ -193,12 +193,13 @@ fn blueprint(state: &State<'_, '_>, candidate: usize) -> Option<Launch> {
     Some(Launch { reason: what_is_bought(&launch), ..launch })
 }
 
-/// Why a node is launched for these pods, for people.
-pub fn reason(snapshot: &Snapshot, pods: &[Arc<Pod>], launch: &Launch) -> String {
-    format!("{}: {}", what_for(snapshot, pods), what_is_bought(launch))
+/// Why a node is launched for these pods, for people, by what is bought.
+pub fn reason(snapshot: &Snapshot, pods: &[Arc<Pod>], bought: &str) -> String {
+    format!("{}: {bought}", what_for(snapshot, pods))
 }
 
-fn what_is_bought(launch: &Launch) -> String {
+/// What a launch buys, for people.
+pub fn what_is_bought(launch: &Launch) -> String {
     let Launch { instance_type, pool, price, .. } = launch;
     format!("{instance_type} of pool {pool} at {:.5} per hour", price.as_f64())
 }

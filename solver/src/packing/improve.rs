@@ -95,7 +95,8 @@ pub fn improve(
     };
     // Where kinds of pod share rows, earlier plans' patterns are of no use: few of them are among
     // those that are worth most, and more rows come before there are.
-    let there = if proof.is_exact() { patterns::of_cluster(state) } else { Vec::new() };
+    let there =
+        if proof.is_exact() { patterns::of_cluster(state, &mut stopped) } else { Vec::new() };
     columns(&there).into_iter().for_each(|column| proof.add(column));
     proof.run(settings.column_rounds, LEARN_UNTIL, stop);
     proof.prove(&mut until(PROVE_UNTIL));

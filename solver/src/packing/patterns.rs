@@ -13,11 +13,12 @@ use crate::model::{Name, NodeState, PodShape, Resident, Snapshot, well_known};
 use super::bins::{Bin, Place};
 use super::problem::Problem;
 use super::state::{NewNode, State};
+use super::work;
 
 /// What the cluster's nodes, and those on their way, hold of pods like those on the state's new
 /// nodes, on each candidate of their pool and instance type; each content once. Of no group there
-/// are more on one than on all new nodes.
-pub fn of_cluster(state: &State<'_, '_>) -> Vec<NewNode> {
+/// are more on one than on all new nodes. Looks at no further ones once `stop` says so.
+pub fn of_cluster(state: &State<'_, '_>, stop: &mut dyn FnMut() -> bool) -> Vec<NewNode> {
     let problem = state.problem;
     let mut waiting: BTreeMap<usize, u32> = BTreeMap::new();
     for (group, count) in state.nodes.iter().flat_map(|node| &node.load.contents) {
@@ -36,11 +37,18 @@ pub fn of_cluster(state: &State<'_, '_>) -> Vec<NewNode> {
         *contents[*bin].entry(held.group).or_default() += 1;
     }
     for (bin, mut content) in problem.bins.iter().zip(contents) {
+        if stop() {
+            break;
+        }
         let Some(candidates) = machines.like(problem.snapshot, bin) else { continue };
         if let Place::Node(name) = &bin.place
             && let Some(node) = problem.snapshot.nodes.get(name)
         {
+            work::done(node.pods.len());
             groups.count(node, &mut content);
+        }
+        if content.is_empty() {
+            continue;
         }
         for candidate in candidates {
             let node = filled(state, *candidate, &content, &waiting);
@@ -164,7 +172,7 @@ mod tests {
         held::keep(&mut state, &mut pending);
         priorities::run(&mut state, &pending);
         assert!(!state.nodes.is_empty());
-        let nodes = of_cluster(&state);
+        let nodes = of_cluster(&state, &mut || false);
         let told = nodes.iter().map(|node| {
             let kind = state.instance_type(&problem.candidates[node.candidate]).unwrap();
             let contents = node.load.contents.iter();
@@ -245,7 +253,8 @@ mod tests {
             solving.master.cost() / solving.bound - 1.0
         };
         let cold = gap(&state.nodes);
-        let warm = gap(&[state.nodes.clone(), of_cluster(&state)].concat());
+        let there = of_cluster(&state, &mut || false);
+        let warm = gap(&[state.nodes.clone(), there].concat());
         assert!(10.0 * warm < cold, "{warm}, without them {cold}");
     }
 }
