@@ -183,7 +183,7 @@ pub fn step(known: &Known<'_>) -> Step {
     let problem = known.failure.map(|failure| failure.message.clone()).or(synced.err());
     let saying = match &problem {
         Some(problem) => (false, "ReconcileError", problem.as_str()),
-        None => (true, "ReconcileSuccess", ""),
+        None => (true, IN_SYNC, ""),
     };
     say(&mut status, known, SYNCED, saying);
     // What the provider could not be asked about is as it was.
@@ -199,6 +199,8 @@ pub fn step(known: &Known<'_>) -> Step {
 }
 
 const SYNCED: &str = "Synced";
+/// The reason of that condition where all is well.
+const IN_SYNC: &str = "ReconcileSuccess";
 const READY: &str = "Ready";
 
 struct Next {
@@ -406,10 +408,12 @@ fn leave(known: &Known<'_>, status: &mut ClaimStatus) -> Next {
     }
 }
 
-/// Whether an earlier pass has looked for it since the claim was deleted, and said what it found.
+/// Whether the pass before this one has looked for it since the claim was deleted, and said what it
+/// found: one that could not look says why it is not in sync.
 fn was_looked_for(status: &ClaimStatus) -> bool {
-    let mut conditions = status.conditions.iter();
-    conditions.any(|one| one.r#type == READY && one.reason == "Deleting" && !one.message.is_empty())
+    let said = |kind: &str| status.conditions.iter().find(|one| one.r#type == kind);
+    let in_sync = said(SYNCED).is_some_and(|one| one.reason == IN_SYNC);
+    in_sync && said(READY).is_some_and(|one| one.reason == "Deleting" && !one.message.is_empty())
 }
 
 fn say(

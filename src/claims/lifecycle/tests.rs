@@ -208,11 +208,16 @@ fn what_one_look_does_not_find_is_looked_for_again_before_its_claim_goes() {
     assert_eq!(world.effect(), Some(Effect::Delete), "it was there all along");
 
     let mut world = deleted();
+    assert_eq!(world.effect(), Some(Effect::ReleaseClaim));
+
+    // A pass that could not look is no look.
+    let mut world = deleted();
     world.failure = Some(Failure { message: "no answer".to_owned(), create_refused: false });
     world.external = External::NotAsked;
     assert_eq!(world.effect(), None);
     world.failure = None;
     world.external = External::Absent;
+    assert_eq!(world.effect(), None);
     assert_eq!(world.effect(), Some(Effect::ReleaseClaim));
 }
 
