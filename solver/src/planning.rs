@@ -57,7 +57,7 @@ pub fn plan(
             break;
         }
     }
-    if ask_peers && !planned.is_best(snapshot, settings) && !stop.should_stop() {
+    if ask_peers && !planned.is_best(snapshot) && !stop.should_stop() {
         for policy in [Policy::Karpenter, Policy::ClusterAutoscaler] {
             // Cluster Autoscaler takes no notice of what pods would like.
             if policy == Policy::ClusterAutoscaler && has_wishes(snapshot) {
@@ -78,15 +78,10 @@ pub fn plan(
 impl Planned {
     /// Whether no peer's plan can be better: every pod has its place, and what they cost is proven
     /// to be the least.
-    fn is_best(&self, snapshot: &Snapshot, settings: &Settings) -> bool {
-        // Fewer nodes of the same price would be better where a node costs something by being there.
-        let least = |own: &Plan| {
-            own.price <= own.lower_bound
-                && (settings.price_per_node == Price::ZERO || own.launches.len() <= 1)
-        };
+    fn is_best(&self, snapshot: &Snapshot) -> bool {
+        let least = |own: &Plan| own.unschedulable.is_empty() && own.cost() <= own.lower_bound;
         // A peer may do without what pods would like, the bound does not.
-        self.plan.as_ref().is_some_and(|own| own.unschedulable.is_empty() && least(own))
-            && !has_wishes(snapshot)
+        self.plan.as_ref().is_some_and(least) && !has_wishes(snapshot)
     }
 
     /// Takes a plan that passes the checker; keeps one that does not with what is wrong.
@@ -106,13 +101,13 @@ impl Planned {
         if let Some(own) = &self.plan {
             let (ours, theirs) = (placed(own), placed(&plan));
             let same = ours == theirs;
-            let cheaper = same && cost(&plan, settings) < cost(own, settings);
+            let cheaper = same && plan.cost() < own.cost();
             if !(cheaper || theirs.len() > ours.len()) {
                 return;
             }
             // A bound for other pods says nothing about these.
             plan.lower_bound =
-                if same { own.lower_bound.min(plan.price) } else { Price::default() };
+                if same { own.lower_bound.min(plan.cost()) } else { Price::default() };
         }
         if verify(snapshot, &settings.scheduler_names, &plan).is_empty() {
             self.plan = Some(plan);
@@ -122,11 +117,6 @@ impl Planned {
 
 fn placed(plan: &Plan) -> BTreeSet<&str> {
     plan.placements.iter().map(|one| &*one.uid).collect()
-}
-
-/// What a plan costs, what its nodes cost by being there included.
-fn cost(plan: &Plan, settings: &Settings) -> f64 {
-    plan.price.as_f64() + settings.price_per_node.as_f64() * plan.launches.len() as f64
 }
 
 /// Whether some pod would like something without insisting.

@@ -195,6 +195,9 @@ pub struct BerthSettings {
     pub price_per_eviction: f64,
     /// ...and on top of that, in percent of what the pod costs over the horizon.
     pub eviction_percent: u32,
+    /// What a node counts for in an hour beyond its price, in the catalog's currency: larger nodes
+    /// are taken where that makes fewer of them. Nobody pays it.
+    pub price_per_node: f64,
     /// How many orders of removal a look tries.
     pub orders: u32,
     /// How many exchanges of a few nodes it tries.
@@ -217,6 +220,7 @@ impl Default for BerthSettings {
             horizon_hours: daemon.horizon.as_secs_f64() / 3_600.0,
             price_per_eviction: daemon.price_per_eviction.as_f64(),
             eviction_percent: daemon.eviction_percent,
+            price_per_node: daemon.packing.price_per_node.as_f64(),
             orders: 4,
             exchanges: 40,
             steer: true,
@@ -388,6 +392,7 @@ impl ReplaySettings {
             ("berth.consolidateEverySeconds", self.berth.consolidate_every_seconds),
             ("berth.horizonHours", self.berth.horizon_hours),
             ("berth.pricePerEviction", self.berth.price_per_eviction),
+            ("berth.pricePerNode", self.berth.price_per_node),
             ("karpenter.batchIdleSeconds", self.karpenter.batch_idle_seconds),
             ("karpenter.batchMaxSeconds", self.karpenter.batch_max_seconds),
             ("karpenter.pollSeconds", self.karpenter.poll_seconds),

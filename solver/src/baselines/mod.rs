@@ -89,7 +89,7 @@ pub fn plan(
     seed: u64,
     stop: &dyn Stop,
 ) -> Plan {
-    match policy {
+    let plan = match policy {
         Policy::Berth => {
             let planned = planning::plan(snapshot, settings, now, seed, stop);
             let rejected = planned.rejected.into_iter().next().map(|(plan, _)| plan);
@@ -99,7 +99,9 @@ pub fn plan(
         Policy::ClusterAutoscaler => {
             cluster_autoscaler(snapshot, settings, Expander::default(), now, seed, stop)
         }
-    }
+    };
+    // Whatever a peer goes by, its plan is compared by the same.
+    Plan { price_per_node: settings.price_per_node, ..plan }
 }
 
 #[cfg(test)]

@@ -33,19 +33,29 @@ pub struct Plan {
     pub headroom: Vec<Headroom>,
     /// What the launches cost together, per hour.
     pub price: Price,
-    /// What any set of launches that places the same pods costs at least, per hour.
+    /// What each launch counts for beyond its price, per hour, where plans are compared.
+    #[serde(default, skip_serializing_if = "Price::is_zero")]
+    pub price_per_node: Price,
+    /// What any set of launches that places the same pods costs at least, per hour, what nodes
+    /// count for beyond their price included.
     pub lower_bound: Price,
 }
 
 impl Plan {
-    /// (price − bound) / bound, or 0 if both are nothing; `None` if the bound is nothing but the
-    /// price is not.
+    /// What plans are compared by, per hour: the price, and what nodes count for beyond it.
+    pub fn cost(&self) -> Price {
+        self.price + self.price_per_node * self.launches.len() as u64
+    }
+
+    /// (cost − bound) / bound, or 0 if both are nothing; `None` if the bound is nothing but the
+    /// cost is not.
     pub fn gap(&self) -> Option<f64> {
-        if self.price <= self.lower_bound {
+        let cost = self.cost();
+        if cost <= self.lower_bound {
             return Some(0.0);
         }
         (self.lower_bound > Price::ZERO)
-            .then(|| (self.price - self.lower_bound).as_f64() / self.lower_bound.as_f64())
+            .then(|| (cost - self.lower_bound).as_f64() / self.lower_bound.as_f64())
     }
 
     /// Whether it does nothing at all.

@@ -31,6 +31,11 @@ impl Price {
         self.0
     }
 
+    /// Whether it is nothing.
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     /// Rounds to the nearest billionth.
     ///
     /// # Errors

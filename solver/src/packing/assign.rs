@@ -3,8 +3,8 @@
 //!
 //! Pods with spread or with anti-affinity among themselves are dealt out one after the other to
 //! the domain that holds fewest: in the end domains are as even as they can be, which is what
-//! kube-scheduler, that takes pods in any order, can always reach. Other rules only exclude
-//! domains.
+//! kube-scheduler, that takes pods in any order, can always reach. Few pods may be dealt out in
+//! another way that their rules allow ([`super::dealing`]). Other rules only exclude domains.
 
 use std::sync::Arc;
 
@@ -90,12 +90,14 @@ fn deal_one_by_one(
     let mut reason = None;
     for done in 0..count {
         let mut best: Option<(u64, usize)> = None;
+        let mut allowed: Vec<usize> = Vec::new();
         reason = None;
         for (index, place) in places.iter().enumerate().filter(|(_, place)| place.room > 0) {
             if let Some(why) = refusal(state, group, rules, place.tuple, &places) {
                 reason = Some(why);
                 continue;
             }
+            allowed.push(place.tuple);
             let held = crowding(state, &counters, place.tuple);
             // Places come cheapest first, so that the first of equals wins; without spread all
             // go to the same place until it is full.
@@ -104,7 +106,10 @@ fn deal_one_by_one(
             }
         }
         let Some((_, index)) = best else { return (dealt, count - done, reason) };
-        let place = &mut places[index];
+        let usual = places[index].tuple;
+        let dealing = state.dealing.as_mut();
+        let tuple = dealing.map_or(usual, |dealing| dealing.choose(group, &allowed, usual));
+        let Some(place) = places.iter_mut().find(|place| place.tuple == tuple) else { break };
         let all_at_once = counters.is_empty() && rules.anti.iter().all(|(_, own)| !own);
         let batch = if all_at_once && (bootstrap || rules.spread.is_empty()) {
             place.room.min(count - done)
@@ -112,7 +117,6 @@ fn deal_one_by_one(
             1
         };
         place.room = place.room.saturating_sub(batch);
-        let tuple = place.tuple;
         state.count(group, tuple, batch, true);
         match dealt.iter_mut().find(|(other, _)| *other == tuple) {
             Some((_, there)) => *there += batch,

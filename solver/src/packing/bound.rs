@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use crate::model::Price;
 
 use super::columns::{Generation, Model};
-use super::dimensions::{self, Amounts};
+use super::dimensions;
 use super::duals;
 use super::knapsack::Knapsack;
 use super::master::Column;
-use super::models::{self, Member};
+use super::models::{self, Bin, Member};
 use super::problem::Problem;
 use super::repack::{self, Repack};
 use super::state::{NewNode, State};
@@ -43,7 +43,7 @@ pub fn lower_bound(state: &State<'_, '_>) -> Price {
         .iter()
         .map(|candidate| {
             let room = candidate.room.iter().map(|has| (*has).max(0) as f64).collect();
-            (room, candidate.price.as_f64())
+            (room, candidate.cost)
         })
         .collect();
     let mut prices: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
@@ -89,15 +89,8 @@ pub fn lower_bound(state: &State<'_, '_>) -> Price {
         .enumerate()
         .filter(|(_, bin)| bin.open)
         .map(|(index, _)| {
-            // As it was before this plan put anything there, held pods aside.
-            let mut free: Vec<f64> =
-                state.loads[index].free.iter().map(|has| *has as f64).collect();
-            for (group, count) in &state.loads[index].contents {
-                for (sum, amount) in free.iter_mut().zip(&problem.groups[*group].demand) {
-                    *sum += *amount as f64 * f64::from(*count);
-                }
-            }
-            free.iter_mut().for_each(|has| *has = has.max(0.0));
+            let free = state.free_before(index);
+            let free: Vec<f64> = free.iter().map(|has| (*has).max(0) as f64).collect();
             worth(&free, &|signature| problem.bin_allowed[signature][index])
         })
         .sum();
@@ -115,12 +108,15 @@ pub struct Relaxed {
     signatures: Vec<usize>,
     /// The pods.
     pub members: Vec<Member>,
+    /// Whether they are all that was placed.
+    pub is_all: bool,
     /// The model of them.
     pub model: Model,
 }
 
 impl Relaxed {
-    /// What the state places; `None` if `stop` cut it short.
+    /// What the state places, but for pods that only nodes that are there could take: without them
+    /// everything costs no more. `None` if `stop` cut it short.
     pub fn of(state: &State<'_, '_>, stop: &mut dyn FnMut() -> bool) -> Option<Self> {
         let problem = state.problem;
         let mut placed: BTreeMap<usize, u32> = BTreeMap::new();
@@ -129,11 +125,16 @@ impl Relaxed {
             *placed.entry(*group).or_default() += count;
         }
         let weigh_alike = problem.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight);
+        let mut is_all = true;
         let mut least: Vec<Vec<i32>> = vec![Vec::new(); problem.groups.len()];
         let mut counts: BTreeMap<((usize, i32), usize), u32> = BTreeMap::new();
         for (group, count) in placed {
             if stop() {
                 return None;
+            }
+            if !could_be_on_a_new_node(problem, group) {
+                is_all = false;
+                continue;
             }
             if !weigh_alike {
                 least[group] = weights(state, group);
@@ -149,7 +150,7 @@ impl Relaxed {
                 && least[data.group()].get(cell.tuple).is_none_or(|least| *least <= cell.weight)
         };
         let model = Self::model(problem, &members, &goes, stop)?;
-        Some(Self { signatures, members, model })
+        Some(Self { signatures, members, is_all, model })
     }
 
     /// That many pods of each signature and group, wherever they may run; `None` if `stop` cut it
@@ -162,7 +163,7 @@ impl Relaxed {
         let (signatures, members) = models::members(problem, placed);
         let goes = |member: usize, cell: usize| problem.cells[cell].allowed[signatures[member]];
         let model = Self::model(problem, &members, &goes, stop)?;
-        Some(Self { signatures, members, model })
+        Some(Self { signatures, members, is_all: true, model })
     }
 
     fn model(
@@ -172,7 +173,7 @@ impl Relaxed {
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Model> {
         let sets = models::host_sets(problem);
-        let price = |candidate: usize| problem.candidates[candidate].price.as_f64();
+        let price = |candidate: usize| problem.candidates[candidate].cost;
         models::model(problem, &sets, members, goes, &price, stop)
     }
 
@@ -205,7 +206,7 @@ impl Relaxed {
                 *counts.entry(*member).or_default() += count;
             }
         }
-        let cost = problem.candidates[candidate].price.as_f64();
+        let cost = problem.candidates[candidate].cost;
         Column { cost, candidate, counts: counts.into_iter().collect() }
     }
 
@@ -255,12 +256,19 @@ impl Relaxed {
             if stop() {
                 return None;
             }
-            let free = free_before(state, index);
+            let free = state.free_before(index);
             let allowed = |signature: usize| problem.bin_allowed[signature][index];
             there += self.worth_in(problem, &mut knapsack, values, &allowed, &free);
         }
         let gained = self.by_reservations(problem, &mut knapsack, values, stop)?;
         Some(rounded(self.model.total(values) - there - gained))
+    }
+
+    /// The nodes that are there and take some of the pods.
+    pub fn bins(&self, state: &State<'_, '_>) -> Vec<Bin> {
+        let allowed =
+            |member: usize, bin: usize| state.problem.bin_allowed[self.signatures[member]][bin];
+        models::bins(state, &self.members, &allowed)
     }
 
     /// What a pod of each group is worth if one of each member is worth that.
@@ -289,7 +297,7 @@ impl Relaxed {
             }
             let allowed = |signature: usize| problem.cells[candidate.cell].allowed[signature];
             let worth = self.worth_in(problem, knapsack, values, &allowed, &candidate.room);
-            let gain = (worth - candidate.price.as_f64()).max(0.0);
+            let gain = (worth - candidate.cost).max(0.0);
             most[reservation] = most[reservation].max(gain);
         }
         let left = problem.reservations.iter().map(|reservation| f64::from(reservation.left));
@@ -315,6 +323,16 @@ impl Relaxed {
         }
         knapsack.search(0.0, 0.0, PARTS, usize::MAX, &mut || false).bound
     }
+}
+
+/// Whether there is anything to launch that takes a pod of the group.
+fn could_be_on_a_new_node(problem: &Problem<'_>, group: usize) -> bool {
+    let data = &problem.groups[group];
+    problem.candidates.iter().any(|candidate| {
+        candidate.reservation.is_none()
+            && problem.cells[candidate.cell].allowed[data.relaxed]
+            && dimensions::fits(&data.demand, &candidate.room)
+    })
 }
 
 /// The weight of the pools that a group's pods go to wherever they go, by the combination of
@@ -343,18 +361,8 @@ fn weights(state: &State<'_, '_>, group: usize) -> Vec<i32> {
     weights
 }
 
-/// What a bin had free before this plan put anything there, held pods aside.
-fn free_before(state: &State<'_, '_>, bin: usize) -> Amounts {
-    let load = &state.loads[bin];
-    let mut free = load.free.clone();
-    for (group, count) in &load.contents {
-        dimensions::give(&mut free, &state.problem.groups[*group].demand, *count);
-    }
-    free
-}
-
 /// As a price, a hair's breadth lower.
-fn rounded(bound: f64) -> Price {
+pub fn rounded(bound: f64) -> Price {
     // One billionth for the rounding of the price itself.
     let price = Price::per_hour((bound * SAFETY).max(0.0)).unwrap_or_default();
     price.saturating_sub(Price::from_nanos(1))

@@ -79,7 +79,7 @@ impl Model {
 
     /// For each item the machine that holds it alone at the lowest cost a pod. `None` if there is
     /// none for one of them, or `stop` cut it short.
-    fn singles(&self, stop: &mut dyn FnMut() -> bool) -> Option<Vec<Column>> {
+    pub(super) fn singles(&self, stop: &mut dyn FnMut() -> bool) -> Option<Vec<Column>> {
         let mut best: Vec<Option<(f64, Column)>> = vec![None; self.items.len()];
         for machine in &self.machines {
             if stop() {
@@ -303,7 +303,7 @@ impl<'m> Generation<'m> {
 }
 
 /// What one of each item costs on a machine of its own kind alone.
-fn each(singles: &[Column]) -> Vec<f64> {
+pub(super) fn each(singles: &[Column]) -> Vec<f64> {
     let count = |single: &Column| single.counts.first().map_or(1.0, |(_, count)| f64::from(*count));
     singles.iter().map(|single| single.cost / count(single)).collect()
 }

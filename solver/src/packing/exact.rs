@@ -1,9 +1,11 @@
 //! The cheapest plan there is, and the proof: a shortest path through what still waits.
 //!
-//! Dual values split the price of a plan in two: what all pods are worth, which is the lower
-//! bound, and what each node costs beyond what its content is worth, its loss. The cheapest plan
-//! is the one that loses least. States are the pods that still wait; each step fills one node that
-//! takes the first of them; the least loss so far goes first (Dijkstra). Only contents that lose
+//! Dual values split the price of a plan in two: what all pods are worth beyond what nodes that are
+//! there could hold at most, which is the lower bound, and what each node loses: a new one what it
+//! costs beyond what its content is worth, one that is there what it could hold beyond what it does.
+//! The cheapest plan is the one that loses least. States are the pods that still wait. First each
+//! node that is there is filled, in turn; then each step fills a new one that takes the first of
+//! those that wait; the least loss so far goes first (Dijkstra). Only contents that lose
 //! no more than a known plan does beyond the bound can be part of a better one. Where those are
 //! too many, what was found until then is at least a higher bound.
 
@@ -12,7 +14,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use foldhash::HashMap;
 
 use super::columns::Model;
-use super::dimensions;
+use super::dimensions::{self, Amounts};
 use super::master::worth;
 use super::ranked::Ranked;
 use super::side_by_side::{Field, SideBySide};
@@ -28,11 +30,34 @@ const MOST_STATES: usize = 1_000_000;
 /// A saving below this is rounding: prices are whole billionths.
 const EPSILON: f64 = 1e-10;
 
-/// A machine and what is on it: items and how many of each.
-pub type Node = (usize, Vec<(usize, u32)>);
+/// A node that is there.
+#[derive(Clone, Debug)]
+pub struct There {
+    /// What it has left.
+    pub room: Amounts,
+    /// The items that may go onto it, and how many of each at most.
+    pub items: Vec<(usize, u32)>,
+    /// What those that fit are worth at most.
+    pub worth: f64,
+}
+
+/// Where a content is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// On one of the nodes that are there.
+    There(usize),
+    /// On a new node of a machine.
+    New(usize),
+}
+
+/// A node and what is on it: items and how many of each.
+pub type Node = (Place, Vec<(usize, u32)>);
+
+/// How many of the nodes that are there had their turn, and what waits.
+type State = (usize, u128);
 
 /// The least loss with which a state was reached; from which state, and by which content.
-type Reached = (f64, Option<(u128, usize, usize)>);
+type Reached = (f64, Option<(State, usize, usize)>);
 
 /// Takes a content; says whether to go on.
 type Take<'t> = dyn FnMut(&[(usize, u32)]) -> bool + 't;
@@ -40,7 +65,7 @@ type Take<'t> = dyn FnMut(&[(usize, u32)]) -> bool + 't;
 /// What the search came to.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// A plan cheaper than the known one, if there is one: machines and their contents.
+    /// A plan cheaper than the known one, if there is one.
     pub nodes: Option<Vec<Node>>,
     /// What every plan costs at least: what the cheapest costs, if that was found out.
     pub bound: f64,
@@ -48,7 +73,7 @@ pub struct Outcome {
 
 /// A way to fill a node.
 struct Content {
-    machine: usize,
+    place: Place,
     loss: f64,
     counts: Vec<(usize, u32)>,
     /// The same, as a state.
@@ -61,26 +86,30 @@ struct Content {
 /// is what a known plan costs. Gives up after `most_steps`.
 pub fn solve(
     model: &Model,
+    there: &[There],
     values: &[f64],
     known: f64,
     most_steps: usize,
     stop: &mut dyn FnMut() -> bool,
 ) -> Outcome {
-    let bound = model.total(values);
+    let bound = model.total(values) - there.iter().map(|node| node.worth).sum::<f64>();
     let mut outcome = Outcome { nodes: None, bound };
     let gap = known - bound;
     let Some(packing) = Packing::of(model, values) else { return outcome };
-    let Some(contents) = contents(model, values, gap, &packing, stop) else { return outcome };
-    let mut known_losses: HashMap<u128, Reached> = HashMap::default();
-    let mut open: BinaryHeap<Ranked<u128>> = BinaryHeap::new();
-    known_losses.insert(packing.all, (0.0, None));
-    open.push(Ranked { rank: 0.0, of: packing.all });
+    let Some(contents) = contents(model, there, values, gap, &packing, stop) else {
+        return outcome;
+    };
+    let mut known_losses: HashMap<State, Reached> = HashMap::default();
+    let mut open: BinaryHeap<Ranked<State>> = BinaryHeap::new();
+    known_losses.insert((0, packing.all), (0.0, None));
+    open.push(Ranked { rank: 0.0, of: (0, packing.all) });
     let mut steps = 0;
     while let Some(Ranked { rank, of: state }) = open.pop() {
         let loss = -rank;
         outcome.bound = bound + loss;
-        if state == 0 {
-            outcome.nodes = Some(path(&known_losses, &contents));
+        let (turn, waiting) = state;
+        if turn == there.len() && waiting == 0 {
+            outcome.nodes = Some(path(state, &known_losses, &contents));
             return outcome;
         }
         if stop() || steps > most_steps || known_losses.len() > MOST_STATES {
@@ -89,22 +118,24 @@ pub fn solve(
         if known_losses.get(&state).is_some_and(|(least, _)| *least < loss) {
             continue;
         }
-        let first = packing.first(state);
-        for (index, content) in contents[first].iter().enumerate() {
+        // New nodes come after those that are there, by the first of those that wait.
+        let line = if turn < there.len() { turn } else { there.len() + packing.first(waiting) };
+        for (index, content) in contents[line].iter().enumerate() {
             let next = loss + content.loss;
             if next >= gap - EPSILON {
                 break;
             }
             steps += 1;
-            let Some(left) = packing.take(state, content.packed) else { continue };
+            let Some(left) = packing.take(waiting, content.packed) else { continue };
             // What fits may as well be there: whatever it leaves behind can only be cheaper.
             if left & content.more != 0 {
                 continue;
             }
-            let slot = known_losses.entry(left).or_insert((f64::INFINITY, None));
+            let after = (there.len().min(turn + 1), left);
+            let slot = known_losses.entry(after).or_insert((f64::INFINITY, None));
             if next < slot.0 {
-                *slot = (next, Some((state, first, index)));
-                open.push(Ranked { rank: -next, of: left });
+                *slot = (next, Some((state, line, index)));
+                open.push(Ranked { rank: -next, of: after });
             }
         }
     }
@@ -113,12 +144,12 @@ pub fn solve(
     outcome
 }
 
-fn path(losses: &HashMap<u128, Reached>, contents: &[Vec<Content>]) -> Vec<Node> {
+fn path(end: State, losses: &HashMap<State, Reached>, contents: &[Vec<Content>]) -> Vec<Node> {
     let mut nodes = Vec::new();
-    let mut state = 0;
-    while let Some((_, Some((before, first, index)))) = losses.get(&state) {
-        let content = &contents[*first][*index];
-        nodes.push((content.machine, content.counts.clone()));
+    let mut state = end;
+    while let Some((_, Some((before, line, index)))) = losses.get(&state) {
+        let content = &contents[*line][*index];
+        nodes.push((content.place, content.counts.clone()));
         state = *before;
     }
     nodes.reverse();
@@ -167,10 +198,14 @@ impl Packing {
             .sum()
     }
 
-    /// The fields of items of which a machine could take one more beside a content.
-    fn more(&self, model: &Model, machine: usize, counts: &[(usize, u32)]) -> u128 {
-        let data = &model.machines[machine];
-        let mut room = data.room.clone();
+    /// The fields of items of which a node could take one more beside a content.
+    fn more(
+        &self,
+        model: &Model,
+        (room, items): (&Amounts, &[(usize, u32)]),
+        counts: &[(usize, u32)],
+    ) -> u128 {
+        let mut room = room.clone();
         for (item, count) in counts {
             dimensions::take(&mut room, &model.items[*item].demand, *count);
         }
@@ -180,7 +215,7 @@ impl Packing {
             there < *most && dimensions::fits(&model.items[*item].demand, &room)
         };
         let field = |(item, _): &(usize, u32)| self.fields[self.ranks[*item]].1.bits();
-        data.items.iter().filter(fits).map(field).fold(0, |all, field| all | field)
+        items.iter().filter(fits).map(field).fold(0, |all, field| all | field)
     }
 
     /// The rank of the first item that waits.
@@ -194,49 +229,88 @@ impl Packing {
     }
 }
 
-/// All contents that lose less than the gap, on the cheapest machine that holds them, by the rank
-/// of their first item, the least loss first. `None` if they are too many.
+/// All contents that lose less than the gap, the least loss first: for each of the nodes that are
+/// there, and then on the cheapest machine that holds them, by the rank of their first item. `None`
+/// if they are too many.
 fn contents(
     model: &Model,
+    there: &[There],
     values: &[f64],
     gap: f64,
     packing: &Packing,
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<Vec<Content>>> {
+    let mut lines: Vec<Vec<Content>> = Vec::new();
+    let mut left = MOST_CONTENTS;
+    for (index, node) in there.iter().enumerate() {
+        let mut line = Vec::new();
+        let least = node.worth - gap + EPSILON;
+        let complete =
+            enumerate(model, values, packing, node_of(node), least, stop, &mut |counts| {
+                let loss = (node.worth - worth(values, counts)).max(0.0);
+                let (counts, packed) = (counts.to_vec(), packing.packed(counts));
+                let more = packing.more(model, node_of(node), &counts);
+                line.push(Content { place: Place::There(index), loss, counts, packed, more });
+                line.len() <= left
+            });
+        if !complete || stop() {
+            return None;
+        }
+        left -= line.len();
+        lines.push(line);
+    }
     let mut found: BTreeMap<u128, (usize, Vec<(usize, u32)>)> = BTreeMap::new();
     let mut machines: Vec<usize> = (0..model.machines.len()).collect();
     machines
         .sort_by(|a, b| model.machines[*a].cost.total_cmp(&model.machines[*b].cost).then(a.cmp(b)));
     for machine in machines {
         let data = &model.machines[machine];
-        let mut items: Vec<(usize, u32)> = data.items.clone();
-        items.sort_by_key(|(item, _)| packing.ranks[*item]);
-        let mut enumeration = Enumeration {
-            model,
-            values,
-            items: &items,
-            least: data.cost - gap + EPSILON,
-            counts: Vec::new(),
-            steps: 0,
-        };
-        let complete = enumeration.run(0, &data.room, 0.0, stop, &mut |counts| {
-            found.entry(packing.packed(counts)).or_insert_with(|| (machine, counts.to_vec()));
-            found.len() <= MOST_CONTENTS
+        let least = data.cost - gap + EPSILON;
+        let node = (&data.room, data.items.as_slice());
+        let complete = enumerate(model, values, packing, node, least, stop, &mut |counts| {
+            if !counts.is_empty() {
+                found.entry(packing.packed(counts)).or_insert_with(|| (machine, counts.to_vec()));
+            }
+            found.len() <= left
         });
         if !complete || stop() {
             return None;
         }
     }
-    let mut by_first: Vec<Vec<Content>> = (0..model.items.len()).map(|_| Vec::new()).collect();
+    lines.resize_with(there.len() + model.items.len(), Vec::new);
     for (packed, (machine, counts)) in found {
-        let loss = (model.machines[machine].cost - worth(values, &counts)).max(0.0);
-        let more = packing.more(model, machine, &counts);
-        by_first[packing.first(packed)].push(Content { machine, loss, counts, packed, more });
+        let data = &model.machines[machine];
+        let loss = (data.cost - worth(values, &counts)).max(0.0);
+        let more = packing.more(model, (&data.room, &data.items), &counts);
+        let content = Content { place: Place::New(machine), loss, counts, packed, more };
+        lines[there.len() + packing.first(packed)].push(content);
     }
-    for contents in &mut by_first {
-        contents.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.packed.cmp(&b.packed)));
+    for line in &mut lines {
+        line.sort_by(|a, b| a.loss.total_cmp(&b.loss).then(a.packed.cmp(&b.packed)));
     }
-    Some(by_first)
+    Some(lines)
+}
+
+const fn node_of(node: &There) -> (&Amounts, &[(usize, u32)]) {
+    (&node.room, node.items.as_slice())
+}
+
+/// Goes through the contents of a node that are worth at least so much. Whether it went through all
+/// of them.
+fn enumerate(
+    model: &Model,
+    values: &[f64],
+    packing: &Packing,
+    (room, items): (&Amounts, &[(usize, u32)]),
+    least: f64,
+    stop: &mut dyn FnMut() -> bool,
+    found: &mut Take<'_>,
+) -> bool {
+    let mut items = items.to_vec();
+    items.sort_by_key(|(item, _)| packing.ranks[*item]);
+    let (counts, steps) = (Vec::new(), 0);
+    Enumeration { model, values, items: &items, least, counts, steps }
+        .run(0, room, 0.0, stop, found)
 }
 
 /// Goes through the contents of one machine that are worth at least so much.
@@ -265,7 +339,7 @@ impl Enumeration<'_> {
             return false;
         }
         let Some((item, most)) = self.items.get(at).copied() else {
-            return self.counts.is_empty() || value < self.least || found(&self.counts);
+            return value < self.least || found(&self.counts);
         };
         if value + self.at_most(at, room) < self.least {
             return true;
@@ -321,6 +395,33 @@ mod tests {
     use super::super::columns::{Item, Machine};
     use super::*;
 
+    fn cost(model: &Model, nodes: &[Node]) -> f64 {
+        let cost = |(place, _): &Node| match place {
+            Place::New(machine) => model.machines[*machine].cost,
+            Place::There(_) => 0.0,
+        };
+        nodes.iter().map(cost).sum()
+    }
+
+    #[test]
+    fn nodes_that_are_there_are_filled_so_that_the_rest_is_cheapest() {
+        // A node that is there takes a 5 or two 3s. New ones of 6 cost 1: with the 5 there, the 3s
+        // share one, with the 3s there, the 5 needs one too; with one 3 there, two are needed.
+        let items =
+            [(5, 1), (3, 3)].map(|(size, count)| Item { demand: smallvec![size], count, kind: 0 });
+        let items_on = vec![(0, 1), (1, 2)];
+        let machine =
+            Machine { candidate: 0, cost: 1.0, room: smallvec![6], items: items_on.clone() };
+        let model = Model { items: items.to_vec(), machines: vec![machine] };
+        let node = There { room: smallvec![6], items: items_on, worth: 1.0 };
+        let values = [5.0 / 6.0, 0.5];
+        let outcome = solve(&model, &[node], &values, 10.0, QUICK, &mut || false);
+        assert!((outcome.bound - 2.0).abs() < 1e-9, "{outcome:?}");
+        let nodes = outcome.nodes.unwrap();
+        assert!((cost(&model, &nodes) - 2.0).abs() < 1e-9, "{nodes:?}");
+        assert_eq!(nodes[0], (Place::There(0), vec![(1, 2)]));
+    }
+
     #[test]
     fn the_cheapest_of_all_ways_is_found_and_proven() {
         // Three pods of 3 and two of 2 on machines of 6 for 1 and of 4 for 0.75: a 6 takes two 3s,
@@ -339,13 +440,12 @@ mod tests {
         };
         // A sixth a unit: nothing is worth more than its machine.
         let values = [0.5, 1.0 / 3.0];
-        let outcome = solve(&model, &values, 10.0, QUICK, &mut || false);
+        let outcome = solve(&model, &[], &values, 10.0, QUICK, &mut || false);
         assert!((outcome.bound - 2.5).abs() < 1e-9, "{outcome:?}");
         let nodes = outcome.nodes.unwrap();
-        let cost: f64 = nodes.iter().map(|(machine, _)| model.machines[*machine].cost).sum();
-        assert!((cost - 2.5).abs() < 1e-9, "{nodes:?}");
+        assert!((cost(&model, &nodes) - 2.5).abs() < 1e-9, "{nodes:?}");
         // Nothing is cheaper than a plan that costs as much.
-        let outcome = solve(&model, &values, 2.5, QUICK, &mut || false);
+        let outcome = solve(&model, &[], &values, 2.5, QUICK, &mut || false);
         assert!(outcome.nodes.is_none() && (outcome.bound - 2.5).abs() < 1e-9);
     }
 }

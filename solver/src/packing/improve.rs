@@ -22,6 +22,7 @@ use super::repack::{self, Repack};
 use super::rounding::{self, Packer};
 use super::search;
 use super::sequential;
+use super::settle::Settling;
 use super::state::{Class, NewNode, State};
 use super::{Settings, Stop, work};
 
@@ -47,9 +48,7 @@ const BOUND_LACKS: f64 = 2.0;
 
 /// A plan within this share of the bound is not packed in another way as well.
 const NEAR: f64 = 0.002;
-/// Up to so many pods the cheapest plan of all is looked for...
-const FEW_PODS: u32 = 400;
-/// ...after so many neighbourhoods.
+/// Where the cheapest plan of all is looked for, that comes after so many neighbourhoods.
 const CLOSE_ROUNDS: u32 = 300;
 
 /// What improving came to.
@@ -61,15 +60,28 @@ pub struct Improved {
     pub bound: Option<Price>,
 }
 
-/// Improves the new nodes of a state.
+/// What may become another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All that was placed, wherever it is.
+    Everything,
+    /// New nodes and what is on them; what was placed elsewhere stays there.
+    NewNodes,
+}
+
+/// Improves a state that holds new nodes.
 pub fn improve(
     state: &mut State<'_, '_>,
     classes: &[Class],
+    scope: Scope,
     settings: &Settings,
     seed: u64,
     stop: &dyn Stop,
 ) -> Improved {
     let mut improved = Improved::default();
+    if state.nodes.is_empty() {
+        return improved;
+    }
     if repack::downsize(state, 0, &mut || stop.should_stop()) {
         improved.method = Some(Method::LocalSearch);
     }
@@ -135,22 +147,26 @@ pub fn improve(
     }
     improved.bound = Some(bound);
     let generation = own.as_ref().or(is_relaxed.then_some(&proof));
-    if let Some(generation) = generation.filter(|one| one.is_exact() && state.price() > bound) {
+    if let Some(generation) = generation.filter(|one| one.is_exact() && state.cost() > bound) {
         let dived = dive::dive(state, &repack, &model, generation, DIVE_UNTIL, stop);
         adopt(state, dived);
     }
     // Where few of the solution's nodes are whole, packing by its values may do better.
-    if state.price().as_f64() > bound.as_f64() * (1.0 + NEAR) {
+    if state.cost().as_f64() > bound.as_f64() * (1.0 + NEAR) {
         let solution = generation.iter().flat_map(|one| one.master.solution());
         let columns: Vec<&Column> = solution.map(|(column, _)| column).collect();
         let (enough, stop) = (&mut until(PACK_UNTIL), &mut until(SEARCH_UNTIL));
         adopt(state, sequential::pack(state, &repack, &model, &values, &columns, enough, stop));
     }
-    let few = is_relaxed && is_alone(state);
+    let settles = scope == Scope::Everything || !problem.bins.iter().any(|bin| bin.open);
+    let settling = settles
+        .then(|| Settling::of(state, &relaxed, is_relaxed, &proof, &mut until(SEARCH_UNTIL)))
+        .flatten();
+    improved.bound = improved.bound.max(settling.as_ref().map(Settling::bound));
     let mut left = settings.search_rounds;
     let mut seed = seed;
     // Where the cheapest plan of all may be found, the search only has to come close first.
-    let first = if few { CLOSE_ROUNDS } else { u32::MAX };
+    let first = if settling.is_some() { CLOSE_ROUNDS } else { u32::MAX };
     for (rounds, steps) in [(first, exact::QUICK), (u32::MAX, exact::THOROUGH)] {
         let rounds = rounds.min(left);
         left -= rounds;
@@ -161,11 +177,10 @@ pub fn improve(
             improved.method = Some(Method::LocalSearch);
         }
         seed = seed.wrapping_add(1);
-        if few && settings.search_rounds > 0 {
-            let bound = settle(state, &repack, &model, &proof, steps, &mut until(SEARCH_UNTIL));
-            let price = state.price();
-            improved.bound = improved.bound.max(Some(bound.min(price)));
-            if bound >= price {
+        if let Some(settling) = settling.as_ref().filter(|_| settings.search_rounds > 0) {
+            let least = settling.settle(state, steps, &mut until(SEARCH_UNTIL));
+            improved.bound = improved.bound.max(Some(least));
+            if least >= state.cost() {
                 improved.method = Some(Method::Exact);
                 break;
             }
@@ -191,45 +206,10 @@ fn prove_again(
     let values = relaxed.values(repack, &own.values);
     proof.suggest(&values, &mut || stop.spent() >= PROVE_AGAIN_UNTIL);
     let cost = own.master.cost();
-    if cost - proof.bound > BOUND_LACKS * (state.price().as_f64() - cost) {
+    if cost - proof.bound > BOUND_LACKS * (state.cost().as_f64() - cost) {
         proof.run(rounds, PROVE_AGAIN_UNTIL, stop);
     }
     proof.bound > before
-}
-
-/// Whether pods are few and new nodes are all that the price depends on.
-fn is_alone(state: &State<'_, '_>) -> bool {
-    let pods: u32 =
-        state.nodes.iter().flat_map(|node| &node.load.contents).map(|(_, count)| count).sum();
-    pods <= FEW_PODS
-        && state.problem.reservations.is_empty()
-        && !state.problem.bins.iter().any(|bin| bin.open)
-        && !state.nodes.iter().any(|node| repack::stays(state.problem, node))
-}
-
-/// Looks for the cheapest plan of all; returns what every plan costs at least.
-fn settle(
-    state: &mut State<'_, '_>,
-    repack: &Repack,
-    model: &Model,
-    proof: &Generation<'_>,
-    steps: usize,
-    stop: &mut dyn FnMut() -> bool,
-) -> Price {
-    let known = state.price().as_f64();
-    let outcome = exact::solve(model, &proof.values, known, steps, stop);
-    if let Some(nodes) = &outcome.nodes {
-        let mut packing = repack.packing(state);
-        let launched = nodes
-            .iter()
-            .all(|(machine, counts)| packing.launch(model.machines[*machine].candidate, counts));
-        let all: Vec<usize> = (0..state.nodes.len()).collect();
-        let nodes = packing.downsized(stop);
-        if !launched || !search::exchange(state, &all, nodes) {
-            return Price::ZERO;
-        }
-    }
-    Price::per_hour(outcome.bound * (1.0 + 1e-12)).unwrap_or_default()
 }
 
 /// What a pod of each member is worth by values of the relaxed model.

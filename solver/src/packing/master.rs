@@ -57,6 +57,8 @@ pub struct Master {
     in_basis: Vec<bool>,
     /// What leaving one of a row uncovered costs.
     costs: Vec<f64>,
+    /// The least of them: what costs less is held against that.
+    least_cost: f64,
     /// The inverse of the basis, row by row.
     inverse: Vec<f64>,
     /// Values of the basic variables.
@@ -70,23 +72,28 @@ pub struct Master {
 
 impl Master {
     /// Begins with leaving uncovered what every row needs, at that cost each: `needs` says how
-    /// much of each there is to cover.
+    /// much of each there is to cover. A row that needs less than nothing, and that columns take
+    /// from, is a supply: there is no more of it than that.
     pub fn new(needs: &[f64], costs: &[f64]) -> Self {
         let rows = needs.len();
         work::done(rows * rows);
         let mut inverse = vec![0.0; rows * rows];
+        let is_supply = |row: usize| needs[row] < 0.0;
         for row in 0..rows {
-            inverse[row * rows + row] = 1.0;
+            inverse[row * rows + row] = if is_supply(row) { -1.0 } else { 1.0 };
         }
+        let basic = |row| if is_supply(row) { Basic::Surplus } else { Basic::Uncovered(row) };
+        let dual = |row| if is_supply(row) { 0.0 } else { costs[row] };
         Self {
-            basic: (0..rows).map(Basic::Uncovered).collect(),
+            basic: (0..rows).map(basic).collect(),
+            least_cost: costs.iter().copied().fold(f64::INFINITY, f64::min),
             in_basis: Vec::new(),
             columns: Vec::new(),
             covers: Vec::new(),
             costs: costs.to_vec(),
             inverse,
-            levels: needs.to_vec(),
-            duals: costs.to_vec(),
+            levels: needs.iter().map(|need| need.abs()).collect(),
+            duals: (0..rows).map(dual).collect(),
             pivots: 0,
             direction: vec![0.0; rows],
             row_entries: Vec::new(),
@@ -154,6 +161,11 @@ impl Master {
         self.columns[column].cost - self.worth(&self.covers[column])
     }
 
+    /// What savings by a column are held against.
+    fn measure(&self, column: usize) -> f64 {
+        self.columns[column].cost.max(self.least_cost).max(EPSILON)
+    }
+
     fn worth(&self, covers: &[(usize, f64)]) -> f64 {
         covers.iter().map(|(row, amount)| self.duals[*row] * amount).sum()
     }
@@ -170,7 +182,7 @@ impl Master {
                     return;
                 }
                 let still = !self.in_basis[column]
-                    && self.reduced_cost(column) < -EPSILON * self.columns[column].cost;
+                    && self.reduced_cost(column) < -EPSILON * self.measure(column);
                 if still && !self.pivot(column, stop) {
                     return;
                 }
@@ -184,9 +196,7 @@ impl Master {
         work::done(self.columns.len());
         let mut rated: Vec<(f64, usize)> = (0..self.columns.len())
             .filter(|column| !self.in_basis[*column])
-            .map(|column| {
-                (self.reduced_cost(column) / self.columns[column].cost.max(EPSILON), column)
-            })
+            .map(|column| (self.reduced_cost(column) / self.measure(column), column))
             .filter(|(reduced, _)| *reduced < -EPSILON)
             .collect();
         let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
@@ -328,6 +338,19 @@ mod tests {
         master.optimise(&mut || false);
         assert!((master.cost() - 2.0).abs() < 1e-9, "{}", master.cost());
         assert!(master.duals()[1].abs() < 1e-9, "{:?}", master.duals());
+    }
+
+    #[test]
+    fn of_a_supply_there_is_no_more_than_that() {
+        // Five to cover for 1 each; two nodes that are there take two each for nothing.
+        let mut master = Master::new(&[5.0, -2.0], &[1.0, f64::INFINITY]);
+        let node = Column { cost: 0.0, candidate: 0, counts: vec![(0, 2)] };
+        master.add(node, vec![(0, 2.0), (1, -1.0)]);
+        master.optimise(&mut || false);
+        assert!((master.cost() - 1.0).abs() < 1e-9, "{}", master.cost());
+        // A place on such a node saves what two cost elsewhere.
+        let duals = master.duals();
+        assert!((duals[0] - 1.0).abs() < 1e-9 && (duals[1] - 2.0).abs() < 1e-9, "{duals:?}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Pods of equal shape are one group ([`groups`]); offerings that no requirement tells apart are
 //! one cell and only the undominated of them candidates ([`offerings`]). Rules over shared
-//! domains (zones) are settled by dealing a group's pods out over domains ([`assign`]); what
-//! remains is packing: nodes that are there or on their way are filled first, where there are GPUs
+//! domains (zones) are settled by dealing a group's pods out over domains ([`assign`]), few of them
+//! in many ways ([`dealing`]); what remains is packing: nodes that are there or on their way are filled first, where there are GPUs
 //! so that these stay of use ([`descent`], [`fragmentation`]); then nodes are launched, each time
 //! the offering whose content is worth most for its price ([`greedy`], [`fill`]), by the dual
 //! values of the fluid relaxation ([`duals`]). At last nodes that leave over what nobody can use
@@ -13,10 +13,12 @@
 
 pub(crate) mod assemble;
 pub(crate) mod assign;
+mod beside;
 pub(crate) mod bins;
 mod bound;
 mod columns;
 mod cuts;
+mod dealing;
 mod descent;
 pub(crate) mod dimensions;
 mod dive;
@@ -55,6 +57,7 @@ mod rows;
 mod search;
 mod sequential;
 mod settings;
+mod settle;
 mod side_by_side;
 mod stages;
 pub(crate) mod state;
@@ -74,6 +77,7 @@ pub use static_pools::{StaticPools, static_pools};
 pub use values::pod_values;
 
 use crate::model::{Method, Plan, Snapshot, Timestamp};
+use improve::Scope;
 
 /// Finds a place for each pending pod, on nodes that are there, on the way, or to be launched, at
 /// the lowest price.
@@ -88,7 +92,13 @@ pub fn plan(
     seed: u64,
     stop: &dyn Stop,
 ) -> Plan {
-    let mut plan = Plan { generation: snapshot.generation, made_at: now, seed, ..Plan::default() };
+    let mut plan = Plan {
+        generation: snapshot.generation,
+        made_at: now,
+        seed,
+        price_per_node: settings.price_per_node,
+        ..Plan::default()
+    };
     let mut pending = groups::Pending::of(snapshot, settings);
     if pending.groups.is_empty() && pending.defective.is_empty() {
         return plan;
@@ -100,14 +110,14 @@ pub fn plan(
     } else {
         held::release(&mut pending);
     }
-    let (mut leftovers, classes) = priorities::run(&mut state, &pending);
-    stages::enforce_spread(&mut state, &mut leftovers);
+    let dealing::Packed { mut state, leftovers, classes } =
+        dealing::pack(state, &pending, settings, seed, stop);
     plan.method = Method::Greedy;
-    let improved = improve::improve(&mut state, &classes, settings, seed, stop);
+    let improved = improve::improve(&mut state, &classes, Scope::Everything, settings, seed, stop);
     plan.method = improved.method.unwrap_or(plan.method);
     join::join(&mut state);
     let bound = bound::lower_bound(&state).max(improved.bound.unwrap_or_default());
     assemble::assemble(&state, pending, &leftovers, &mut plan);
-    plan.lower_bound = bound.min(plan.price);
+    plan.lower_bound = bound.min(plan.cost());
     plan
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::columns::{Item, Machine, Model};
 use super::dimensions::{self, Amounts};
 use super::problem::Problem;
+use super::state::State;
 use super::topology::Key;
 use super::work;
 
@@ -99,6 +100,68 @@ fn interchangeable(problem: &Problem<'_>, group: usize) -> bool {
     data.plain && data.volumes.is_none() && !problem.topology.counted_by[group].iter().any(counted)
 }
 
+/// What items take of machines.
+struct Resources<'s> {
+    /// The dimensions that some member takes of.
+    used: Vec<usize>,
+    /// Sets with several members, which are a resource each; one with one member is a bound on that
+    /// item.
+    shared: Vec<&'s HostSet>,
+}
+
+impl<'s> Resources<'s> {
+    fn of(problem: &Problem<'_>, sets: &'s [HostSet], members: &[Member]) -> Self {
+        let takes = |dimension: &usize| {
+            members.iter().any(|member| problem.groups[member.group()].demand[*dimension] > 0)
+        };
+        let has_several = |set: &&HostSet| {
+            members.iter().filter(|one| set.groups.contains(&one.group())).count() > 1
+        };
+        Self {
+            used: (0..problem.dimensions.len()).filter(takes).collect(),
+            shared: sets.iter().filter(has_several).collect(),
+        }
+    }
+}
+
+/// A node that is there, as the model of some members sees it.
+#[derive(Clone, Debug)]
+pub struct Bin {
+    /// Which of the problem's.
+    pub index: usize,
+    /// What it has left for them.
+    pub room: Amounts,
+    /// The items that may go onto it, and how many of each at most.
+    pub items: Vec<(usize, u32)>,
+}
+
+/// The nodes that are there and take some of the members, as they are before anything is planned for
+/// them. `goes` says which members may go onto which, by the index of the member and the bin.
+pub fn bins(
+    state: &State<'_, '_>,
+    members: &[Member],
+    goes: &dyn Fn(usize, usize) -> bool,
+) -> Vec<Bin> {
+    let problem = state.problem;
+    let sets = host_sets(problem);
+    let Resources { used, shared } = Resources::of(problem, &sets, members);
+    let all = 0..problem.bins.len();
+    all.filter(|bin| problem.bins[*bin].open)
+        .filter_map(|index| {
+            let load = state.load_before(index);
+            let room = |member: usize| load.room(problem, members[member].group());
+            let fitting = |member: usize| {
+                let most = if goes(member, index) { room(member) } else { 0 };
+                (most > 0).then(|| (member, most.min(members[member].count)))
+            };
+            let items: Vec<(usize, u32)> = (0..members.len()).filter_map(fitting).collect();
+            let plain = used.iter().map(|dimension| load.free[*dimension].max(0));
+            let room = plain.chain(shared.iter().map(|set| set.most)).collect();
+            (!items.is_empty()).then_some(Bin { index, room, items })
+        })
+        .collect()
+}
+
 /// The model in which `members` are packed onto the problem's candidates. `goes` says which
 /// members may go onto nodes of a candidate's cell, by the index of the member and the cell.
 /// `cost` says what a candidate costs. Candidates that no member tells apart are one machine;
@@ -111,17 +174,8 @@ pub fn model(
     cost: &dyn Fn(usize) -> f64,
     stop: &mut dyn FnMut() -> bool,
 ) -> Option<Model> {
-    let used: Vec<usize> = (0..problem.dimensions.len())
-        .filter(|dimension| {
-            members.iter().any(|member| problem.groups[member.group()].demand[*dimension] > 0)
-        })
-        .collect();
-    // A set with one member is a bound on that item; others are a resource each.
     let sets_of = |group: usize| sets.iter().filter(move |set| set.groups.contains(&group));
-    let shared: Vec<&HostSet> = sets
-        .iter()
-        .filter(|set| members.iter().filter(|one| set.groups.contains(&one.group())).count() > 1)
-        .collect();
+    let Resources { used, shared } = Resources::of(problem, sets, members);
     let mut kinds: BTreeMap<(Vec<usize>, Vec<i64>), usize> = BTreeMap::new();
     let items: Vec<Item> = members
         .iter()

@@ -34,10 +34,7 @@ pub fn run(state: &mut State<'_, '_>, pending: &Pending) -> (Vec<Leftover>, Vec<
             sum.reason = more.reason.or_else(|| sum.reason.take());
         }
     }
-    let left = |leftovers: &[Leftover]| -> Vec<u32> {
-        tiers.iter().rev().map(|tier| left_of(pending, leftovers, *tier)).collect()
-    };
-    if left(&leftovers) < left(&together.0) {
+    if left(pending, &leftovers) < left(pending, &together.0) {
         return (leftovers, classes);
     }
     *state = packed_together;
@@ -54,6 +51,12 @@ fn is_unjust(pending: &Pending, leftovers: &[Leftover]) -> bool {
             group.shape.priority < best && (left.count as usize) < group.pods.len()
         })
     })
+}
+
+/// How many pods are left of each priority, the highest first.
+pub fn left(pending: &Pending, leftovers: &[Leftover]) -> Vec<u32> {
+    let tiers: BTreeSet<i32> = pending.groups.iter().map(|group| group.shape.priority).collect();
+    tiers.into_iter().rev().map(|tier| left_of(pending, leftovers, tier)).collect()
 }
 
 fn left_of(pending: &Pending, leftovers: &[Leftover], tier: i32) -> u32 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::constraints::topology_spread::Standing;
 use crate::constraints::{gpu_shares, node_affinity, preferences, taints, volumes};
-use crate::model::{Labels, PodShape, Snapshot, Taint, TaintEffect};
+use crate::model::{Labels, PodShape, Price, Snapshot, Taint, TaintEffect};
 
 use super::Settings;
 use super::bins::Bin;
@@ -82,6 +82,8 @@ pub struct Problem<'a> {
     pub candidates: Vec<Candidate>,
     /// What is reserved.
     pub reservations: Vec<Reservation>,
+    /// What a node counts for beyond its price.
+    pub price_per_node: Price,
 }
 
 impl<'a> Problem<'a> {
@@ -160,6 +162,7 @@ impl<'a> Problem<'a> {
             cells,
             candidates,
             reservations,
+            price_per_node: settings.price_per_node,
         }
     }
 

@@ -6,6 +6,8 @@ use crate::constraints::pool_limits::{self, Usage};
 use crate::model::{InstanceType, Price};
 
 use super::bins::Load;
+use super::dealing::Dealing;
+use super::dimensions::{self, Amounts};
 use super::groups::Held;
 use super::offerings::Candidate;
 use super::problem::Problem;
@@ -59,6 +61,8 @@ pub struct State<'p, 'a> {
     pub usage: Vec<Usage>,
     /// Pods that stay with their claims: the bin and the pod.
     pub held: Vec<(usize, Held)>,
+    /// How pods are dealt out over domains, if not evenly.
+    pub dealing: Option<Dealing>,
 }
 
 impl<'p, 'a> State<'p, 'a> {
@@ -71,6 +75,7 @@ impl<'p, 'a> State<'p, 'a> {
             nodes: Vec::new(),
             usage: problem.pools.iter().map(|data| data.usage.clone()).collect(),
             held: Vec::new(),
+            dealing: None,
         }
     }
 
@@ -117,6 +122,11 @@ impl<'p, 'a> State<'p, 'a> {
         self.nodes.iter().map(|node| self.problem.candidates[node.candidate].price).sum()
     }
 
+    /// What they count for, beyond their price too.
+    pub fn cost(&self) -> Price {
+        self.price() + self.problem.price_per_node * self.nodes.len() as u64
+    }
+
     /// Launches a candidate with that load.
     pub fn launch(&mut self, candidate: usize, load: Load) {
         let data = &self.problem.candidates[candidate];
@@ -140,6 +150,21 @@ impl<'p, 'a> State<'p, 'a> {
             shares: daemons.shares.clone(),
             contents: Vec::new(),
         }
+    }
+
+    /// What a bin had free before this plan put anything there, held pods aside.
+    pub fn free_before(&self, bin: usize) -> Amounts {
+        let load = &self.loads[bin];
+        let mut free = load.free.clone();
+        for (group, count) in &load.contents {
+            dimensions::give(&mut free, &self.problem.groups[*group].demand, *count);
+        }
+        free
+    }
+
+    /// A bin as it was then.
+    pub fn load_before(&self, bin: usize) -> Load {
+        Load { free: self.free_before(bin), contents: Vec::new(), ..self.loads[bin].clone() }
     }
 
     /// Counts pods of a group in (or with `more` false out of) the shared domains of a tuple.

@@ -377,9 +377,17 @@ impl Stop for Counted {
 
 #[test]
 fn nothing_works_for_long_without_asking_whether_to_stop() {
-    for (workload, unplaced) in [(Workload::Heavy2000, 0), (Workload::Constrained, 0)] {
-        let pods = workload.pods(4_000, 1);
-        let snapshot = cluster().pool(pool("general"), karpenter_catalog()).pods(pods).snapshot();
+    let cluster = |count: usize, workload: Workload| {
+        cluster().pool(pool("general"), karpenter_catalog()).pods(workload.pods(count, 1))
+    };
+    let nodes = (0..30).map(|index| node(&format!("node-{index}"), 500 + 50 * index, 4_000));
+    let beside_nodes =
+        nodes.fold(cluster(120, Workload::Constrained), |cluster, node| cluster.node(node));
+    for (snapshot, unplaced) in [
+        (cluster(4_000, Workload::Heavy2000).snapshot(), 0),
+        (cluster(4_000, Workload::Constrained).snapshot(), 0),
+        (beside_nodes.snapshot(), 0),
+    ] {
         for asked in [1, 300, 3_000, 30_000] {
             let stop = Counted::over_after(asked);
             let settings = Settings::default();

@@ -12,10 +12,14 @@ pub(super) fn check(plan: &Plan, findings: &mut Findings) {
             format!("the launches cost {sum:.9}, the plan says {:.9}", plan.price),
         );
     }
-    if plan.lower_bound > plan.price {
+    let nodes: Price = plan.launches.iter().map(|_| plan.price_per_node).sum();
+    if plan.lower_bound > sum + nodes {
         findings.add(
             Code::LowerBound,
-            format!("the lower bound {:.9} is over the price {:.9}", plan.lower_bound, plan.price),
+            format!(
+                "the lower bound {:.9} is over the price {sum:.9} and {nodes:.9} for the nodes",
+                plan.lower_bound
+            ),
         );
     }
 }

@@ -44,6 +44,7 @@ impl Berth {
     pub fn new(settings: &ReplaySettings, demand: &Demand, seed: u64) -> Self {
         let own = &settings.berth;
         let packing = packing::Settings {
+            price_per_node: Price::per_hour(own.price_per_node).unwrap_or_default(),
             column_rounds: own.column_rounds,
             search_rounds: own.search_rounds,
             ..packing::Settings::default()

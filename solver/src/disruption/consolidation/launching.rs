@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::work::{Ground, Kind, Work};
+use crate::packing::greedy;
+use crate::packing::improve::{self, Scope};
 use crate::packing::repack;
 use crate::packing::state::Class;
 use crate::packing::{Settings, Stop};
-use crate::packing::{greedy, improve};
 
 /// Launches nodes for these pods and returns what they cost, or nothing if some have no place when
 /// it is `over`.
@@ -59,7 +60,7 @@ pub fn improve_new(
     }
     let classes: Vec<Class> = kinds.keys().map(|kind| class(ground, *kind, 0)).collect();
     let before = repack::cost(problem, &work.state.nodes);
-    improve::improve(&mut work.state, &classes, settings, seed, stop);
+    improve::improve(&mut work.state, &classes, Scope::NewNodes, settings, seed, stop);
     before - repack::cost(problem, &work.state.nodes)
 }
 

@@ -155,7 +155,9 @@ pub fn explain(setting: &Setting<'_>, lifted: &Lifted<'_>, moves: &[f64], round:
     let moved = lifted.candidates.iter().zip(moves);
     let moved: f64 =
         moved.filter(|(one, _)| goes.contains(&one.claim.name)).map(|(_, each)| each).sum();
-    let saved = (round.price_before - round.price_after).as_f64() - moved;
+    let each = setting.settings.packing.price_per_node.as_f64();
+    let fewer = round.plan.removals.len() as f64 - round.plan.launches.len() as f64;
+    let saved = (round.price_before - round.price_after).as_f64() + each * fewer - moved;
     let least = setting.settings.least_saving.as_f64() / setting.settings.hours();
     let is_drift = round.reason == RemovalReason::Drifted;
     let too_little = !is_drift && !round.is_empty() && saved < least;

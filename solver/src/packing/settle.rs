@@ -1,0 +1,162 @@
+//! Few pods settled: the cheapest plan of all, and the proof of it.
+//!
+//! The pods that a plan places, each free to go wherever its own requirements let it, onto new nodes
+//! and onto those that are there: what the cheapest way for them costs is what any plan costs at
+//! least. Where nothing but that tells where pods may go, that way is a plan.
+
+use super::beside::Beside;
+use super::bound::{self, Relaxed};
+use super::columns::Generation;
+use super::exact::{self, Node, Place};
+use super::models::Bin;
+use super::problem::Problem;
+use super::state::State;
+use crate::model::Price;
+
+/// Up to so many pods are settled...
+const FEW_PODS: u32 = 400;
+/// ...beside so many nodes that have room for them...
+const MOST_NODES: usize = 400;
+/// ...and the cheapest plan of all is looked for beside so many.
+const FEW_NODES: usize = 40;
+
+/// What the cheapest plan of all is looked for among.
+pub struct Settling<'r> {
+    relaxed: &'r Relaxed,
+    bins: Vec<Bin>,
+    beside: Beside,
+    /// Whether the cheapest way is a plan.
+    is_plan: bool,
+}
+
+impl<'r> Settling<'r> {
+    /// `is_relaxed` says whether new nodes are packed by the relaxed model itself. `None` if pods are
+    /// too many, or too much else matters, or `stop` left no time to begin.
+    pub fn of(
+        state: &State<'_, '_>,
+        relaxed: &'r Relaxed,
+        is_relaxed: bool,
+        proof: &Generation<'_>,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Option<Self> {
+        let pods: u32 = relaxed.members.iter().map(|member| member.count).sum();
+        if pods > FEW_PODS || !state.problem.reservations.is_empty() {
+            return None;
+        }
+        let bins = relaxed.bins(state);
+        if bins.len() > MOST_NODES {
+            return None;
+        }
+        let beside = if bins.is_empty() {
+            let (values, bound) = (proof.values.clone(), proof.bound);
+            Beside { values, there: Vec::new(), bound }
+        } else {
+            let known = proof.master.solution().map(|(column, _)| column.clone()).collect();
+            Beside::of(&relaxed.model, &bins, known, stop)?
+        };
+        let is_free = is_relaxed || launches_freely(state.problem);
+        let is_plan = relaxed.is_all
+            && is_free
+            && (is_relaxed && bins.is_empty() || goes_anywhere(state.problem));
+        Some(Self { relaxed, bins, beside, is_plan })
+    }
+
+    /// What every plan costs at least, by the values alone.
+    pub fn bound(&self) -> Price {
+        bound::rounded(self.beside.bound)
+    }
+
+    /// Looks for the cheapest way in so many steps. The state becomes that where it may. Returns what
+    /// every plan costs at least.
+    pub fn settle(
+        &self,
+        state: &mut State<'_, '_>,
+        steps: usize,
+        stop: &mut dyn FnMut() -> bool,
+    ) -> Price {
+        if self.bins.len() > FEW_NODES {
+            return self.bound();
+        }
+        let (known, Beside { values, there, .. }) = (state.cost(), &self.beside);
+        let model = &self.relaxed.model;
+        let outcome = exact::solve(model, there, values, known.as_f64(), steps, stop);
+        if let Some(nodes) = outcome.nodes
+            && self.is_plan
+            && let Some(better) = self.carried_out(state, &nodes).filter(|one| one.cost() < known)
+        {
+            *state = better;
+        }
+        // What was found out to be the least is that, but for rounding.
+        let exact = Price::per_hour(outcome.bound.max(0.0) * (1.0 + 1e-12)).unwrap_or_default();
+        exact.min(known)
+    }
+
+    /// The state with just that placed; `None` if some of it has no place after all.
+    fn carried_out<'p, 'a>(&self, state: &State<'p, 'a>, nodes: &[Node]) -> Option<State<'p, 'a>> {
+        let problem = state.problem;
+        let mut new = state.clone();
+        new.nodes.clear();
+        new.usage = problem.pools.iter().map(|data| data.usage.clone()).collect();
+        for bin in 0..new.loads.len() {
+            new.loads[bin] = new.load_before(bin);
+        }
+        let members = &self.relaxed.members;
+        let mut left: Vec<Vec<(usize, u32)>> =
+            members.iter().map(|member| member.groups.clone()).collect();
+        for (place, counts) in nodes {
+            let mut load = match place {
+                Place::There(at) => new.loads[self.bins[*at].index].clone(),
+                Place::New(machine) => {
+                    new.empty_load(self.relaxed.model.machines[*machine].candidate)
+                }
+            };
+            for (member, count) in counts {
+                let mut wanted = *count;
+                for (group, left) in &mut left[*member] {
+                    let fitting = wanted.min(*left).min(load.room(problem, *group));
+                    if fitting > 0 {
+                        load.put(problem, *group, fitting);
+                        *left -= fitting;
+                        wanted -= fitting;
+                    }
+                }
+                if wanted > 0 {
+                    return None;
+                }
+            }
+            if !load.devices_hold(problem) {
+                return None;
+            }
+            match place {
+                Place::There(at) => new.loads[self.bins[*at].index] = load,
+                Place::New(machine) => {
+                    let candidate = self.relaxed.model.machines[*machine].candidate;
+                    if !new.within_limits(&problem.candidates[candidate]) {
+                        return None;
+                    }
+                    new.launch(candidate, load);
+                }
+            }
+        }
+        let all_placed = left.iter().flatten().all(|(_, left)| *left == 0);
+        all_placed.then_some(new)
+    }
+}
+
+/// Whether nothing but what pods ask of nodes tells where they may go.
+fn goes_anywhere(problem: &Problem<'_>) -> bool {
+    let topology = &problem.topology;
+    let alone = |group: usize| {
+        let data = &problem.groups[group];
+        topology.domain_rules[group].is_empty()
+            && topology.host_rules[group].affinity.is_empty()
+            && data.signature == data.relaxed
+    };
+    (0..problem.groups.len()).all(alone) && problem.bins.iter().all(|bin| bin.has_host || !bin.open)
+}
+
+/// Whether any new node is as good as another of its price.
+fn launches_freely(problem: &Problem<'_>) -> bool {
+    problem.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight)
+        && problem.pools.iter().all(|data| data.pool.min_values.is_empty())
+}
