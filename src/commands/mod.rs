@@ -2,6 +2,7 @@
 
 pub mod claims;
 mod cluster;
+mod consolidation;
 pub mod crds;
 pub mod demo;
 pub mod explain;
@@ -15,6 +16,7 @@ pub mod serve;
 mod signals;
 pub mod simulate;
 pub mod trace;
+mod values;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -95,5 +97,21 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             let _ = writeln!(std::io::stderr(), "berth: {failure}");
             failure.status()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn everything_that_the_daemon_goes_by_can_be_set_by_environment_variables() {
+        let command = Arguments::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        let without = serve.get_arguments().filter(|argument| argument.get_env().is_none());
+        let names: Vec<&str> = without.map(|argument| argument.get_id().as_str()).collect();
+        assert!(names.is_empty(), "{names:?}");
     }
 }

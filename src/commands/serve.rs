@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use berth_solver::disruption;
-use berth_solver::model::{Name, Price};
+use berth_solver::model::Name;
 use berth_solver::packing::{self, QueueSettings};
 use berth_solver::placement;
 use clap::{Args, ValueEnum};
@@ -25,7 +24,9 @@ use self::exoscale::ExoscaleArguments;
 use self::extender::ExtenderArguments;
 use super::Failure;
 use super::cluster::client;
+use super::consolidation::ConsolidationArguments;
 use super::packing::PackingArguments;
+use super::values::duration;
 use crate::appliance::{Addresses, Appliance, Parts, WatchCounter};
 use crate::autoscaler::{self, Disruption, KubeWriter};
 use crate::catalog;
@@ -87,13 +88,31 @@ pub struct Arguments {
     #[command(flatten)]
     packing: PackingArguments,
     /// Planning begins when no new pod has come for so long...
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BATCH_IDLE_DURATION",
+        default_value = "1s",
+        value_parser = duration
+    )]
     batch_idle: Duration,
     /// ...and at the latest so long after the first
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BATCH_MAX_DURATION",
+        default_value = "10s",
+        value_parser = duration
+    )]
     batch_longest: Duration,
     /// How long a round may look for a better plan
-    #[arg(long, value_name = "DURATION", default_value = "300ms", value_parser = duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BERTH_PLAN_BUDGET",
+        default_value = "300ms",
+        value_parser = duration
+    )]
     plan_budget: Duration,
     /// Tell kube-scheduler by `status.nominatedNodeName` where planned pods go, once their node is
     /// up: it then asks about that one node only [default: true from Kubernetes 1.35 on]
@@ -109,29 +128,19 @@ pub struct Arguments {
         action = clap::ArgAction::Set
     )]
     node_repair: bool,
-    /// A consolidation must save this much over --horizon, in the catalog's currency...
-    #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
-    least_saving: Price,
-    /// ...and this much more for each pod that it evicts...
-    #[arg(long, value_name = "PRICE", default_value = "0.01", value_parser = price)]
-    price_per_eviction: Price,
-    /// ...and so many percent of what that pod costs
-    #[arg(long, value_name = "PERCENT", default_value_t = disruption::Settings::default().eviction_percent)]
-    eviction_percent: u32,
-    /// For so long a saving counts, when it is held against evictions
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
-    horizon: Duration,
+    #[command(flatten)]
+    consolidation: ConsolidationArguments,
     /// Where the solver's random choices come from
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "BERTH_SEED", default_value_t = 0)]
     seed: u64,
     /// Write every decision into files in this folder, so that `berth replay` can derive it again
     #[arg(long, value_name = "DIR", env = "BERTH_DECISION_LOG")]
     decision_log: Option<PathBuf>,
     /// A new file of decisions is begun when one has so many MiB...
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", env = "BERTH_DECISION_LOG_MIB", default_value_t = 32)]
     decision_log_mib: u64,
     /// ...and so many files are kept
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", env = "BERTH_DECISION_LOG_FILES", default_value_t = 8)]
     decision_log_files: usize,
     /// The namespace of the Lease `berth`, which says which replica acts, and of the kwok
     /// provider's records
@@ -141,12 +150,19 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     identity: Option<String>,
     /// How long machines of the kwok provider take until their node joins
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BERTH_KWOK_DELAY",
+        default_value = "0s",
+        value_parser = duration
+    )]
     kwok_delay: Duration,
     /// How many of a thousand launches of the kwok provider fail
     #[arg(
         long,
         value_name = "N",
+        env = "BERTH_KWOK_FAILURES_PERMILLE",
         default_value_t = 0,
         value_parser = clap::value_parser!(u32).range(0..=1000)
     )]
@@ -166,15 +182,6 @@ enum Provider {
     Exoscale,
     /// Nodes that kwok plays, for tests
     Kwok,
-}
-
-fn price(text: &str) -> Result<Price, String> {
-    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
-    Price::per_hour(number).map_err(|error| error.to_string())
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Runs the daemon until it gets SIGTERM or SIGINT.
@@ -306,6 +313,7 @@ fn parts(
     leadership: Leadership,
     clock: Clock,
 ) -> Parts {
+    let packing = packing_settings(arguments);
     Parts {
         writer,
         provider,
@@ -318,7 +326,7 @@ fn parts(
             health: arguments.health_address,
         },
         autoscaler: autoscaler::Settings {
-            packing: packing_settings(arguments),
+            packing: packing.clone(),
             queue: QueueSettings {
                 batch_idle: arguments.batch_idle,
                 batch_longest: arguments.batch_longest,
@@ -329,13 +337,7 @@ fn parts(
             steer,
             disruption: Disruption {
                 repair: arguments.node_repair,
-                round: disruption::Settings {
-                    least_saving: arguments.least_saving,
-                    price_per_eviction: arguments.price_per_eviction,
-                    eviction_percent: arguments.eviction_percent,
-                    horizon: arguments.horizon,
-                    ..disruption::Settings::default()
-                },
+                round: arguments.consolidation.settings(packing),
                 ..Disruption::default()
             },
             ..autoscaler::Settings::default()
@@ -351,8 +353,7 @@ fn parts(
 fn packing_settings(arguments: &Arguments) -> packing::Settings {
     let scheduler_names =
         arguments.scheduler_names.iter().map(|name| Name::from(name.as_str())).collect();
-    let min_values = arguments.packing.min_values_policy;
-    packing::Settings { scheduler_names, min_values, ..packing::Settings::default() }
+    arguments.packing.settings(scheduler_names)
 }
 
 /// Unique among all processes that ever take part.

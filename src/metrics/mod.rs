@@ -95,7 +95,8 @@ pub struct Metrics {
     pub cluster_price: FloatGauge,
     /// `berth_plan_price_per_hour`: Price per hour of the nodes that the last plan launches.
     pub plan_price: FloatGauge,
-    /// `berth_plan_lower_bound_per_hour`: Price per hour that no plan for the same pods can beat.
+    /// `berth_plan_lower_bound_per_hour`: What any plan for the same pods costs per hour at least,
+    /// what nodes count for beyond their price included.
     pub plan_lower_bound: FloatGauge,
     /// `berth_plan_gap_ratio`: (price - lower bound) / lower bound of the last plan.
     pub plan_gap: FloatGauge,
@@ -335,13 +336,13 @@ impl Metrics {
             plan_lower_bound: add(
                 r,
                 "berth_plan_lower_bound_per_hour",
-                "Price per hour that no plan for the same pods can beat",
+                "What any plan for the same pods costs per hour at least, --price-per-node included",
                 Default::default(),
             ),
             plan_gap: add(
                 r,
                 "berth_plan_gap_ratio",
-                "(price - lower bound) / lower bound of the last plan",
+                "(cost - lower bound) / lower bound of the last plan, --price-per-node included",
                 Default::default(),
             ),
             plan_duration: add(

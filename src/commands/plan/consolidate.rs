@@ -8,11 +8,10 @@ use berth_solver::model::{
     Change, ClusterEvent, ClusterState, Condition, ConditionStatus, ExpireAfter, Name, Node,
     NodeClaim, Price, Requirements, Resources, Snapshot, Target, well_known::condition,
 };
-use berth_solver::packing;
 use serde::Serialize;
 
 use super::input::Input;
-use super::{Arguments, budget};
+use super::{Arguments, budget, settings};
 use crate::api::HASH_VERSION;
 use crate::autoscaler::closed_budgets;
 use crate::commands::output::{Output, plural, table};
@@ -21,14 +20,10 @@ use crate::commands::{Failure, output};
 /// Works one round out and renders it.
 pub(super) fn text(input: &Input, arguments: &Arguments) -> Result<String, Failure> {
     let snapshot = &input.snapshot;
-    let settings = Settings {
+    let going_by = Settings {
         // In files everything may be as young as the picture.
         least_age: if arguments.live { Settings::default().least_age } else { Duration::ZERO },
-        packing: packing::Settings {
-            scheduler_names: input.schedulers.clone(),
-            ..packing::Settings::default()
-        },
-        ..Settings::default()
+        ..arguments.consolidation.settings(settings(input, arguments))
     };
     let inputs = Inputs {
         closed_budgets: closed_budgets(snapshot, input.now),
@@ -37,7 +32,7 @@ pub(super) fn text(input: &Input, arguments: &Arguments) -> Result<String, Failu
     };
     let started = Instant::now();
     let over = budget(arguments);
-    let round = consolidate(snapshot, &inputs, &settings, input.now, arguments.seed, &over);
+    let round = consolidate(snapshot, &inputs, &going_by, input.now, arguments.seed, &over);
     let took = started.elapsed();
     match arguments.output {
         Output::Json => json(snapshot, &round, took, arguments.seed),

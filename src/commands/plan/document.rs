@@ -19,6 +19,10 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     headroom: Vec<Room<'a>>,
     price_per_hour: Price,
+    /// What each node counts for beyond its price.
+    #[serde(skip_serializing_if = "Price::is_zero")]
+    price_per_node: Price,
+    /// Of the price and of what nodes count for beyond it.
     lower_bound_per_hour: Price,
     /// `null` if the bound is nothing but the price is not.
     gap: Option<f64>,
@@ -118,6 +122,7 @@ pub(super) fn print(input: &Input, made: &Made, output: &mut dyn Write) -> Resul
             })
             .collect(),
         price_per_hour: plan.price,
+        price_per_node: plan.price_per_node,
         lower_bound_per_hour: plan.lower_bound,
         gap: plan.gap(),
         elapsed_ms: (made.took.as_secs_f64() * 1e6).round() / 1e3,

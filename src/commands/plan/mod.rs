@@ -19,9 +19,11 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::Failure;
+use super::consolidation::ConsolidationArguments;
 use super::output::Output;
 use super::packing::PackingArguments;
 use super::progress::Progress;
+use super::values::duration;
 use input::Input;
 use policy::Policy;
 
@@ -67,13 +69,11 @@ pub struct Arguments {
     /// Say which of the nodes that are there could go, instead of placing pods
     #[arg(long, conflicts_with = "policy")]
     consolidate: bool,
+    #[command(flatten)]
+    consolidation: ConsolidationArguments,
     /// A table for people or JSON for machines
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Makes the plan and prints it to `output`.
@@ -123,9 +123,7 @@ struct Made {
 }
 
 fn settings(input: &Input, arguments: &Arguments) -> packing::Settings {
-    let scheduler_names = input.schedulers.clone();
-    let min_values = arguments.packing.min_values_policy;
-    packing::Settings { scheduler_names, min_values, ..packing::Settings::default() }
+    arguments.packing.settings(input.schedulers.clone())
 }
 
 /// The time from now on that `--budget` leaves.

@@ -38,5 +38,5 @@ pub(super) fn bound(
         plan.unschedulable.iter().map(|one| one.pod.clone()).collect::<BTreeSet<PodKey>>()
     };
     let same = without(plan) == without(&own);
-    plan.lower_bound = if same { own.lower_bound.min(plan.price) } else { Price::ZERO };
+    plan.lower_bound = if same { own.lower_bound.min(plan.cost()) } else { Price::ZERO };
 }

@@ -156,11 +156,13 @@ fn summary(made: &Made, others: &[Compared]) -> String {
     let plan = &made.plan;
     let gap = plan.gap().map_or("-".to_owned(), |gap| format!("{:.2} %", gap * 100.0));
     let took = made.took.as_secs_f64() * 1e3;
-    let mut lines = vec![
-        ("price per hour", plan.price.to_string()),
-        ("lower bound", format!("{}, gap {gap}", plan.lower_bound)),
-        ("found by", format!("{} in {took:.1} ms, seed {}", plan.method, plan.seed)),
-    ];
+    let mut lines = vec![("price per hour", plan.price.to_string())];
+    if !plan.price_per_node.is_zero() {
+        let each = plan.price_per_node;
+        lines.push(("counts for", format!("{}, {each} more for each node", plan.cost())));
+    }
+    lines.push(("lower bound", format!("{}, gap {gap}", plan.lower_bound)));
+    lines.push(("found by", format!("{} in {took:.1} ms, seed {}", plan.method, plan.seed)));
     let names: Vec<String> =
         others.iter().map(|(policy, _)| format!("{policy} would cost")).collect();
     for (name, (_, other)) in names.iter().zip(others) {

@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::bad;
 use crate::commands::Failure;
+use crate::commands::values::duration;
 use crate::traces::sktrace;
 
 /// Which part of a trace, and how it is read.
@@ -94,10 +95,6 @@ impl FromStr for FileFormat {
 
 fn format(text: &str) -> Result<FileFormat, String> {
     text.parse()
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::parse_duration(text).map_err(|error| error.to_string())
 }
 
 fn share(text: &str) -> Result<f64, String> {

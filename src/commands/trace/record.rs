@@ -11,6 +11,7 @@ use clap::Args;
 use super::{lines, write_to};
 use crate::clock::Clock;
 use crate::commands::progress::Progress;
+use crate::commands::values::duration;
 use crate::commands::{Failure, cluster, signals};
 use crate::traces::{self, Names, Recorder, Recording, Salt};
 
@@ -35,10 +36,6 @@ pub(super) struct Arguments {
     /// How to reach the cluster; by default $KUBECONFIG, ~/.kube/config or the pod's account
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// Records, writes, and says what was written.
