@@ -15,6 +15,8 @@
 
 #[path = "shared/data.rs"]
 mod data;
+#[path = "shared/memory.rs"]
+mod meter;
 #[path = "memory/objects.rs"]
 mod objects;
 #[path = "memory/plan.rs"]
@@ -130,15 +132,7 @@ impl Observer for Lists {
 
 /// A line of `/proc/self/status`, in bytes.
 fn memory(line: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let found = status.lines().find_map(|text| text.strip_prefix(line)).expect("the line");
-    let kibibytes: u64 = found.trim_matches([':', '\t', ' ', 'k', 'B']).parse().expect("a number");
-    kibibytes * 1_024
-}
-
-/// Lets the peak begin anew at what is taken now.
-fn forget_peak() {
-    std::fs::write("/proc/self/clear_refs", "5").expect("a Linux with clear_refs");
+    meter::memory(line).expect("Linux's /proc")
 }
 
 fn say(text: &str) {
@@ -155,7 +149,7 @@ struct Bench {
 impl Bench {
     /// Has everything listed again; returns the peak meanwhile and what is taken afterwards.
     async fn list_again(&mut self) -> (u64, u64) {
-        forget_peak();
+        meter::forget_peak();
         self.lists.mark_unchanged();
         self.expire.send_modify(|times| *times += 1);
         self.lists.changed().await.expect("the watches run");

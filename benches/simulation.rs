@@ -286,14 +286,9 @@ fn write(rows: &[Value]) {
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
     std::fs::create_dir_all(&folder).expect("target/bench");
-    let commit = std::process::Command::new("git")
-        .args(["rev-parse", "--short", "HEAD"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let document = json!({
         "machine": machine::machine(),
-        "commit": commit.unwrap_or_default(),
+        "commit": machine::commit(),
         "seed": SEED,
         "rows": rows,
     });

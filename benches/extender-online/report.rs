@@ -2,24 +2,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::machine::machine;
+use crate::machine::{commit, machine};
 
 #[derive(Default)]
 pub struct Report {
     pub throughput: Vec<Value>,
     pub quality: Vec<Value>,
 }
-
-fn said_by(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_default()
-}
-
 /// A table with these columns: the key, its heading and how many digits follow the point.
 fn table(rows: &[Value], columns: &[(&str, &str, usize)]) -> String {
     let headings: Vec<&str> = columns.iter().map(|(_, heading, _)| *heading).collect();
@@ -42,7 +34,7 @@ impl Report {
     pub fn write(&self) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let (machine, commit) = (machine(), said_by("git", &["rev-parse", "--short", "HEAD"]));
+        let (machine, commit) = (machine(), commit().unwrap_or_default());
         let mut text = format!(
             "# The real kube-scheduler with Berth\n\n{machine}, commit {commit}. etcd, \
              kube-apiserver, kube-controller-manager, kube-scheduler, kwok and Berth share the \

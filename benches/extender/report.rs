@@ -2,12 +2,11 @@
 
 use std::fmt::{self, Write as _};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::machine::machine;
+use crate::machine::{commit, machine};
 
 /// Half of the calls, 99 of a hundred and all of them took no longer, in milliseconds.
 #[derive(Clone, Copy, Default)]
@@ -89,18 +88,11 @@ impl Row {
         })
     }
 }
-
-fn said_by(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_default()
-}
-
 /// Writes `target/bench/NAME.md` and `.json`.
 pub fn write(name: &str, rows: &[Row]) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let (machine, commit) = (machine(), said_by("git", &["rev-parse", "--short", "HEAD"]));
+    let (machine, commit) = (machine(), commit().unwrap_or_default());
     let mut table = format!(
         "# The extender's answers\n\n{machine}, commit {commit}. Times in milliseconds: ours are \
          measured in the server, from the whole request to the whole answer; the floor is a server \

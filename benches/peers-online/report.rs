@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::machine::machine;
+use crate::machine::{commit, machine};
 use crate::picture;
 
 /// The key, its heading, and how many digits follow the point.
@@ -68,7 +68,7 @@ impl Report {
         }
         println!("{text}");
         std::fs::write(folder.join("peers-online.md"), text).expect("peers-online.md");
-        let all = json!({ "machine": machine, "rows": self.rows });
+        let all = json!({ "machine": machine, "commit": commit(), "rows": self.rows });
         let text = serde_json::to_string_pretty(&all).expect("JSON");
         std::fs::write(folder.join("peers-online.json"), text).expect("peers-online.json");
         self.draw(&folder);

@@ -9,7 +9,7 @@ use berth_solver::verify::Code;
 use serde_json::{Value, json};
 
 use crate::consolidation::{self, Settled};
-use crate::machine::machine;
+use crate::machine::{commit, machine};
 
 pub const SEED: u64 = 1;
 
@@ -129,7 +129,7 @@ impl Report {
         let rows = self.cases.iter().flat_map(Case::rows);
         let rows = rows.chain(self.settled.iter().map(Settled::row));
         let rows: Vec<Value> = rows.chain(self.notes.iter().map(|(_, row)| row.clone())).collect();
-        let all = json!({ "machine": machine(), "seed": SEED, "rows": rows });
+        let all = json!({ "machine": machine(), "commit": commit(), "seed": SEED, "rows": rows });
         let text = serde_json::to_string_pretty(&all).expect("JSON");
         std::fs::write(folder.join("peers.json"), text).expect("peers.json");
     }
