@@ -77,7 +77,7 @@ deny: ## Check licences and advisories of the dependencies, when cargo-deny is t
 
 .PHONY: bench-solver
 bench-solver: ## Measure how good plans are after how long; writes target/bench/solver.md and .json
-	$(call say,bench,building (some minutes the first time), then five workloads a catalog)
+	$(call say,bench,building (some minutes the first time), then seven minutes of measuring)
 	@cargo bench --locked --no-default-features --package berth --bench solver
 
 .PHONY: bench-simulation

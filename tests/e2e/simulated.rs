@@ -123,7 +123,11 @@ async fn simulate(folder: &Path, catalog: &Path, live: &[Machine]) -> Value {
             "goneSeconds": always(live.iter().filter_map(Machine::until_gone).collect()),
         },
         "imagePullSeconds": [0.0, 0.0, 0.0, 0.0, 0.0],
-        "berth": { "consolidate": false, "batchIdleSeconds": 3.0 },
+        // The daemon's limits, and about as many steps as its plans have time for.
+        "berth": {
+            "consolidate": false, "batchIdleSeconds": 3.0,
+            "steps": 100_000, "columnRounds": 400, "searchRounds": 4_000,
+        },
     });
     std::fs::write(folder.join("settings.yaml"), settings.to_string()).unwrap();
     let done = Command::new(env!("CARGO_BIN_EXE_berth"))

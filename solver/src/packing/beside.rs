@@ -18,7 +18,7 @@ const CLOSE: f64 = 1e-7;
 /// Numbers below this are rounding.
 const EPSILON: f64 = 1e-9;
 /// How many parts of a search for a node's best content are looked at.
-const PARTS: u32 = 2_000;
+const PARTS: u32 = 400;
 /// What no machine of the model is.
 const NO_CANDIDATE: usize = usize::MAX;
 
@@ -69,8 +69,11 @@ impl Beside {
             let mut there = Vec::with_capacity(bins.len());
             let mut fresh = false;
             for (at, (bin, rent)) in bins.iter().zip(rents).enumerate() {
+                if stop() {
+                    return best;
+                }
                 let Best { contents, value, bound } =
-                    search(&mut knapsack, model, bin, &values, rent, stop);
+                    search(&mut knapsack, model, bin, &values, rent);
                 let (room, items_there) = (bin.room.clone(), bin.items.clone());
                 there.push(There { room, items: items_there, worth: bound });
                 for counts in contents {
@@ -105,19 +108,12 @@ fn covers(counts: &[(usize, u32)]) -> impl Iterator<Item = (usize, f64)> {
 }
 
 /// Contents of a node that are worth more than so much.
-fn search(
-    knapsack: &mut Knapsack,
-    model: &Model,
-    bin: &Bin,
-    values: &[f64],
-    rent: f64,
-    stop: &mut dyn FnMut() -> bool,
-) -> Best {
+fn search(knapsack: &mut Knapsack, model: &Model, bin: &Bin, values: &[f64], rent: f64) -> Best {
     knapsack.begin(&bin.room);
     for (item, most) in &bin.items {
         knapsack.add(*item, values[*item], &model.items[*item].demand, *most);
     }
-    knapsack.search(rent, 0.0, PARTS, usize::MAX, stop)
+    knapsack.search(rent, 0.0, PARTS, usize::MAX, &mut || false)
 }
 
 #[cfg(test)]

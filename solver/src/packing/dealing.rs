@@ -23,7 +23,7 @@ use crate::model::Price;
 /// More pods than this are dealt out evenly.
 const FEW_PODS: usize = 400;
 /// So many other ways are tried...
-const ROUNDS: u32 = 200;
+const ROUNDS: u32 = 100;
 /// ...in that share of the time.
 const DEAL_UNTIL: f64 = 0.3;
 /// So many percent another way has to save. An uneven spread leaves those who come later, and who

@@ -27,6 +27,8 @@ pub const QUICK: usize = 2_000_000;
 pub const THOROUGH: usize = 100_000_000;
 /// More states than this are too many.
 const MOST_STATES: usize = 1_000_000;
+/// After so many states it is asked whether to stop: one takes a microsecond or two.
+const LOOKS: u32 = 64;
 /// A saving below this is rounding: prices are whole billionths.
 const EPSILON: f64 = 1e-10;
 
@@ -103,7 +105,7 @@ pub fn solve(
     let mut open: BinaryHeap<Ranked<State>> = BinaryHeap::new();
     known_losses.insert((0, packing.all), (0.0, None));
     open.push(Ranked { rank: 0.0, of: (0, packing.all) });
-    let mut steps = 0;
+    let (mut steps, mut looked) = (0, 0_u32);
     while let Some(Ranked { rank, of: state }) = open.pop() {
         let loss = -rank;
         outcome.bound = bound + loss;
@@ -112,7 +114,9 @@ pub fn solve(
             outcome.nodes = Some(path(state, &known_losses, &contents));
             return outcome;
         }
-        if stop() || steps > most_steps || known_losses.len() > MOST_STATES {
+        looked += 1;
+        let is_over = looked.is_multiple_of(LOOKS) && stop();
+        if is_over || steps > most_steps || known_losses.len() > MOST_STATES {
             return outcome;
         }
         if known_losses.get(&state).is_some_and(|(least, _)| *least < loss) {

@@ -22,7 +22,7 @@ use super::repack::{self, Repack};
 use super::rounding::{self, Packer};
 use super::search;
 use super::sequential;
-use super::settle::Settling;
+use super::settle::{self, Settling};
 use super::state::{Class, NewNode, State};
 use super::{Settings, Stop, work};
 
@@ -158,15 +158,14 @@ pub fn improve(
         let (enough, stop) = (&mut until(PACK_UNTIL), &mut until(SEARCH_UNTIL));
         adopt(state, sequential::pack(state, &repack, &model, &values, &columns, enough, stop));
     }
-    let settles = scope == Scope::Everything || !problem.bins.iter().any(|bin| bin.open);
-    let settling = settles
-        .then(|| Settling::of(state, &relaxed, is_relaxed, &proof, &mut until(SEARCH_UNTIL)))
-        .flatten();
-    improved.bound = improved.bound.max(settling.as_ref().map(Settling::bound));
+    let settles = settings.search_rounds > 0
+        && (scope == Scope::Everything || !problem.bins.iter().any(|bin| bin.open))
+        && settle::are_few(problem, &relaxed);
+    let mut settling = None;
     let mut left = settings.search_rounds;
     let mut seed = seed;
     // Where the cheapest plan of all may be found, the search only has to come close first.
-    let first = if settling.is_some() { CLOSE_ROUNDS } else { u32::MAX };
+    let first = if settles { CLOSE_ROUNDS } else { u32::MAX };
     for (rounds, steps) in [(first, exact::QUICK), (u32::MAX, exact::THOROUGH)] {
         let rounds = rounds.min(left);
         left -= rounds;
@@ -177,7 +176,12 @@ pub fn improve(
             improved.method = Some(Method::LocalSearch);
         }
         seed = seed.wrapping_add(1);
-        if let Some(settling) = settling.as_ref().filter(|_| settings.search_rounds > 0) {
+        if settles && settling.is_none() {
+            let stopped = &mut until(SEARCH_UNTIL);
+            settling = Settling::of(state, &relaxed, is_relaxed, &proof, stopped);
+        }
+        if let Some(settling) = &settling {
+            improved.bound = improved.bound.max(Some(settling.bound()));
             let least = settling.settle(state, steps, &mut until(SEARCH_UNTIL));
             improved.bound = improved.bound.max(Some(least));
             if least >= state.cost() {

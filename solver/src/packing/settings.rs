@@ -52,10 +52,10 @@ pub struct Settings {
     /// (licences, addresses, churn). It counts where plans are compared, is part of a plan's bound
     /// and never of its price.
     ///
-    /// Nothing, for then no plan is dearer than a peer's. Replays of Azure's trace and openb's on
-    /// AWS, GCP and Exoscale, twelve in all, of a few machines up to some hundred, with 0.02 instead:
+    /// Nothing, so that the price alone counts. Replays of Azure's trace and openb's on
+    /// AWS, GCP and Exoscale, twelve in all, of ten nodes up to several hundred, with 0.02 instead:
     /// they cost between 1.8 % less and 2.1 % more, on average as much. Between 3 % more and 71 %
-    /// fewer nodes were launched, a quarter fewer in the median, and up to nine times fewer were there
+    /// fewer nodes were launched, 23 % fewer in the median, and up to nine times fewer were there
     /// at once. With 0.05 or 0.1 small clusters get dearer, by up to 4 %.
     pub price_per_node: Price,
     /// Names of the schedulers whose pods are planned for (`spec.schedulerName`).

@@ -30,8 +30,8 @@ pub struct Settling<'r> {
 }
 
 impl<'r> Settling<'r> {
-    /// `is_relaxed` says whether new nodes are packed by the relaxed model itself. `None` if pods are
-    /// too many, or too much else matters, or `stop` left no time to begin.
+    /// `is_relaxed` says whether new nodes are packed by the relaxed model itself. `None` if too many
+    /// nodes have room, or `stop` left no time to begin.
     pub fn of(
         state: &State<'_, '_>,
         relaxed: &'r Relaxed,
@@ -39,10 +39,6 @@ impl<'r> Settling<'r> {
         proof: &Generation<'_>,
         stop: &mut dyn FnMut() -> bool,
     ) -> Option<Self> {
-        let pods: u32 = relaxed.members.iter().map(|member| member.count).sum();
-        if pods > FEW_PODS || !state.problem.reservations.is_empty() {
-            return None;
-        }
         let bins = relaxed.bins(state);
         if bins.len() > MOST_NODES {
             return None;
@@ -141,6 +137,12 @@ impl<'r> Settling<'r> {
         let all_placed = left.iter().flatten().all(|(_, left)| *left == 0);
         all_placed.then_some(new)
     }
+}
+
+/// Whether there are few enough pods, of a problem that the relaxed one knows all about.
+pub fn are_few(problem: &Problem<'_>, relaxed: &Relaxed) -> bool {
+    let pods: u32 = relaxed.members.iter().map(|member| member.count).sum();
+    pods <= FEW_PODS && problem.reservations.is_empty()
 }
 
 /// Whether nothing but what pods ask of nodes tells where they may go.
