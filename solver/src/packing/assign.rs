@@ -88,16 +88,17 @@ fn deal_one_by_one(
     let counters = spread_counters(state.problem, group);
     let mut dealt: Vec<(usize, u32)> = Vec::new();
     let mut reason = None;
+    let mut allowed: Vec<usize> = Vec::new();
     for done in 0..count {
         let mut best: Option<(u64, usize)> = None;
-        let mut allowed: Vec<usize> = Vec::new();
+        allowed.clear();
         reason = None;
         for (index, place) in places.iter().enumerate().filter(|(_, place)| place.room > 0) {
             if let Some(why) = refusal(state, group, rules, place.tuple, &places) {
                 reason = Some(why);
                 continue;
             }
-            allowed.push(place.tuple);
+            allowed.push(index);
             let held = crowding(state, &counters, place.tuple);
             // Places come cheapest first, so that the first of equals wins; without spread all
             // go to the same place until it is full.
@@ -106,10 +107,12 @@ fn deal_one_by_one(
             }
         }
         let Some((_, index)) = best else { return (dealt, count - done, reason) };
-        let usual = places[index].tuple;
-        let dealing = state.dealing.as_mut();
-        let tuple = dealing.map_or(usual, |dealing| dealing.choose(group, &allowed, usual));
-        let Some(place) = places.iter_mut().find(|place| place.tuple == tuple) else { break };
+        let index = match &mut state.dealing {
+            Some(dealing) => dealing.choose(group, &allowed, index, |at| places[at].tuple),
+            None => index,
+        };
+        let place = &mut places[index];
+        let tuple = place.tuple;
         let all_at_once = counters.is_empty() && rules.anti.iter().all(|(_, own)| !own);
         let batch = if all_at_once && (bootstrap || rules.spread.is_empty()) {
             place.room.min(count - done)

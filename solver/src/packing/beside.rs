@@ -2,10 +2,9 @@
 //!
 //! Column generation, as in [`super::columns`], in which those nodes count too: each may be filled
 //! once, for nothing. Pods that fit there are worth less than what a new node for them costs. For
-//! few pods and few nodes, for each node is searched in every round.
+//! few pods and few nodes: each of these is searched in every round.
 
 use super::columns::Model;
-use super::exact::There;
 use super::knapsack::{Best, Knapsack};
 use super::master::{Column, Master};
 use super::models::Bin;
@@ -27,8 +26,8 @@ const NO_CANDIDATE: usize = usize::MAX;
 pub struct Beside {
     /// For each item; no content of a machine is worth more than the machine costs.
     pub values: Vec<f64>,
-    /// The nodes, and what each could hold at most by them.
-    pub there: Vec<There>,
+    /// For each node, what it could hold at most by them.
+    pub worths: Vec<f64>,
     /// What all pods cost at least.
     pub bound: f64,
 }
@@ -66,7 +65,7 @@ impl Beside {
             let values: Vec<f64> = duals[..items].iter().map(|dual| dual.max(0.0)).collect();
             let rents: Vec<f64> = duals[items..].to_vec();
             let Some(priced) = pricing.price(&values, 0.0, Look::Thorough, stop) else { break };
-            let mut there = Vec::with_capacity(bins.len());
+            let mut worths = Vec::with_capacity(bins.len());
             let mut fresh = false;
             for (at, (bin, rent)) in bins.iter().zip(rents).enumerate() {
                 if stop() {
@@ -74,8 +73,7 @@ impl Beside {
                 }
                 let Best { contents, value, bound } =
                     search(&mut knapsack, model, bin, &values, rent);
-                let (room, items_there) = (bin.room.clone(), bin.items.clone());
-                there.push(There { room, items: items_there, worth: bound });
+                worths.push(bound);
                 for counts in contents {
                     let covers = covers(&counts).chain([(items + at, -1.0)]).collect();
                     master.add(Column { cost: 0.0, candidate: NO_CANDIDATE, counts }, covers);
@@ -87,12 +85,11 @@ impl Beside {
                 fresh |= master.add_if_worth(column, covers, CLOSE);
             }
             let scale = 1.0 / priced.worth.max(EPSILON);
-            let held: f64 = there.iter().map(|node| node.worth).sum();
-            let bound = scale * (model.total(&values) - held);
+            let bound = scale * (model.total(&values) - worths.iter().sum::<f64>());
             if best.as_ref().is_none_or(|best| bound > best.bound) {
                 let values = values.iter().map(|value| value * scale).collect();
-                there.iter_mut().for_each(|node| node.worth *= scale);
-                best = Some(Self { values, there, bound });
+                worths.iter_mut().for_each(|worth| *worth *= scale);
+                best = Some(Self { values, worths, bound });
             }
             let proven = best.as_ref().map_or(0.0, |best| best.bound);
             if !fresh || master.cost() <= proven * (1.0 + CLOSE) + EPSILON || stop() {

@@ -124,7 +124,7 @@ impl Relaxed {
         for (group, count) in loads.flat_map(|load| &load.contents) {
             *placed.entry(*group).or_default() += count;
         }
-        let weigh_alike = problem.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight);
+        let weigh_alike = problem.weighs_alike();
         let mut is_all = true;
         let mut least: Vec<Vec<i32>> = vec![Vec::new(); problem.groups.len()];
         let mut counts: BTreeMap<((usize, i32), usize), u32> = BTreeMap::new();

@@ -15,14 +15,13 @@ use super::groups::Pending;
 use super::priorities;
 use super::problem::Problem;
 use super::repack;
+use super::settle::FEW_PODS;
 use super::stages::{self, Leftover};
 use super::state::{Class, State};
 use super::{Settings, Stop};
 use crate::model::Price;
 
-/// More pods than this are dealt out evenly.
-const FEW_PODS: usize = 400;
-/// So many other ways are tried...
+/// So many other ways are tried where pods are few...
 const ROUNDS: u32 = 100;
 /// ...in that share of the time.
 const DEAL_UNTIL: f64 = 0.3;
@@ -70,7 +69,7 @@ pub fn pack<'p, 'a>(
     let problem = state.problem;
     let pods: usize = pending.groups.iter().map(|group| group.pods.len()).sum();
     let free: Vec<bool> = (0..problem.groups.len()).map(|group| is_free(problem, group)).collect();
-    if pods > FEW_PODS || !free.contains(&true) || stop.spent() >= DEAL_UNTIL {
+    if pods > FEW_PODS as usize || !free.contains(&true) || stop.spent() >= DEAL_UNTIL {
         return Packed::of(state, pending);
     }
     let random = SmallRng::seed_from_u64(seed);
@@ -143,22 +142,27 @@ impl Dealing {
         Some(Self { free: self.free.clone(), given, kept: self.given.clone(), shaken, random })
     }
 
-    /// Which of the combinations of domains that may take a pod of the group gets it; `usual` is
-    /// the one that keeps domains even.
-    pub fn choose(&mut self, group: usize, allowed: &[usize], usual: usize) -> usize {
+    /// Which of the places that may take a pod of the group gets it; `usual` is the one that keeps
+    /// domains even, `tuple_of` tells a place's combination of domains.
+    pub fn choose(
+        &mut self,
+        group: usize,
+        allowed: &[usize],
+        usual: usize,
+        tuple_of: impl Fn(usize) -> usize,
+    ) -> usize {
         let before = self.given[group].last().copied();
         let kept = self.kept[group].get(self.given[group].len()).copied();
+        let place_in = |tuple| allowed.iter().copied().find(|place| tuple_of(*place) == tuple);
         let wanted = if self.shaken[group] {
             let again = before.filter(|_| self.random.random_bool(TOGETHER));
-            again
-                .filter(|tuple| allowed.contains(tuple))
-                .or_else(|| allowed.choose(&mut self.random).copied())
+            again.and_then(place_in).or_else(|| allowed.choose(&mut self.random).copied())
         } else {
-            kept.filter(|tuple| allowed.contains(tuple))
+            kept.and_then(place_in)
         };
-        let tuple = wanted.unwrap_or(usual);
-        self.given[group].push(tuple);
-        tuple
+        let place = wanted.unwrap_or(usual);
+        self.given[group].push(tuple_of(place));
+        place
     }
 }
 

@@ -181,7 +181,6 @@ pub fn improve(
             settling = Settling::of(state, &relaxed, is_relaxed, &proof, stopped);
         }
         if let Some(settling) = &settling {
-            improved.bound = improved.bound.max(Some(settling.bound()));
             let least = settling.settle(state, steps, &mut until(SEARCH_UNTIL));
             improved.bound = improved.bound.max(Some(least));
             if least >= state.cost() {

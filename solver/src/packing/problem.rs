@@ -166,6 +166,11 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// Whether no pool comes before another.
+    pub fn weighs_alike(&self) -> bool {
+        self.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight)
+    }
+
     /// Whether a machine of one candidate takes no more of its pool's limits than so many of another
     /// candidate of that pool.
     pub fn takes_no_more(&self, new: usize, old: usize, times: i64) -> bool {

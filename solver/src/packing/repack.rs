@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::bins::Load;
 use super::columns::Model;
 use super::greedy;
 use super::master::Column;
@@ -89,13 +90,12 @@ impl Repack {
 
     /// Begins to pack all of it, beside the nodes that stay as they are.
     pub fn packing<'p, 's, 'a>(&'p self, state: &'p State<'s, 'a>) -> Packing<'p, 's, 'a> {
-        let left = self.members.iter().map(|member| member.groups.clone()).collect();
         Packing {
             repack: self,
             state,
             nodes: self.fixed.clone(),
             waiting: self.members.iter().map(|member| member.count).collect(),
-            stock: Stock { left },
+            stock: Stock::of(&self.members),
         }
     }
 
@@ -189,29 +189,12 @@ impl Repack {
     ) -> Option<(NewNode, Vec<(usize, u32)>)> {
         let problem = state.problem;
         let mut load = state.empty_load(candidate);
-        let mut put = Vec::with_capacity(counts.len());
-        let mut taken: Vec<(usize, usize, u32)> = Vec::with_capacity(counts.len());
-        for (member, count) in counts {
-            let mut wanted = *count;
-            for (at, (group, left)) in stock.left[*member].iter().enumerate() {
-                let wants = wanted.min(*left);
-                let fitting = if wants > 0 { wants.min(load.room(problem, *group)) } else { 0 };
-                if fitting > 0 {
-                    load.put(problem, *group, fitting);
-                    taken.push((*member, at, fitting));
-                    wanted -= fitting;
-                }
-            }
-            if wanted < *count {
-                put.push((*member, count - wanted));
-            }
-        }
+        let taken = stock.put_on(problem, &mut load, counts);
+        let put = taken.counts();
         if put.is_empty() || !load.devices_hold(problem) {
             return None;
         }
-        for (member, at, count) in taken {
-            stock.left[member][at].1 -= count;
-        }
+        stock.take(&taken);
         Some((NewNode { candidate, load, fixed: false }, put))
     }
 }
@@ -222,7 +205,56 @@ pub struct Stock {
     left: Vec<Vec<(usize, u32)>>,
 }
 
+/// What was put on a node of a stock: members, which of their groups, and how many.
+#[derive(Debug)]
+pub struct Taken(Vec<(usize, usize, u32)>);
+
+impl Taken {
+    /// How many of each member, in the order in which they were put there.
+    pub fn counts(&self) -> Vec<(usize, u32)> {
+        let mut counts: Vec<(usize, u32)> = Vec::with_capacity(self.0.len());
+        for (member, _, count) in &self.0 {
+            match counts.last_mut().filter(|(last, _)| last == member) {
+                Some((_, sum)) => *sum += count,
+                None => counts.push((*member, *count)),
+            }
+        }
+        counts
+    }
+}
+
 impl Stock {
+    /// All of these members.
+    pub fn of(members: &[Member]) -> Self {
+        Self { left: members.iter().map(|member| member.groups.clone()).collect() }
+    }
+
+    /// Puts as much of a content on a node as there is and as really fits. It stays in the stock
+    /// until it is taken.
+    pub fn put_on(&self, problem: &Problem<'_>, load: &mut Load, counts: &[(usize, u32)]) -> Taken {
+        let mut taken: Vec<(usize, usize, u32)> = Vec::with_capacity(counts.len());
+        for (member, count) in counts {
+            let mut wanted = *count;
+            for (at, (group, left)) in self.left[*member].iter().enumerate() {
+                let wants = wanted.min(*left);
+                let fitting = if wants > 0 { wants.min(load.room(problem, *group)) } else { 0 };
+                if fitting > 0 {
+                    load.put(problem, *group, fitting);
+                    taken.push((*member, at, fitting));
+                    wanted -= fitting;
+                }
+            }
+        }
+        Taken(taken)
+    }
+
+    /// Takes out what was put on a node.
+    pub fn take(&mut self, taken: &Taken) {
+        for (member, at, count) in &taken.0 {
+            self.left[*member][*at].1 -= count;
+        }
+    }
+
     /// How many of each member.
     pub fn waiting(&self) -> Vec<u32> {
         self.left.iter().map(|groups| groups.iter().map(|(_, count)| count).sum()).collect()

@@ -7,14 +7,15 @@
 use super::beside::Beside;
 use super::bound::{self, Relaxed};
 use super::columns::Generation;
-use super::exact::{self, Node, Place};
+use super::exact::{self, Node, Place, There};
 use super::models::Bin;
 use super::problem::Problem;
+use super::repack::Stock;
 use super::state::State;
 use crate::model::Price;
 
 /// Up to so many pods are settled...
-const FEW_PODS: u32 = 400;
+pub const FEW_PODS: u32 = 400;
 /// ...beside so many nodes that have room for them...
 const MOST_NODES: usize = 400;
 /// ...and the cheapest plan of all is looked for beside so many.
@@ -45,7 +46,7 @@ impl<'r> Settling<'r> {
         }
         let beside = if bins.is_empty() {
             let (values, bound) = (proof.values.clone(), proof.bound);
-            Beside { values, there: Vec::new(), bound }
+            Beside { values, worths: Vec::new(), bound }
         } else {
             let known = proof.master.solution().map(|(column, _)| column.clone()).collect();
             Beside::of(&relaxed.model, &bins, known, stop)?
@@ -57,11 +58,6 @@ impl<'r> Settling<'r> {
         Some(Self { relaxed, bins, beside, is_plan })
     }
 
-    /// What every plan costs at least, by the values alone.
-    pub fn bound(&self) -> Price {
-        bound::rounded(self.beside.bound)
-    }
-
     /// Looks for the cheapest way in so many steps. The state becomes that where it may. Returns what
     /// every plan costs at least.
     pub fn settle(
@@ -71,18 +67,29 @@ impl<'r> Settling<'r> {
         stop: &mut dyn FnMut() -> bool,
     ) -> Price {
         if self.bins.len() > FEW_NODES {
-            return self.bound();
+            return bound::rounded(self.beside.bound);
         }
-        let (known, Beside { values, there, .. }) = (state.cost(), &self.beside);
+        let (known, Beside { values, worths, .. }) = (state.cost(), &self.beside);
+        let bins = self.bins.iter().zip(worths);
+        let node = |(bin, worth): (&Bin, &f64)| There {
+            room: bin.room.clone(),
+            items: bin.items.clone(),
+            worth: *worth,
+        };
+        let there: Vec<There> = bins.map(node).collect();
         let model = &self.relaxed.model;
-        let outcome = exact::solve(model, there, values, known.as_f64(), steps, stop);
+        let outcome = exact::solve(model, &there, values, known.as_f64(), steps, stop);
+        if outcome.nodes.is_none() && outcome.bound < known.as_f64() {
+            // The search was cut short: what it came to rests on values that were rounded.
+            return bound::rounded(outcome.bound);
+        }
         if let Some(nodes) = outcome.nodes
             && self.is_plan
             && let Some(better) = self.carried_out(state, &nodes).filter(|one| one.cost() < known)
         {
             *state = better;
         }
-        // What was found out to be the least is that, but for rounding.
+        // What was found out to be the least is that, but for the rounding of sums.
         let exact = Price::per_hour(outcome.bound.max(0.0) * (1.0 + 1e-12)).unwrap_or_default();
         exact.min(known)
     }
@@ -90,15 +97,13 @@ impl<'r> Settling<'r> {
     /// The state with just that placed; `None` if some of it has no place after all.
     fn carried_out<'p, 'a>(&self, state: &State<'p, 'a>, nodes: &[Node]) -> Option<State<'p, 'a>> {
         let problem = state.problem;
-        let mut new = state.clone();
-        new.nodes.clear();
-        new.usage = problem.pools.iter().map(|data| data.usage.clone()).collect();
-        for bin in 0..new.loads.len() {
-            new.loads[bin] = new.load_before(bin);
-        }
-        let members = &self.relaxed.members;
-        let mut left: Vec<Vec<(usize, u32)>> =
-            members.iter().map(|member| member.groups.clone()).collect();
+        let mut new = State {
+            loads: (0..state.loads.len()).map(|bin| state.load_before(bin)).collect(),
+            topology: state.topology.clone(),
+            held: state.held.clone(),
+            ..State::new(problem)
+        };
+        let mut stock = Stock::of(&self.relaxed.members);
         for (place, counts) in nodes {
             let mut load = match place {
                 Place::There(at) => new.loads[self.bins[*at].index].clone(),
@@ -106,23 +111,11 @@ impl<'r> Settling<'r> {
                     new.empty_load(self.relaxed.model.machines[*machine].candidate)
                 }
             };
-            for (member, count) in counts {
-                let mut wanted = *count;
-                for (group, left) in &mut left[*member] {
-                    let fitting = wanted.min(*left).min(load.room(problem, *group));
-                    if fitting > 0 {
-                        load.put(problem, *group, fitting);
-                        *left -= fitting;
-                        wanted -= fitting;
-                    }
-                }
-                if wanted > 0 {
-                    return None;
-                }
-            }
-            if !load.devices_hold(problem) {
+            let taken = stock.put_on(problem, &mut load, counts);
+            if taken.counts() != *counts || !load.devices_hold(problem) {
                 return None;
             }
+            stock.take(&taken);
             match place {
                 Place::There(at) => new.loads[self.bins[*at].index] = load,
                 Place::New(machine) => {
@@ -134,8 +127,7 @@ impl<'r> Settling<'r> {
                 }
             }
         }
-        let all_placed = left.iter().flatten().all(|(_, left)| *left == 0);
-        all_placed.then_some(new)
+        stock.waiting().iter().all(|count| *count == 0).then_some(new)
     }
 }
 
@@ -159,6 +151,5 @@ fn goes_anywhere(problem: &Problem<'_>) -> bool {
 
 /// Whether any new node is as good as another of its price.
 fn launches_freely(problem: &Problem<'_>) -> bool {
-    problem.cells.windows(2).all(|cells| cells[0].weight == cells[1].weight)
-        && problem.pools.iter().all(|data| data.pool.min_values.is_empty())
+    problem.weighs_alike() && problem.pools.iter().all(|data| data.pool.min_values.is_empty())
 }
